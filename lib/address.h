@@ -1,0 +1,13 @@
+/* address.h - addresses of the envelope: local part, '@', domain */
+#ifndef PIPIT_ADDRESS_H
+#define PIPIT_ADDRESS_H
+
+#include <stddef.h>
+
+#define ADDRESS_MAX 900 /* bytes of an address that SMTP takes, as in qmail-smtpd */
+
+/* The offset of the last '@' in s[0..len), or <len> when there is none. What
+ * follows it is the domain. */
+extern size_t address_at(char const *s, size_t len);
+
+#endif

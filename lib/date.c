@@ -1,0 +1,24 @@
+/* date.c - dates as mail writes them; see date.h. Not strftime: its day and
+ * month names follow the locale. */
+
+#include <stdio.h>
+#include <time.h>
+
+#include "date.h"
+
+size_t date_rfc5322(char out[DATE_MAX], time_t when)
+{
+  static char const days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+  static char const months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+  static struct tm const epoch = { .tm_year = 70, .tm_mday = 1, .tm_wday = 4 };
+  struct tm tm;
+  if (!localtime_r(&when, &tm) && !gmtime_r(&when, &tm)) tm = epoch;
+  long off = tm.tm_gmtoff / 60;
+  char sign = off < 0 ? '-' : '+';
+  if (off < 0) off = -off;
+  int n = snprintf(out, DATE_MAX, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld", days[tm.tm_wday],
+                   tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                   tm.tm_sec, sign, off / 60 % 100, off % 60);
+  return n < 0 || n >= DATE_MAX ? 0 : (size_t)n;
+}

@@ -1,0 +1,14 @@
+/* date.h - dates as mail writes them (RFC 5322, 3.3) */
+#ifndef PIPIT_DATE_H
+#define PIPIT_DATE_H
+
+#include <stddef.h>
+#include <time.h>
+
+#define DATE_MAX 40 /* bytes with the NUL */
+
+/* "Sat, 21 Nov 2026 23:17:06 +0000", in the local zone of the process; the
+ * length is returned. In UTC when the local zone cannot be told. */
+extern size_t date_rfc5322(char out[DATE_MAX], time_t when);
+
+#endif

@@ -1,0 +1,57 @@
+/* home.c - find and open the instance's home; see home.h */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "home.h"
+
+static char found[PATH_MAX];
+static int fd = -1;
+
+/* Cut the last component off <path>. 1, or 0 when there is none left to cut. */
+static int cut_last(char *path)
+{
+  char *slash = strrchr(path, '/');
+  if (!slash || slash == path) return 0;
+  *slash = 0;
+  return 1;
+}
+
+/* Set <found> from the place of the running program. 1 if that is an instance. */
+static int from_program(void)
+{
+  char me[PATH_MAX + sizeof "/control/me"];
+  ssize_t n = readlink("/proc/self/exe", found, sizeof found - 1);
+  if (n <= 0 || (size_t)n >= sizeof found - 1) return 0;
+  found[n] = 0;
+  if (!cut_last(found)) return 0;
+  char const *dir = strrchr(found, '/');
+  if (!dir || strcmp(dir, "/bin") || !cut_last(found)) return 0;
+  snprintf(me, sizeof me, "%s/control/me", found);
+  return faccessat(AT_FDCWD, me, F_OK, AT_EACCESS) == 0;
+}
+
+char const *home_dir(void)
+{
+  static char const *dir;
+  if (dir) return dir;
+  dir = getenv("PIPIT_HOME");
+  if (dir && *dir) return dir;
+  return dir = from_program() ? found : CONF_HOME;
+}
+
+int home_fd(void)
+{
+  if (fd == -1) fd = open(home_dir(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return fd;
+}
+
+int home_enter(void)
+{
+  return chdir(home_dir()) == 0;
+}

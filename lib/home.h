@@ -1,0 +1,21 @@
+/* home.h - where the instance lies: control/, queue/, run/ and the rest
+ *
+ * The home is $PIPIT_HOME; without it, the parent of the bin/ that the running
+ * program lies in, when that holds control/me; without that, the first line of
+ * conf-home. No program is setuid, so believing the environment gives nobody
+ * a right that he does not have.
+ */
+#ifndef PIPIT_HOME_H
+#define PIPIT_HOME_H
+
+/* The home's path, without a final slash. Never NULL; the storage is static. */
+extern char const *home_dir(void);
+
+/* A descriptor (O_PATH, close-on-exec) of the home, opened at the first call
+ * and kept; -1 with errno when it cannot be opened. For openat() and fstatat(). */
+extern int home_fd(void);
+
+/* chdir to the home. 1, or 0 with errno. */
+extern int home_enter(void);
+
+#endif

@@ -1,0 +1,68 @@
+/* job.h - what send, lspawn, rspawn and the remote workers say to each other
+ *
+ * They talk over nameless SOCK_SEQPACKET socketpairs, one packet a message.
+ *   J  a job, with exactly one descriptor: send -> lspawn, send -> rspawn -> worker
+ *   R  the result for one recipient of a job, the other way
+ *   E  the job has ended: every recipient has its R, the descriptor is closed
+ *   H  hello: how many jobs the sender of it takes at once (a spawner's first packet)
+ * Layouts (numbers big-endian):
+ *   J num:4 id:8 offset:8 length:8 host\0 sender\0 {name=value\0} \0 {rcpt\0}
+ *   R num:4 index:4 letter:1 text          letter: K, Z or D
+ *   E num:4
+ *   H max:4
+ * For lspawn the descriptor is a pipe out of which exactly <length> bytes come
+ * and host is the recipient's domain; for rspawn and workers it is the message
+ * file, open for reading only, and the message is [offset, offset + length).
+ */
+#ifndef PIPIT_JOB_H
+#define PIPIT_JOB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define JOB_PACKET_MAX 65536 /* bytes of a packet */
+#define JOB_RCPTS_MAX  1000  /* recipients of a job */
+#define JOB_TEXT_MAX   3000  /* bytes of a result's text; longer ones are cut */
+
+struct job {
+  uint32_t num;    /* given by send, unique among the jobs in flight */
+  uint64_t id;     /* of the message, for logs */
+  uint64_t offset; /* where the message begins in fd */
+  uint64_t length; /* bytes of the message */
+  char const *host;
+  char const *sender;
+  char const *extras;  /* "name=value\0" ... of the message and these recipients */
+  size_t extraslen;
+  char const *rcpts;   /* "rcpt\0" "rcpt\0" ... */
+  size_t rcptslen;
+  uint32_t nrcpts;
+  int fd;
+};
+
+struct job_packet { /* one received packet */
+  char type;       /* 'J', 'R', 'E', 'H' */
+  struct job job;  /* of J; its pointers lead into buf */
+  uint32_t num;    /* of R, E */
+  uint32_t index;  /* of R */
+  char letter;     /* of R */
+  char const *text;
+  size_t textlen;  /* of R */
+  uint32_t max;    /* of H */
+  char buf[JOB_PACKET_MAX];
+};
+
+/* Send on a non-blocking socket: 1 sent, 0 would block, -1 with errno
+ * (EMSGSIZE: the job is too large for a packet; EPIPE: nobody there). */
+extern int job_send(int sock, struct job const *j);
+extern int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
+                           size_t textlen);
+extern int job_send_end(int sock, uint32_t num);
+extern int job_send_hello(int sock, uint32_t max);
+
+/* Receive: 1 and <*p> (a descriptor in p->job.fd is close-on-exec, and the
+ * caller's to close), 0 would block, -1 with errno (EPIPE at the end of the
+ * stream, EPROTO for a packet that is not one of the above, or has another
+ * number of descriptors; those are closed). */
+extern int job_recv(int sock, struct job_packet *p);
+
+#endif

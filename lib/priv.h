@@ -1,0 +1,20 @@
+/* priv.h - give up rights, for good */
+#ifndef PIPIT_PRIV_H
+#define PIPIT_PRIV_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Become <uid> and <gid> with no other groups, as root; checks that there is no
+ * way back. Neither may be 0. 1, or 0 with errno. */
+extern int priv_drop(uid_t uid, gid_t gid);
+
+/* No program that is executed from here on gains rights. Not for a program
+ * that must execute something foreign. 1, or 0 with errno. */
+extern int priv_no_new_privs(void);
+
+/* Limit the address space to <bytes> (only ever downwards). Does nothing in
+ * a sanitizer build, which maps terabytes. 1, or 0 with errno. */
+extern int priv_limit_memory(size_t bytes);
+
+#endif

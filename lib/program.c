@@ -1,0 +1,40 @@
+/* program.c - what every program does first; see program.h */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <skalibs/allreadwrite.h>
+#include <skalibs/djbunix.h>
+#include <skalibs/sig.h>
+#include <skalibs/strerr.h>
+
+#include "program.h"
+
+int program_plug(int fd)
+{
+  if (fcntl(fd, F_GETFD) != -1) return 1;
+  int null = open("/dev/null", O_RDWR);
+  if (null == -1) return 0;
+  if (null == fd) return 1;
+  return fd_move(fd, null) != -1;
+}
+
+void program_start(char const *name)
+{
+  PROG = name;
+  for (int fd = 0; fd <= 2; fd++)
+    if (!program_plug(fd)) _exit(EXIT_TEMPORARY);
+  sig_altignore(SIGPIPE);
+  sig_restore(SIGCHLD);
+  umask(077);
+}
+
+void program_ready(int fd)
+{
+  if (fd < 0 || fcntl(fd, F_GETFD) == -1) return;
+  (void)!fd_write(fd, "\n", 1);
+  fd_close(fd);
+}

@@ -1,0 +1,21 @@
+/* program.h - what every program does before anything else */
+#ifndef PIPIT_PROGRAM_H
+#define PIPIT_PROGRAM_H
+
+#define EXIT_PERMANENT 100 /* wrong usage, or the same again would fail the same way */
+#define EXIT_TEMPORARY 111 /* local trouble: try later */
+
+/* Make the process fit to work in: closed descriptors 0 to 2 are plugged with
+ * /dev/null (as is 6 or any other named with program_plug), SIGPIPE is
+ * ignored, SIGCHLD reset, an odd umask replaced by 077, PROG set for strerr.
+ * Exits EXIT_TEMPORARY when descriptors cannot be plugged. Call it first. */
+extern void program_start(char const *name);
+
+/* Plug descriptor <fd> with /dev/null when it is closed. 1, or 0 with errno. */
+extern int program_plug(int fd);
+
+/* For supervision: write a newline to <fd> and close it (s6's notification-fd).
+ * Nothing when <fd> is negative or not open. */
+extern void program_ready(int fd);
+
+#endif

@@ -1,0 +1,13 @@
+UNITTESTS += $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/t-*.c)))
+PROGTESTS := $(sort $(wildcard tests/prog/*.sh tests/prog/*.py))
+E2ETESTS := $(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
+SUITE = /usr/bin/python3 tests/suite.py $(if $(J),-j $J) $(if $(K),-k $K) $B
+
+.PHONY: check-unit check-prog check-e2e
+# make check-unit K=control runs only the tests whose name holds "control".
+check-unit: $(UNITTESTS:%=$B/tests/%)
+	$(SUITE) $^
+check-prog: all $(UNITTESTS:%=$B/tests/%)
+	$(SUITE) $(PROGTESTS)
+check-e2e: all
+	$(SUITE) $(E2ETESTS)

@@ -1,0 +1,78 @@
+#!/usr/bin/python3
+"""suite.py - run test programs side by side and count their cases
+
+usage: suite.py [-j N] [-t SECONDS] [-k WORD] BUILD TEST...
+
+A TEST is an executable, a .sh or a .py file. It runs with an empty directory
+in $SCRATCH, build/bin first on PATH and in $BIN, and prints one line per case:
+"ok - why", "not ok - why" or "skip - why". A test that exits with another
+status than 0, prints no case, or takes over SECONDS (default 300), has failed
+once more. -k picks the tests whose name holds WORD. The output of each test is
+kept in BUILD/tests/log/; that of a failed one is shown.
+The last line is "N passed, N failed, N skipped".
+"""
+import argparse, concurrent.futures, os, shutil, signal, subprocess, sys, tempfile, time
+
+def command(test):
+    if test.endswith('.py'): return ['/usr/bin/python3', test]
+    if test.endswith('.sh'): return ['sh', test]
+    return [test]
+
+def run(test, build, limit):
+    name = os.path.splitext(os.path.basename(test))[0]
+    log = os.path.join(build, 'tests', 'log', name)
+    scratch = tempfile.mkdtemp(prefix='pipit.')
+    os.chmod(scratch, 0o755)
+    bindir = os.path.join(build, 'bin')
+    env = dict(os.environ, SCRATCH=scratch, BIN=bindir, BUILD=build, PYTHONDONTWRITEBYTECODE='1',
+               PATH=bindir + ':/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+               LC_ALL='C.UTF-8', ASAN_OPTIONS='detect_leaks=0:abort_on_error=1')
+    env.pop('PIPIT_HOME', None)
+    env.pop('QMAILQUEUE', None)
+    began = time.monotonic()
+    with open(log, 'wb') as out:
+        p = subprocess.Popen(command(test), stdin=subprocess.DEVNULL, stdout=out,
+                             stderr=subprocess.STDOUT, env=env, start_new_session=True)
+        try: status = p.wait(limit)
+        except subprocess.TimeoutExpired: status = 'still running after %d s' % limit
+        finally:
+            try: os.killpg(p.pid, signal.SIGKILL)
+            except ProcessLookupError: pass
+            p.wait()
+    shutil.rmtree(scratch, ignore_errors=True)
+    lines = open(log, errors='replace').read().splitlines()
+    count = {w: sum(l.startswith(w + ' - ') for l in lines) for w in ('ok', 'not ok', 'skip')}
+    trouble = ''
+    if status != 0 and not (status == 1 and count['not ok']): trouble = 'exit status %s' % status
+    elif not sum(count.values()): trouble = 'no case was run'
+    return name, count, trouble, lines, time.monotonic() - began
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument('-j', type=int, default=os.cpu_count())
+    ap.add_argument('-t', type=int, default=300)
+    ap.add_argument('-k', default='')
+    ap.add_argument('build')
+    ap.add_argument('tests', nargs='*')
+    a = ap.parse_args()
+    build = os.path.abspath(a.build)
+    os.makedirs(os.path.join(build, 'tests', 'log'), exist_ok=True)
+    tests = [t for t in a.tests if a.k in t]
+    passed = failed = skipped = 0
+    with concurrent.futures.ThreadPoolExecutor(a.j) as pool:
+        todo = [pool.submit(run, t, build, a.t) for t in tests]
+        for i, f in enumerate(concurrent.futures.as_completed(todo), 1):
+            name, count, trouble, lines, took = f.result()
+            passed += count['ok']; failed += count['not ok'] + bool(trouble); skipped += count['skip']
+            bad = trouble or count['not ok']
+            print('[%d/%d] %s %s: %d passed, %d failed, %d skipped, %.1f s' % (
+                i, len(tests), 'FAILED' if bad else 'ok', name, count['ok'],
+                count['not ok'] + bool(trouble), count['skip'], took))
+            for l in lines[-60:] if bad else [l for l in lines if l.startswith('skip - ')]:
+                print('    ' + l)
+            if trouble: print('    ' + trouble)
+            sys.stdout.flush()
+    print('%d passed, %d failed, %d skipped' % (passed, failed, skipped))
+    return failed != 0 or not passed
+
+sys.exit(main())
