@@ -22,14 +22,20 @@ static int cut_last(char *path)
   return 1;
 }
 
+/* Set <dir> to the directory that the running program lies in. */
+static int program_dir(char dir[PATH_MAX])
+{
+  ssize_t n = readlink("/proc/self/exe", dir, PATH_MAX - 1);
+  if (n <= 0 || n >= PATH_MAX - 1) return 0;
+  dir[n] = 0;
+  return cut_last(dir);
+}
+
 /* Set <found> from the place of the running program. 1 if that is an instance. */
 static int from_program(void)
 {
   char me[PATH_MAX + sizeof "/control/me"];
-  ssize_t n = readlink("/proc/self/exe", found, sizeof found - 1);
-  if (n <= 0 || (size_t)n >= sizeof found - 1) return 0;
-  found[n] = 0;
-  if (!cut_last(found)) return 0;
+  if (!program_dir(found)) return 0;
   char const *dir = strrchr(found, '/');
   if (!dir || strcmp(dir, "/bin") || !cut_last(found)) return 0;
   snprintf(me, sizeof me, "%s/control/me", found);
@@ -54,4 +60,15 @@ int home_fd(void)
 int home_enter(void)
 {
   return chdir(home_dir()) == 0;
+}
+
+char const *home_program(char const *name)
+{
+  static char path[PATH_MAX];
+  char dir[PATH_MAX];
+  if (program_dir(dir) && (size_t)snprintf(path, sizeof path, "%s/%s", dir, name) < sizeof path &&
+      faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0)
+    return path;
+  snprintf(path, sizeof path, "%s/bin/%s", home_dir(), name);
+  return path;
 }

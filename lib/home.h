@@ -18,4 +18,8 @@ extern int home_fd(void);
 /* chdir to the home. 1, or 0 with errno. */
 extern int home_enter(void);
 
+/* The path of one of pipit's programs: beside the running program when it is
+ * there, else in the home's bin/. Static storage, good until the next call. */
+extern char const *home_program(char const *name);
+
 #endif
