@@ -62,7 +62,8 @@ extern int job_send_hello(int sock, uint32_t max);
 /* Receive: 1 and <*p> (a descriptor in p->job.fd is close-on-exec, and the
  * caller's to close), 0 would block, -1 with errno (EPIPE at the end of the
  * stream, EPROTO for a packet that is not one of the above, or has another
- * number of descriptors; those are closed). */
+ * number of descriptors; those are closed). The letter of a result is given
+ * as it came: a caller treats a wrong one as a mangled report. */
 extern int job_recv(int sock, struct job_packet *p);
 
 #endif

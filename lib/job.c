@@ -1,0 +1,208 @@
+/* job.c - the packets between send, the spawners and the workers; see job.h */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <skalibs/uint32.h>
+#include <skalibs/uint64.h>
+
+#include "job.h"
+
+#define JOB_FIXED    29 /* bytes of a J packet before the host */
+#define RESULT_FIXED 10
+#define END_FIXED    5
+#define FDS_MAX      4 /* descriptors that a received packet may bring and that are closed */
+
+/* Send one packet of <n> pieces, with <fd> when that is one. */
+static int send_packet(int sock, struct iovec *v, size_t n, int fd)
+{
+  union {
+    struct cmsghdr align;
+    char s[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct msghdr m = { .msg_iov = v, .msg_iovlen = n };
+  if (fd != -1) {
+    memset(&control, 0, sizeof control);
+    m.msg_control = control.s;
+    m.msg_controllen = sizeof control.s;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+  }
+  for (;;) {
+    if (sendmsg(sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != -1) return 1;
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
+    if (errno == ECONNRESET || errno == ENOTCONN) errno = EPIPE;
+    return -1;
+  }
+}
+
+int job_send(int sock, struct job const *j)
+{
+  char fixed[JOB_FIXED] = { 'J' };
+  uint32_pack_big(fixed + 1, j->num);
+  uint64_pack_big(fixed + 5, j->id);
+  uint64_pack_big(fixed + 13, j->offset);
+  uint64_pack_big(fixed + 21, j->length);
+  struct iovec v[6] = {
+    { fixed, sizeof fixed },
+    { (char *)j->host, strlen(j->host) + 1 },
+    { (char *)j->sender, strlen(j->sender) + 1 },
+    { (char *)j->extras, j->extraslen },
+    { (char *)"", 1 },
+    { (char *)j->rcpts, j->rcptslen },
+  };
+  size_t room = JOB_PACKET_MAX;
+  for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+    if (v[i].iov_len > room) return (errno = EMSGSIZE, -1);
+    room -= v[i].iov_len;
+  }
+  if (!j->nrcpts || j->nrcpts > JOB_RCPTS_MAX) return (errno = EMSGSIZE, -1);
+  return send_packet(sock, v, sizeof v / sizeof *v, j->fd);
+}
+
+int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
+                    size_t textlen)
+{
+  char fixed[RESULT_FIXED] = { 'R' };
+  uint32_pack_big(fixed + 1, num);
+  uint32_pack_big(fixed + 5, index);
+  fixed[9] = letter;
+  if (textlen > JOB_TEXT_MAX) textlen = JOB_TEXT_MAX;
+  struct iovec v[2] = { { fixed, sizeof fixed }, { (char *)text, textlen } };
+  return send_packet(sock, v, 2, -1);
+}
+
+static int send_number(int sock, char type, uint32_t n)
+{
+  char fixed[END_FIXED] = { type };
+  uint32_pack_big(fixed + 1, n);
+  struct iovec v = { fixed, sizeof fixed };
+  return send_packet(sock, &v, 1, -1);
+}
+
+int job_send_end(int sock, uint32_t num)
+{
+  return send_number(sock, 'E', num);
+}
+
+int job_send_hello(int sock, uint32_t max)
+{
+  return send_number(sock, 'H', max);
+}
+
+/* Take the next NUL-terminated string from s[*pos..len). NULL when none ends there. */
+static char const *take_string(char const *s, size_t len, size_t *pos)
+{
+  char const *start = s + *pos;
+  char const *end = *pos < len ? memchr(start, 0, len - *pos) : 0;
+  if (!end) return 0;
+  *pos += (size_t)(end - start) + 1;
+  return start;
+}
+
+static int parse_job(struct job_packet *p, size_t len)
+{
+  struct job *j = &p->job;
+  size_t pos = JOB_FIXED;
+  char const *s;
+  if (len < JOB_FIXED) return 0;
+  uint32_unpack_big(p->buf + 1, &j->num);
+  uint64_unpack_big(p->buf + 5, &j->id);
+  uint64_unpack_big(p->buf + 13, &j->offset);
+  uint64_unpack_big(p->buf + 21, &j->length);
+  j->host = take_string(p->buf, len, &pos);
+  j->sender = j->host ? take_string(p->buf, len, &pos) : 0;
+  if (!j->sender) return 0;
+  j->extras = p->buf + pos;
+  do {
+    j->extraslen = (size_t)(p->buf + pos - j->extras);
+    s = take_string(p->buf, len, &pos);
+    if (!s) return 0;
+  } while (*s);
+  j->rcpts = p->buf + pos;
+  j->rcptslen = len - pos;
+  for (j->nrcpts = 0; pos < len; j->nrcpts++)
+    if (j->nrcpts == JOB_RCPTS_MAX || !take_string(p->buf, len, &pos)) return 0;
+  p->num = j->num;
+  return j->nrcpts > 0;
+}
+
+static int parse_result(struct job_packet *p, size_t len)
+{
+  if (len < RESULT_FIXED) return 0;
+  uint32_unpack_big(p->buf + 1, &p->num);
+  uint32_unpack_big(p->buf + 5, &p->index);
+  p->letter = p->buf[9];
+  p->text = p->buf + RESULT_FIXED;
+  p->textlen = len - RESULT_FIXED;
+  if (p->textlen > JOB_TEXT_MAX) p->textlen = JOB_TEXT_MAX;
+  return 1;
+}
+
+static int parse(struct job_packet *p, size_t len)
+{
+  p->type = p->buf[0];
+  switch (p->type) {
+  case 'J': return parse_job(p, len);
+  case 'R': return parse_result(p, len);
+  case 'E':
+  case 'H':
+    if (len != END_FIXED) return 0;
+    uint32_unpack_big(p->buf + 1, p->type == 'E' ? &p->num : &p->max);
+    return 1;
+  }
+  return 0;
+}
+
+/* Collect the descriptors that came with <m>. Their number. */
+static size_t take_fds(struct msghdr *m, int fds[FDS_MAX])
+{
+  size_t n = 0;
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+      if (n < FDS_MAX) fds[n++] = fd;
+      else close(fd);
+    }
+  }
+  return n;
+}
+
+int job_recv(int sock, struct job_packet *p)
+{
+  union {
+    struct cmsghdr align;
+    char s[CMSG_SPACE(FDS_MAX * sizeof(int))];
+  } control;
+  struct iovec v = { p->buf, sizeof p->buf };
+  struct msghdr m = {
+    .msg_iov = &v, .msg_iovlen = 1, .msg_control = control.s, .msg_controllen = sizeof control.s
+  };
+  int fds[FDS_MAX];
+  ssize_t len;
+  do len = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  while (len == -1 && errno == EINTR);
+  if (len == -1) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
+    if (errno == ECONNRESET) errno = EPIPE;
+    return -1;
+  }
+  size_t nfds = take_fds(&m, fds);
+  p->job.fd = -1;
+  if (len && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && parse(p, (size_t)len) &&
+      nfds == (p->type == 'J')) {
+    if (nfds) p->job.fd = fds[0];
+    return 1;
+  }
+  for (size_t i = 0; i < nfds; i++) close(fds[i]);
+  return (errno = len || nfds ? EPROTO : EPIPE, -1);
+}

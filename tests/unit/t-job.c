@@ -1,0 +1,153 @@
+/* t-job.c - the packets between send, the spawners and the workers */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "job.h"
+
+static struct job_packet p;
+
+static int open_fds(void)
+{
+  int n = 0;
+  for (int fd = 0; fd < 64; fd++) n += fcntl(fd, F_GETFD) != -1;
+  return n;
+}
+
+/* Send s[0..len) with <nfds> descriptors. */
+static void send_raw(int sock, char const *s, size_t len, int nfds)
+{
+  union {
+    struct cmsghdr align;
+    char s[CMSG_SPACE(8 * sizeof(int))];
+  } control = { .s = { 0 } };
+  struct iovec v = { (char *)s, len };
+  struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+  int fds[8] = { sock, sock, sock, sock, sock, sock, sock, sock };
+  if (nfds) {
+    m.msg_control = control.s;
+    m.msg_controllen = CMSG_SPACE((size_t)nfds * sizeof(int));
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN((size_t)nfds * sizeof(int));
+    memcpy(CMSG_DATA(c), fds, (size_t)nfds * sizeof(int));
+  }
+  (void)!sendmsg(sock, &m, 0);
+}
+
+static void check_jobs(int const s[2])
+{
+  static char const extras[] = "BODY=8BITMIME\0ENVID=x";
+  static char const rcpts[] = "a@x\0\0b@x"; /* an empty address is one too */
+  struct job j = { 7, 1234567890123456789u, 128, 99, "x", "s@y", extras, sizeof extras,
+                   rcpts, sizeof rcpts, 3, s[0] };
+  int before = open_fds();
+  check(job_send(s[0], &j) == 1 && job_recv(s[1], &p) == 1 && p.type == 'J', "a job arrives");
+  check(p.job.num == 7 && p.job.id == j.id && p.job.offset == 128 && p.job.length == 99,
+        "with its numbers");
+  check(!strcmp(p.job.host, "x") && !strcmp(p.job.sender, "s@y"), "with host and sender");
+  check(p.job.extraslen == sizeof extras && !memcmp(p.job.extras, extras, sizeof extras),
+        "with its extras");
+  check(p.job.nrcpts == 3 && p.job.rcptslen == sizeof rcpts &&
+            !memcmp(p.job.rcpts, rcpts, sizeof rcpts), "with its recipients, an empty one too");
+  check(p.job.fd >= 0 && fcntl(p.job.fd, F_GETFD) == FD_CLOEXEC, "with a descriptor that execs close");
+  close(p.job.fd);
+  j.extraslen = 0;
+  check(job_send(s[0], &j) == 1 && job_recv(s[1], &p) == 1 && !p.job.extraslen && p.job.nrcpts == 3,
+        "a job without extras");
+  close(p.job.fd);
+  check(open_fds() == before, "no descriptor is left over");
+}
+
+static void check_limits(int const s[2])
+{
+  static char big[JOB_PACKET_MAX + 1];
+  struct job j = { 1, 2, 0, 0, "", "", "", 0, big, 0, 1, s[0] };
+  memset(big, 'x', sizeof big - 1);
+  j.rcptslen = sizeof big;
+  check(job_send(s[0], &j) == -1 && errno == EMSGSIZE, "a job over the packet's limit is refused");
+  big[JOB_PACKET_MAX - 32 - 1] = 0;
+  j.rcptslen = JOB_PACKET_MAX - 32;
+  check(job_send(s[0], &j) == 1 && job_recv(s[1], &p) == 1 && p.job.rcptslen == j.rcptslen,
+        "a job of exactly the limit arrives");
+  close(p.job.fd);
+  j.rcptslen = 0;
+  j.nrcpts = 0;
+  check(job_send(s[0], &j) == -1, "a job without recipients is refused");
+  check(job_send_result(s[0], 1, 2, 'D', big, 5000) == 1 && job_recv(s[1], &p) == 1 &&
+            p.textlen == JOB_TEXT_MAX, "a long text is cut");
+}
+
+static void check_reports(int const s[2])
+{
+  check(job_send_hello(s[0], 20) == 1 && job_recv(s[1], &p) == 1 && p.type == 'H' && p.max == 20,
+        "hello");
+  check(job_send_result(s[0], 5, 6, 'K', "a\0b", 3) == 1 && job_recv(s[1], &p) == 1 &&
+            p.type == 'R' && p.num == 5 && p.index == 6 && p.letter == 'K' && p.textlen == 3 &&
+            !memcmp(p.text, "a\0b", 3), "a result, any byte in its text");
+  check(job_send_result(s[0], 5, 6, 'Z', "", 0) == 1 && job_recv(s[1], &p) == 1 && !p.textlen,
+        "a result without text");
+  check(job_send_end(s[0], 5) == 1 && job_recv(s[1], &p) == 1 && p.type == 'E' && p.num == 5, "end");
+}
+
+static struct {
+  char const *why;
+  char const *s;
+  size_t len;
+  int fds;
+} const bad[] = {
+  { "an unknown type", "Q\0\0\0\1", 5, 0 },
+  { "a result that is too short", "R\0\0\0\1\0\0\0\1", 9, 0 },
+  { "an end that is too long", "E\0\0\0\1x", 6, 0 },
+  { "a hello that is too short", "H\0\0\0", 4, 0 },
+  { "a hello with a descriptor", "H\0\0\0\1", 5, 1 },
+  { "a job that stops in its numbers", "J\0\0\0\1", 5, 1 },
+#define FIXED "J\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1"
+#define CASE(x) FIXED x, sizeof FIXED x - 1
+  { "a job without a descriptor", CASE("h\0s\0\0r\0"), 0 },
+  { "a job with two descriptors", CASE("h\0s\0\0r\0"), 2 },
+  { "a job with eight descriptors", CASE("h\0s\0\0r\0"), 8 },
+  { "a job without recipients", CASE("h\0s\0\0"), 1 },
+  { "a job whose extras do not end", CASE("h\0s\0a=b\0"), 1 },
+  { "a job whose last recipient does not end", CASE("h\0s\0\0r\0r"), 1 },
+  { "a job without sender", CASE("h\0"), 1 },
+  { "a job whose host does not end", CASE("h"), 1 },
+};
+
+static void check_bad(int const s[2])
+{
+  static char big[JOB_PACKET_MAX + 5] = "R";
+  int before = open_fds();
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    send_raw(s[0], bad[i].s, bad[i].len, bad[i].fds);
+    int r = job_recv(s[1], &p);
+    check(r == -1 && errno == EPROTO, bad[i].why);
+  }
+  send_raw(s[0], big, sizeof big, 0);
+  check(job_recv(s[1], &p) == -1 && errno == EPROTO, "a packet over the limit");
+  check(open_fds() == before, "the descriptors of bad packets are closed");
+}
+
+int main(void)
+{
+  int s[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s) == -1) return 111;
+  check(job_recv(s[1], &p) == 0, "nothing there is no error");
+  check_jobs(s);
+  check_limits(s);
+  check_reports(s);
+  check_bad(s);
+  int r;
+  while ((r = job_send_end(s[0], 1)) == 1) {}
+  check(r == 0, "a full socket would block");
+  while ((r = job_recv(s[1], &p)) == 1) {}
+  close(s[1]);
+  check(job_send_end(s[0], 1) == -1 && errno == EPIPE, "nobody there is EPIPE");
+  check(job_recv(s[0], &p) == -1 && errno == EPIPE, "the end of the stream is EPIPE");
+  return check_done();
+}
