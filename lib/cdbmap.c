@@ -3,6 +3,7 @@
 #include <cdb.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ int cdbmap_open(struct cdbmap **map, int dirfd, char const *path)
 
 int cdbmap_get(struct cdbmap *map, char const *key, size_t len, stralloc *value)
 {
+  if (len > UINT_MAX) return 0;
   int r = cdb_find(&map->cdb, key, (unsigned int)len);
   if (r < 0) return (errno = EPROTO, -1);
   if (!r) return 0;

@@ -1,0 +1,109 @@
+/* sandbox.c - seccomp and Landlock; see sandbox.h */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "priv.h"
+#include "sandbox.h"
+
+#if defined __x86_64__
+#define ARCH AUDIT_ARCH_X86_64
+#elif defined __aarch64__
+#define ARCH AUDIT_ARCH_AARCH64
+#elif defined __riscv && __riscv_xlen == 64
+#define ARCH AUDIT_ARCH_RISCV64
+#elif defined __i386__
+#define ARCH AUDIT_ARCH_I386
+#elif defined __arm__
+#define ARCH AUDIT_ARCH_ARM
+#endif
+
+#define X32_BIT 0x40000000 /* calls of the x32 ABI carry it: another door to the same calls */
+
+static int const denied[] = {
+  SYS_execve, SYS_execveat, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev,
+  SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_unshare, SYS_setns,
+  SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_io_uring_setup,
+  SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_reboot,
+  SYS_swapon, SYS_swapoff, SYS_acct, SYS_quotactl, SYS_settimeofday, SYS_clock_settime,
+  SYS_sethostname, SYS_setdomainname, SYS_add_key, SYS_request_key, SYS_keyctl,
+  SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_mknodat, SYS_personality,
+};
+#define DENIED (sizeof denied / sizeof *denied)
+
+#ifdef ARCH
+/* The program: another architecture or ABI, or a number in the list: EPERM. */
+static size_t build_filter(struct sock_filter *f)
+{
+  size_t n = 0;
+  f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+  f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 0, DENIED + 3);
+  f[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+  f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, DENIED + 1, 0);
+  for (size_t i = 0; i < DENIED; i++)
+    f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)denied[i],
+                                          (uint8_t)(DENIED - i), 0);
+  f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+  return n;
+}
+
+int sandbox_no_exec(void)
+{
+  struct sock_filter filter[DENIED + 6];
+  struct sock_fprog prog = { .len = (unsigned short)build_filter(filter), .filter = filter };
+  if (!priv_no_new_privs()) return -1;
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) == 0) return 1;
+  return errno == EINVAL || errno == ENOSYS ? 0 : -1;
+}
+#else
+int sandbox_no_exec(void)
+{
+  return priv_no_new_privs() ? 0 : -1;
+}
+#endif
+
+/* Every right of the first Landlock version: reading is given back below <paths>. */
+#define ALL_RIGHTS ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+#define READ_RIGHTS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+
+static int allow_below(int ruleset, char const *path)
+{
+  struct landlock_path_beneath_attr rule = { .allowed_access = READ_RIGHTS };
+  rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+  if (rule.parent_fd == -1) return errno == ENOENT || errno == EACCES;
+  long r = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+  int e = errno;
+  if (r == -1 && e == EINVAL) { /* a plain file: it has no directory to read */
+    rule.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE;
+    r = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    e = errno;
+  }
+  close(rule.parent_fd);
+  errno = e;
+  return r == 0;
+}
+
+int sandbox_read_only(char const *const *paths)
+{
+  struct landlock_ruleset_attr attr = { .handled_access_fs = ALL_RIGHTS };
+  if (!priv_no_new_privs()) return -1;
+  int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+  if (ruleset == -1) return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -1;
+  int ok = 1;
+  for (; ok && *paths; paths++) ok = allow_below(ruleset, *paths);
+  if (ok) ok = syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+  int e = errno;
+  close(ruleset);
+  errno = e;
+  return ok ? 1 : -1;
+}

@@ -1,0 +1,21 @@
+/* sandbox.h - for programs that strangers talk to: what they can never do again
+ *
+ * Both are for good, and for all children. Where the kernel knows neither
+ * seccomp nor Landlock the program runs without: its own account still holds.
+ */
+#ifndef PIPIT_SANDBOX_H
+#define PIPIT_SANDBOX_H
+
+/* No new privileges, no execution of any program, and none of the system calls
+ * that a mail program has no use for (ptrace, mount, bpf, namespaces, modules,
+ * io_uring, ...): they fail with EPERM. 1 done, 0 this kernel or machine cannot,
+ * -1 with errno. */
+extern int sandbox_no_exec(void);
+
+/* From here on files can be opened for reading only, and only at or below
+ * <paths> (NULL-terminated; those that do not exist are left out). Descriptors
+ * that are open already, and sockets, are not concerned. 1 done, 0 this kernel
+ * cannot, -1 with errno. */
+extern int sandbox_read_only(char const *const *paths);
+
+#endif
