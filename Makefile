@@ -6,12 +6,18 @@ VERSION := 0.1
 CC := $(shell head -n 1 conf-cc)
 LD := $(shell head -n 1 conf-ld)
 B := build
+HOMEDIR := $(shell head -n 1 conf-home)
+SPLIT := $(shell head -n 1 conf-split)
+ACCOUNTS := $(shell sed '/^$$/,$$d' conf-users)
+# Bytes of memory that a service whose programs strangers talk to may use (pipit-setup writes env/MEMORY).
+MEMORY := 134217728
 
 # The order matters: libcdb must come before libskarnet (both define cdb_init and others).
 LIBS := -lcdb -lskarnet
 
 ifeq ($(SANITIZE),1)
 CC += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -U_FORTIFY_SOURCE
+MEMORY :=
 LD += -fsanitize=address,undefined
 endif
 
@@ -53,9 +59,15 @@ $(BINS): $B/bin/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) $B/libpipit.a conf-ld Ma
 	@mkdir -p $(@D)
 	$(LD) -o $@ $(filter %.o %.a,$^) $($*_LIBS) $(LIBS)
 
-$(SCRIPTBINS): $B/bin/%: $$(filter $$(addprefix %/,$$*),$(SCRIPTS))
+# In a script @SPLIT@ and the like stand for settings, and a line @NAME@ for a file of its _PARTS,
+# which may hold another one: therefore twice.
+$(foreach s,$(SCRIPTS),$(eval $(notdir $s)_SCRIPT := $s))
+FILL = sed -e 's|@SPLIT@|$(SPLIT)|; s|@HOME@|$(HOMEDIR)|; s|@ACCOUNTS@|$(ACCOUNTS)|; s|@MEMORY@|$(MEMORY)|' \
+  $(foreach p,$($*_PARTS),-e '/^@$(notdir $p)@$$/{r $p' -e 'd' -e '}')
+$(SCRIPTBINS): $B/bin/%: $$($$*_SCRIPT) $$($$*_PARTS) $B/conf.h
 	@mkdir -p $(@D)
-	install -m 755 $< $@
+	$(FILL) $< | $(FILL) >$@
+	@chmod 755 $@
 
 # A unit test tests/unit/t-NAME.c is linked with the library; t-NAME_SRCS adds program modules.
 UNITBINS := $(UNITTESTS:%=$B/tests/%)

@@ -1,0 +1,2 @@
+SCRIPTS += run/pipit-setup
+pipit-setup_PARTS := $(wildcard run/service/*)
