@@ -62,7 +62,7 @@ $(BINS): $B/bin/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) $B/libpipit.a conf-ld Ma
 # In a script @SPLIT@ and the like stand for settings, and a line @NAME@ for a file of its _PARTS,
 # which may hold another one: therefore twice.
 $(foreach s,$(SCRIPTS),$(eval $(notdir $s)_SCRIPT := $s))
-FILL = sed -e 's|@SPLIT@|$(SPLIT)|; s|@HOME@|$(HOMEDIR)|; s|@ACCOUNTS@|$(ACCOUNTS)|; s|@MEMORY@|$(MEMORY)|' \
+FILL = sed -e 's|@SPLIT@|$(SPLIT)|; s|@QUEUE@|$(word 4,$(ACCOUNTS))|; s|@HOME@|$(HOMEDIR)|; s|@ACCOUNTS@|$(ACCOUNTS)|; s|@MEMORY@|$(MEMORY)|' \
   $(foreach p,$($*_PARTS),-e '/^@$(notdir $p)@$$/{r $p' -e 'd' -e '}')
 $(SCRIPTBINS): $B/bin/%: $$($$*_SCRIPT) $$($$*_PARTS) $B/conf.h
 	@mkdir -p $(@D)

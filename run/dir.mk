@@ -1,2 +1,3 @@
 SCRIPTS += run/pipit-setup
 pipit-setup_PARTS := $(wildcard run/service/*)
+SCRIPTS += run/pipit-run
