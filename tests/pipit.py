@@ -1,5 +1,5 @@
 """pipit.py - what the Python tests share: a home to run programs in, cases, waiting"""
-import os, pwd, socket, subprocess, sys, time
+import os, pwd, shutil, socket, subprocess, sys, time
 
 SCRATCH = os.environ['SCRATCH']
 BIN = os.environ['BIN']
@@ -41,20 +41,26 @@ def free_port():
 def own(path):
     if ROOT: os.chown(path, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
 
+def setup(home, *options):
+    """Run pipit-setup for a one-account instance; complete, as its users get it."""
+    if ROOT: options += ('-u', ACCOUNT.pw_name)
+    p = subprocess.run([os.path.join(BIN, 'pipit-setup'), *options, home], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if p.returncode: raise RuntimeError('pipit-setup: exit %d: %s' % (p.returncode, p.stdout))
+    return home
+
 def make_home(path=None, me='host.example', split=3):
-    """An empty one-account instance: control/me, queue/, run/, users/, alias/."""
-    home = path or os.path.join(SCRATCH, 'home')
-    dirs = ['', 'control', 'queue', 'run', 'users', 'alias', 'bin', 'log', 'queue/mess', 'queue/state',
-            'queue/free', 'queue/bad', 'queue/lock']
-    dirs += ['queue/%s/%d' % (d, n) for d in ('mess', 'state') for n in range(split)]
-    for d in dirs:
-        d = os.path.join(home, d)
-        os.makedirs(d, exist_ok=True)
-        own(d)
-        os.chmod(d, 0o755)
-    os.mkfifo(os.path.join(home, 'queue/lock/trigger'), 0o660)
-    own(os.path.join(home, 'queue/lock/trigger'))
-    control(home, 'me', me)
+    """A bare one-account instance: control/me and nothing else in control/ and alias/."""
+    home = setup(path or os.path.join(SCRATCH, 'home'), '-n', me)
+    for d in ('control', 'alias'):
+        for name in os.listdir(os.path.join(home, d)):
+            f = os.path.join(home, d, name)
+            if os.path.isdir(f): shutil.rmtree(f)
+            elif name != 'me': os.unlink(f)
+    for d in ('mess', 'state'):
+        d = os.path.join(home, 'queue', d)
+        for n in os.listdir(d):
+            if int(n) >= split: os.rmdir(os.path.join(d, n))
     return home
 
 def control(home, name, text):
