@@ -1,0 +1,1 @@
+t-data_SRCS := smtpd/data.c

@@ -1,0 +1,155 @@
+/* settings.c - load and check the control files; see settings.h */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "control.h"
+#include "home.h"
+#include "settings.h"
+
+#define SESSIONS_MAX 20000
+#define SECONDS_MAX  1000000
+
+static char const *const files[] = {
+  "me", "smtpgreeting", "localiphost", "rcpthosts", "badmailfrom", "normalizeclients",
+  "databytes", "maxrcpt", "maxline", "maxerrors", "timeoutsmtpd", "timeoutsession",
+  "concurrencysmtpd", "concurrencysmtpdclient",
+};
+
+static char why[600];
+
+char const *settings_why(void)
+{
+  return why;
+}
+
+static int fail(char const *text)
+{
+  snprintf(why, sizeof why, "%s", text);
+  return 0;
+}
+
+static int fail_file(char const *name, char const *what, char const *mend)
+{
+  snprintf(why, sizeof why, "%s/control/%s: %.100s%s", home_dir(), name, what, mend);
+  return 0;
+}
+
+/* FNV-1a over what tells one version of a file from another. */
+static uint64_t stamp_of_files(void)
+{
+  uint64_t sum = 14695981039346656037u;
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    struct stat st;
+    char path[64];
+    snprintf(path, sizeof path, "control/%s", files[i]);
+    int there = fstatat(home_fd(), path, &st, 0) == 0;
+    uint64_t const parts[] = { i, (uint64_t)there, there ? st.st_ino : 0,
+                               there ? (uint64_t)st.st_size : 0,
+                               there ? (uint64_t)st.st_mtim.tv_sec : 0,
+                               there ? (uint64_t)st.st_mtim.tv_nsec : 0 };
+    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+      sum = (sum ^ parts[k]) * 1099511628211u;
+  }
+  return sum;
+}
+
+int settings_changed(struct settings const *s)
+{
+  return stamp_of_files() != s->stamp;
+}
+
+static int load_name(char const *file, stralloc *sa)
+{
+  if (control_line_or_me(file, sa) == -1) return fail(control_why());
+  for (size_t i = 0; i < sa->len; i++)
+    if ((unsigned char)sa->s[i] < 32 || sa->s[i] == 127)
+      return fail_file(file, "line 1: holds a control character", "; write one line of text");
+  if (!sa->len) return fail_file(file, "line 1: empty", "; write this host's full name into it");
+  return 1;
+}
+
+static int load_number(char const *file, unsigned long *value, unsigned long max)
+{
+  return control_number(file, value, max) == -1 ? fail(control_why()) : 1;
+}
+
+static int load_map(char const *file, struct map *m, int *there)
+{
+  stralloc list = STRALLOC_ZERO;
+  int r = control_list(file, &list);
+  if (r == -1) fail(control_why());
+  if (there) *there = r == 1;
+  if (r != -1 && !map_build(m, &list, 0)) r = -1, fail_file(file, "out of memory", "");
+  stralloc_free(&list);
+  return r != -1;
+}
+
+static int load_networks(char const *file, struct netlist *l)
+{
+  stralloc list = STRALLOC_ZERO;
+  char const *bad = "";
+  int r = control_list(file, &list);
+  if (r == -1) fail(control_why());
+  else if (!netlist_build(l, &list, &bad)) {
+    r = -1;
+    if (errno == EINVAL) fail_file(file, bad, ": write an address, 192.0.2.0/24 or 192.0.2.");
+    else fail_file(file, "out of memory", "");
+  }
+  stralloc_free(&list);
+  return r != -1;
+}
+
+static int load_numbers(struct settings *s)
+{
+  s->databytes = 0;
+  s->maxrcpt = 1000;
+  s->maxline = 4096;
+  s->maxerrors = 20;
+  s->idle = 1200;
+  s->session = 600;
+  s->sessions = 200;
+  s->per_client = 20;
+  if (!load_number("databytes", &s->databytes, ~0ul >> 1) ||
+      !load_number("maxrcpt", &s->maxrcpt, 100000) ||
+      !load_number("maxline", &s->maxline, SETTINGS_LINE_MAX) ||
+      !load_number("maxerrors", &s->maxerrors, 1000000) ||
+      !load_number("timeoutsmtpd", &s->idle, SECONDS_MAX) ||
+      !load_number("timeoutsession", &s->session, SECONDS_MAX) ||
+      !load_number("concurrencysmtpd", &s->sessions, SESSIONS_MAX) ||
+      !load_number("concurrencysmtpdclient", &s->per_client, SESSIONS_MAX))
+    return 0;
+  if (s->maxline < SETTINGS_LINE_MIN)
+    return fail_file("maxline", "line 1: too small", "; a command may have 512 bytes");
+  return 1;
+}
+
+static void settings_free(struct settings *s)
+{
+  stralloc_free(&s->me);
+  stralloc_free(&s->greeting);
+  stralloc_free(&s->localiphost);
+  map_free(&s->rcpthosts);
+  map_free(&s->badmailfrom);
+  netlist_free(&s->normalize);
+}
+
+int settings_load(struct settings *s)
+{
+  struct settings fresh;
+  memset(&fresh, 0, sizeof fresh);
+  fresh.stamp = stamp_of_files();
+  if (!load_name("me", &fresh.me) || !load_name("smtpgreeting", &fresh.greeting) ||
+      !load_name("localiphost", &fresh.localiphost) || !load_numbers(&fresh) ||
+      !load_map("rcpthosts", &fresh.rcpthosts, &fresh.has_rcpthosts) ||
+      !load_map("badmailfrom", &fresh.badmailfrom, 0) ||
+      !load_networks("normalizeclients", &fresh.normalize)) {
+    settings_free(&fresh);
+    return 0;
+  }
+  settings_free(s);
+  *s = fresh;
+  return 1;
+}

@@ -1,0 +1,43 @@
+/* settings.h - the control files that pipit-smtpd reads, as one struct */
+#ifndef PIPIT_SMTPD_SETTINGS_H
+#define PIPIT_SMTPD_SETTINGS_H
+
+#include <stdint.h>
+
+#include <skalibs/stralloc.h>
+
+#include "map.h"
+#include "netlist.h"
+
+#define SETTINGS_LINE_MIN 512   /* bytes that maxline must at least be (RFC 5321, 4.5.3.1.4) */
+#define SETTINGS_LINE_MAX 12288 /* and at most */
+
+struct settings {
+  stralloc me;          /* NUL-terminated, as the next two */
+  stralloc greeting;
+  stralloc localiphost;
+  int has_rcpthosts;    /* without the file, nothing but RELAYCLIENT's mail is taken */
+  struct map rcpthosts;
+  struct map badmailfrom;
+  struct netlist normalize;
+  unsigned long databytes; /* 0: no limit */
+  unsigned long maxrcpt;
+  unsigned long maxline;
+  unsigned long maxerrors;
+  unsigned long idle;      /* seconds: timeoutsmtpd */
+  unsigned long session;   /* seconds: timeoutsession */
+  unsigned long sessions;  /* at once, of a listener: concurrencysmtpd */
+  unsigned long per_client;
+  uint64_t stamp;          /* stands for the files that this was read from */
+};
+
+/* Read everything into <s>, which is static storage or was loaded before; it is
+ * replaced only on success. 1, or 0 with settings_why(): one line that names
+ * the file, the line and the mend. */
+extern int settings_load(struct settings *s);
+extern char const *settings_why(void);
+
+/* Is any of the files another one than when <s> was read? */
+extern int settings_changed(struct settings const *s);
+
+#endif
