@@ -147,6 +147,7 @@ int settings_load(struct settings *s)
       !load_map("badmailfrom", &fresh.badmailfrom, 0) ||
       !load_networks("normalizeclients", &fresh.normalize)) {
     settings_free(&fresh);
+    s->stamp = fresh.stamp;
     return 0;
   }
   settings_free(s);

@@ -32,12 +32,12 @@ struct settings {
 };
 
 /* Read everything into <s>, which is static storage or was loaded before; it is
- * replaced only on success. 1, or 0 with settings_why(): one line that names
+ * replaced only on success, but for the stamp. 1, or 0 with settings_why(): one line that names
  * the file, the line and the mend. */
 extern int settings_load(struct settings *s);
 extern char const *settings_why(void);
 
-/* Is any of the files another one than when <s> was read? */
+/* Is any of the files another one than at the last settings_load? */
 extern int settings_changed(struct settings const *s);
 
 #endif

@@ -1,0 +1,281 @@
+/* commands.c - the SMTP verbs as a table of handlers (RFC 5321) */
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <skalibs/uint64.h>
+
+#include "session.h"
+
+#define RCPT_BYTES_MAX (ADDRESS_MAX + 100) /* of a recipient with what RELAYCLIENT appends */
+
+typedef void handler(struct session *s, char const *arg, size_t len);
+
+static void keep_helo(struct session *s, char const *arg, size_t len)
+{
+  if (len > CLIENT_HELO_MAX) len = CLIENT_HELO_MAX;
+  memcpy(s->helo, arg, len);
+  s->helo[len] = 0;
+  session_reset(s);
+}
+
+static void do_helo(struct session *s, char const *arg, size_t len)
+{
+  keep_helo(s, arg, len);
+  s->esmtp = 0;
+  session_reply(s, 250, "", s->settings->greeting.s);
+}
+
+static void do_ehlo(struct session *s, char const *arg, size_t len)
+{
+  char text[800];
+  keep_helo(s, arg, len);
+  s->esmtp = 1;
+  int n = snprintf(text, sizeof text,
+                   "250-%.500s\r\n250-PIPELINING\r\n250-SIZE %lu\r\n250-8BITMIME\r\n"
+                   "250 ENHANCEDSTATUSCODES\r\n",
+                   s->settings->greeting.s, s->databytes);
+  stream_put(&s->io, text, (size_t)n);
+}
+
+/* Refuse a MAIL (<rcpt> NULL) or RCPT, and write it down. */
+static void refuse(struct session *s, struct smtppath const *rcpt, unsigned int code,
+                   char const *status, char const *text)
+{
+  char reply[256];
+  snprintf(reply, sizeof reply, "%s %s", status, text);
+  session_reply(s, code, status, text);
+  log_refused(s, rcpt ? rcpt->s : 0, rcpt ? rcpt->len : 0, code, reply);
+}
+
+/* Parse a path and resolve our own addresses in it. 1, or 0 after a reply with
+ * <status>, which is 5.1.7 for senders and 5.1.3 for recipients. */
+static int read_path(struct session *s, struct smtppath *p, char const *keyword, char const *arg,
+                     size_t len, char const *status)
+{
+  switch (smtppath_parse(p, keyword, arg, len)) {
+    case SMTPPATH_OK: break;
+    case SMTPPATH_LONG: session_reply(s, 555, status, "address too long"); return 0;
+    case SMTPPATH_UNSAFE: session_reply(s, 501, status, "control character in address"); return 0;
+    default: session_reply(s, 501, status, "syntax error in address"); return 0;
+  }
+  int r = rules_localip(s, p);
+  if (r == -1) session_reply(s, 451, "4.3.0", "unable to read my own addresses");
+  if (r == 0) session_reply(s, 555, status, "address too long");
+  return r == 1;
+}
+
+static int take_size(struct session *s, struct smtpparam const *p)
+{
+  for (size_t i = 0; i < p->valuelen; i++) {
+    if (p->value[i] < '0' || p->value[i] > '9') return 0;
+    uint64_t digit = (uint64_t)(p->value[i] - '0');
+    s->size = s->size > (UINT64_MAX - digit) / 10 ? UINT64_MAX : s->size * 10 + digit;
+  }
+  return p->valuelen > 0;
+}
+
+static int take_body(struct session *s, struct smtpparam const *p)
+{
+  s->eightbit = smtpparam_value_is(p, "8BITMIME");
+  return s->eightbit || smtpparam_value_is(p, "7BIT");
+}
+
+/* Take the parameters of MAIL. 1, or 0 after a reply. */
+static int mail_params(struct session *s, char const *arg, size_t len, size_t pos)
+{
+  struct smtpparam p;
+  int r;
+  s->size = 0;
+  s->eightbit = 0;
+  while ((r = smtpparam_next(&p, arg, len, &pos)) == 1) {
+    int ok = 0;
+    if (smtpparam_is(&p, "SIZE") && !s->size) ok = take_size(s, &p);
+    else if (smtpparam_is(&p, "BODY")) ok = take_body(s, &p);
+    else {
+      session_reply(s, 555, "5.5.4", "parameter not known");
+      return 0;
+    }
+    if (!ok) break;
+  }
+  if (r) session_reply(s, 501, "5.5.4", "syntax error in parameters");
+  return !r;
+}
+
+static void do_mail(struct session *s, char const *arg, size_t len)
+{
+  struct smtppath p;
+  if (s->has_sender) {
+    session_reply(s, 503, "5.5.1", "one MAIL at a time");
+    return;
+  }
+  if (!read_path(s, &p, "FROM:", arg, len, "5.1.7")) return;
+  if (!mail_params(s, arg, len, p.used)) return;
+  memcpy(s->sender, p.s, p.len);
+  s->senderlen = p.len;
+  if (s->databytes && s->size > s->databytes) {
+    refuse(s, 0, 552, "5.3.4", "sorry, that message size exceeds my databytes limit");
+    session_reset(s);
+    return;
+  }
+  s->has_sender = 1;
+  s->bad_sender = rules_sender_is_bad(s, &p);
+  session_reply(s, 250, "2.1.0", "ok");
+}
+
+/* Too many recipients: the client is to send again for the rest. One log line is enough. */
+static void refuse_more(struct session *s, struct smtppath const *p, char const *text)
+{
+  if (s->too_many_logged) {
+    session_reply(s, 452, "4.5.3", text);
+    return;
+  }
+  refuse(s, p, 452, "4.5.3", text);
+  s->too_many_logged = 1;
+}
+
+/* May this recipient be taken? 1, or 0 after a reply. */
+static int may_take(struct session *s, struct smtppath const *p)
+{
+  if (s->bad_sender) {
+    refuse(s, p, 553, "5.7.1", "sorry, your envelope sender is in my badmailfrom list");
+    return 0;
+  }
+  switch (rules_rcpt(s, p)) {
+    case RULE_YES: break;
+    case RULE_TROUBLE: refuse(s, p, 451, "4.3.0", "unable to read control/morercpthosts.cdb"); return 0;
+    default:
+      refuse(s, p, 553, "5.7.1", "sorry, that domain isn't in my list of allowed rcpthosts");
+      return 0;
+  }
+  if (s->nrcpts >= s->settings->maxrcpt) {
+    refuse_more(s, p, "too many recipients, send the rest in another transaction");
+    return 0;
+  }
+  if (s->nrcpts && !s->senderlen) {
+    refuse_more(s, p, "one recipient at a time for the null sender");
+    return 0;
+  }
+  return 1;
+}
+
+/* Keep the recipient, with what RELAYCLIENT appends. 1, or 0 after a reply. */
+static int keep_rcpt(struct session *s, struct smtppath const *p)
+{
+  char const *suffix = s->client.relay ? s->client.relay : "";
+  size_t suffixlen = strlen(suffix);
+  size_t before = s->rcpts.len;
+  if (suffixlen > RCPT_BYTES_MAX - ADDRESS_MAX) {
+    refuse(s, p, 451, "4.3.5", "RELAYCLIENT is too long");
+    return 0;
+  }
+  if (stralloc_catb(&s->rcpts, p->s, p->len) && stralloc_catb(&s->rcpts, suffix, suffixlen) &&
+      stralloc_0(&s->rcpts)) {
+    s->nrcpts++;
+    return 1;
+  }
+  s->rcpts.len = before;
+  refuse(s, p, 452, "4.3.0", "out of memory");
+  return 0;
+}
+
+static void do_rcpt(struct session *s, char const *arg, size_t len)
+{
+  struct smtppath p;
+  if (!s->has_sender) {
+    session_reply(s, 503, "5.5.1", "MAIL first");
+    return;
+  }
+  if (!read_path(s, &p, "TO:", arg, len, "5.1.3")) return;
+  if (!p.len) {
+    session_reply(s, 501, "5.1.3", "empty recipient");
+    return;
+  }
+  if (p.used < len) {
+    session_reply(s, 555, "5.5.4", "parameter not known");
+    return;
+  }
+  if (!may_take(s, &p) || !keep_rcpt(s, &p)) return;
+  receive_open(s);
+  session_reply(s, 250, "2.1.5", "ok");
+}
+
+static void do_data(struct session *s, char const *arg, size_t len)
+{
+  (void)arg;
+  if (len) session_reply(s, 501, "5.5.4", "DATA takes no argument");
+  else if (!s->has_sender) session_reply(s, 503, "5.5.1", "MAIL first");
+  else if (!s->nrcpts) session_reply(s, 503, "5.5.1", "RCPT first");
+  else receive_data(s);
+}
+
+static void do_rset(struct session *s, char const *arg, size_t len)
+{
+  (void)arg;
+  (void)len;
+  session_reset(s);
+  session_reply(s, 250, "2.0.0", "flushed");
+}
+
+static void do_noop(struct session *s, char const *arg, size_t len)
+{
+  (void)arg;
+  (void)len;
+  session_reply(s, 250, "2.0.0", "ok");
+}
+
+static void do_vrfy(struct session *s, char const *arg, size_t len)
+{
+  (void)arg;
+  (void)len;
+  session_reply(s, 252, "2.5.0", "send some mail, i'll try my best");
+}
+
+static void do_help(struct session *s, char const *arg, size_t len)
+{
+  (void)arg;
+  (void)len;
+  session_reply(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+}
+
+static void do_quit(struct session *s, char const *arg, size_t len)
+{
+  (void)arg;
+  (void)len;
+  session_reply(s, 221, "2.0.0", s->settings->greeting.s);
+  s->end = "quit";
+}
+
+/* A browser, or a page that makes one send mail for it (ALPACA and its kin). */
+static void do_http(struct session *s, char const *arg, size_t len)
+{
+  (void)arg;
+  (void)len;
+  session_close(s, 554, "5.5.1", "this is a mail server", "HTTP request");
+}
+
+static struct {
+  char const *verb;
+  handler *handle;
+} const table[] = {
+  { "EHLO", do_ehlo }, { "HELO", do_helo }, { "MAIL", do_mail }, { "RCPT", do_rcpt },
+  { "DATA", do_data }, { "RSET", do_rset }, { "NOOP", do_noop }, { "VRFY", do_vrfy },
+  { "HELP", do_help }, { "QUIT", do_quit }, { "GET", do_http },  { "POST", do_http },
+  { "PUT", do_http },  { "HEAD", do_http }, { "CONNECT", do_http }, { "OPTIONS", do_http },
+  { "DELETE", do_http }, { "PATCH", do_http }, { "TRACE", do_http }, { "PRI", do_http },
+};
+
+void command(struct session *s, char const *line, size_t len)
+{
+  char const *space = memchr(line, ' ', len);
+  size_t verb = space ? (size_t)(space - line) : len;
+  size_t arg = verb;
+  while (arg < len && line[arg] == ' ') arg++;
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    if (strlen(table[i].verb) != verb || strncasecmp(table[i].verb, line, verb)) continue;
+    table[i].handle(s, line + arg, len - arg);
+    return;
+  }
+  session_reply(s, 502, "5.5.1", "unimplemented");
+}

@@ -1,0 +1,304 @@
+/* listen.c - the loop of the listener; see listen.h
+ *
+ * A child is forked without exec: everything is loaded and checked already, and
+ * an exec would cost more than the session. The parent never waits for a
+ * client: who does not fit gets one line, if the socket takes it, and goes.
+ */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <skalibs/selfpipe.h>
+#include <skalibs/sig.h>
+#include <skalibs/strerr.h>
+
+#include "listen.h"
+#include "logline.h"
+#include "program.h"
+#include "session.h"
+#include "sessions.h"
+#include "smtpd.h"
+#include "tcprules.h"
+
+#define ACCEPT_BATCH     64   /* connections taken in a row before signals are looked at */
+#define PAUSE_MS         1000 /* without accepting, when descriptors or memory are short */
+#define CHECK_MS         1000 /* how often control files are looked at for changes */
+#define SHUTDOWN_SECONDS 60   /* for sessions to end after SIGTERM */
+
+struct loop {
+  struct listener *l;
+  int signals; /* selfpipe */
+  int stopping;
+  struct sessions running;
+  int64_t paused_until;
+  int64_t checked;
+  stralloc rule;
+};
+
+static volatile sig_atomic_t stop_session;
+
+static void on_term(int sig)
+{
+  (void)sig;
+  stop_session = 1;
+}
+
+static int64_t now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* --- clients that are not served --- */
+
+static void turn_away(int fd, char const *ip, char const *reply, char const *reason)
+{
+  struct logline l = LOGLINE_ZERO;
+  char line[128];
+  int n = snprintf(line, sizeof line, "%s\r\n", reply);
+  send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+  logline_text(&l, "pipit-smtpd: turned away");
+  logline_key(&l, "ip", ip);
+  logline_key(&l, "reply", reply);
+  logline_key(&l, "reason", reason);
+  logline_write(&l);
+}
+
+static unsigned long limit(unsigned long option, unsigned long setting)
+{
+  return option ? option : setting;
+}
+
+/* Does the client's rule let it relay? Then it may have as many sessions as there are. */
+static int is_relay(stralloc const *rule)
+{
+  size_t pos = 0;
+  char const *var;
+  int r;
+  if (getenv("RELAYCLIENT")) return 1;
+  while ((r = tcprules_next(rule, &pos, &var)) > 0)
+    if (r == 1 && !strncmp(var, "RELAYCLIENT=", 12)) return 1;
+  return 0;
+}
+
+/* May the client at <fd> have a session? 0 after it was turned away. */
+static int admit(struct loop *p, int fd, char const *ip, uint64_t network)
+{
+  struct listener const *l = p->l;
+  switch (access_check(&l->access, ip, &p->rule)) {
+    case 1: break;
+    case 0: turn_away(fd, ip, "554 access denied", "denied by the tcprules file"); return 0;
+    default: turn_away(fd, ip, "421 local trouble, try again later", "damaged tcprules file"); return 0;
+  }
+  if (p->running.count >= limit(l->sessions, l->settings->sessions)) {
+    turn_away(fd, ip, "421 4.3.2 too many connections, try again later", "concurrencysmtpd");
+    return 0;
+  }
+  if (sessions_of(&p->running, network) >= limit(l->per_client, l->settings->per_client) &&
+      !is_relay(&p->rule)) {
+    turn_away(fd, ip, "421 4.3.2 too many connections from you, try again later",
+              "concurrencysmtpdclient");
+    return 0;
+  }
+  return 1;
+}
+
+/* --- the child --- */
+
+static void set_number(char const *name, unsigned int n)
+{
+  char text[16];
+  snprintf(text, sizeof text, "%u", n);
+  setenv(name, text, 1);
+}
+
+static unsigned int port_of(struct sockaddr_storage const *sa)
+{
+  if (sa->ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 const *)sa)->sin6_port);
+  return ntohs(((struct sockaddr_in const *)sa)->sin_port);
+}
+
+/* What tcpserver would have set: only a QMAILQUEUE program can see it. */
+static void make_environment(struct client *c, int fd, struct sockaddr_storage const *peer)
+{
+  struct sockaddr_storage local;
+  socklen_t len = sizeof local;
+  if (getsockname(fd, (struct sockaddr *)&local, &len) == -1) return;
+  client_address(c->localip, &local);
+  setenv("PROTO", "TCP", 1);
+  setenv("TCPREMOTEIP", c->ip, 1);
+  set_number("TCPREMOTEPORT", port_of(peer));
+  setenv("TCPLOCALIP", c->localip, 1);
+  set_number("TCPLOCALPORT", port_of(&local));
+}
+
+static void child(struct loop *p, int fd, struct client *c, struct sockaddr_storage const *peer)
+{
+  sockets_close(&p->l->sockets);
+  selfpipe_finish();
+  sig_catch(SIGTERM, on_term);
+  access_apply(&p->rule);
+  if (getenv("QMAILQUEUE")) make_environment(c, fd, peer);
+  _exit(smtpd_serve(p->l->settings, c, fd, fd, &stop_session, !p->l->access.allow_program));
+}
+
+/* --- the parent --- */
+
+static void serve(struct loop *p, int fd, struct sockaddr_storage const *peer)
+{
+  struct client c = { .ip = "unknown" };
+  uint64_t network = sessions_network(peer);
+  client_address(c.ip, peer);
+  if (!admit(p, fd, c.ip, network)) return;
+  pid_t pid = sessions_reserve(&p->running) ? fork() : -1;
+  if (pid == -1) turn_away(fd, c.ip, "421 4.3.0 local trouble, try again later", strerror(errno));
+  if (!pid) child(p, fd, &c, peer);
+  if (pid > 0) sessions_add(&p->running, pid, network);
+}
+
+/* Errors of one connection that did not come about; all others concern us. */
+static int is_passing(int e)
+{
+  return e == EINTR || e == ECONNABORTED || e == EPROTO || e == ENETDOWN || e == ENOPROTOOPT ||
+         e == EHOSTDOWN || e == ENONET || e == EHOSTUNREACH || e == EOPNOTSUPP || e == ENETUNREACH;
+}
+
+static void accept_some(struct loop *p, int listening)
+{
+  for (int i = 0; i < ACCEPT_BATCH; i++) {
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    int fd = accept4(listening, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
+    if (fd != -1) {
+      serve(p, fd, &peer);
+      close(fd);
+    } else if (errno == EAGAIN) {
+      return;
+    } else if (!is_passing(errno)) {
+      strerr_warnwusys("accept a connection; pausing");
+      p->paused_until = now() + PAUSE_MS;
+      return;
+    }
+  }
+}
+
+static void reread(struct loop *p, int always)
+{
+  if (always || settings_changed(p->l->settings)) {
+    if (settings_load(p->l->settings)) strerr_warni("settings read");
+    else strerr_warnw(settings_why(), "; the old settings stay");
+  }
+  if (!access_refresh(&p->l->access)) strerr_warnw(access_why(), "; the old rules stay");
+}
+
+/* As under tcpserver, a new session sees what the control files say now. */
+static void look_for_changes(struct loop *p)
+{
+  int64_t t = now();
+  if (t - p->checked < CHECK_MS) return;
+  p->checked = t;
+  reread(p, 0);
+}
+
+static void reap(struct loop *p)
+{
+  int status;
+  pid_t pid;
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    sessions_remove(&p->running, pid);
+    if (!WIFSIGNALED(status)) continue;
+    struct logline l = LOGLINE_ZERO;
+    logline_text(&l, "pipit-smtpd: alert: session crashed");
+    logline_keyn(&l, "pid", (uint64_t)pid);
+    logline_keyn(&l, "signal", (uint64_t)WTERMSIG(status));
+    logline_write(&l);
+  }
+}
+
+static void take_signals(struct loop *p)
+{
+  for (int sig; (sig = selfpipe_read()) > 0;) {
+    if (sig == SIGCHLD) reap(p);
+    else if (sig == SIGHUP) reread(p, 1);
+    else p->stopping = 1;
+  }
+}
+
+static void wait_and_accept(struct loop *p)
+{
+  struct pollfd x[SOCKETS_MAX + 1] = { { .fd = p->signals, .events = POLLIN } };
+  struct sockets const *s = &p->l->sockets;
+  int64_t pause = p->paused_until - now();
+  nfds_t n = 1;
+  for (size_t i = 0; pause <= 0 && i < s->count; i++)
+    x[n++] = (struct pollfd){ .fd = s->fd[i], .events = POLLIN };
+  if (poll(x, n, pause > 0 ? (int)pause : -1) == -1 && errno != EINTR) {
+    strerr_warnwusys("poll; pausing");
+    p->paused_until = now() + PAUSE_MS;
+    return;
+  }
+  if (x[0].revents) take_signals(p);
+  for (nfds_t i = 1; i < n && !p->stopping; i++) {
+    if (!x[i].revents) continue;
+    look_for_changes(p);
+    accept_some(p, x[i].fd);
+  }
+}
+
+/* Nobody new gets in; sessions end after their message, and are ended after a minute. */
+static void shut_down(struct loop *p)
+{
+  sockets_close(&p->l->sockets);
+  for (int second = 0; second < SHUTDOWN_SECONDS && p->running.count; second++) {
+    int64_t end = now() + 1000;
+    /* Again every second: a session may just have been about to wait. */
+    sessions_kill(&p->running, SIGTERM);
+    for (int64_t left; p->running.count && (left = end - now()) > 0;) {
+      struct pollfd x = { .fd = p->signals, .events = POLLIN };
+      if (poll(&x, 1, (int)left) > 0) take_signals(p);
+    }
+  }
+  sessions_kill(&p->running, SIGKILL);
+}
+
+static int catch_signals(void)
+{
+  int fd = selfpipe_init();
+  if (fd == -1 || !selfpipe_trap(SIGCHLD) || !selfpipe_trap(SIGHUP) || !selfpipe_trap(SIGTERM) ||
+      !selfpipe_trap(SIGINT))
+    return -1;
+  return fd;
+}
+
+/* These describe one connection: left over from whatever started us, they would lie. */
+static void clean_environment(void)
+{
+  static char const *const names[] = { "TCPREMOTEIP", "TCPREMOTEHOST", "TCPREMOTEINFO",
+                                       "TCP6REMOTEIP", "TCP6REMOTEHOST", "TCP6REMOTEINFO" };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
+}
+
+int listen_run(struct listener *l)
+{
+  struct loop p = { .l = l, .rule = STRALLOC_ZERO };
+  p.signals = catch_signals();
+  if (p.signals == -1) {
+    strerr_warnwusys("catch signals");
+    return EXIT_TEMPORARY;
+  }
+  clean_environment();
+  program_ready(l->ready_fd);
+  while (!p.stopping) wait_and_accept(&p);
+  shut_down(&p);
+  return 0;
+}

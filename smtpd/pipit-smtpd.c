@@ -1,0 +1,161 @@
+/* pipit-smtpd.c - the SMTP server: take mail in and hand it to the queue
+ *
+ * usage: pipit-smtpd
+ *        pipit-smtpd -l [-a address]... [-p port] [-x cdb] [-c sessions] [-C sessions]
+ *                    [-b backlog] [-d readyfd]
+ *
+ * Without -l, serves one client on descriptors 0 and 1, as tcpserver and its
+ * like start it. With -l it listens itself.
+ *
+ * exit: 0 the session is over (-l: SIGTERM), 100 wrong usage, 111 local
+ * trouble, about which one line is on stderr.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <skalibs/allreadwrite.h>
+#include <skalibs/sgetopt.h>
+#include <skalibs/strerr.h>
+#include <skalibs/types.h>
+
+#include "accounts.h"
+#include "home.h"
+#include "listen.h"
+#include "priv.h"
+#include "program.h"
+#include "sandbox.h"
+#include "session.h"
+#include "smtpd.h"
+
+#define USAGE \
+  "pipit-smtpd [ -l [ -a address ] [ -p port ] [ -x cdb ] [ -c sessions ] [ -C sessions ] " \
+  "[ -b backlog ] [ -d readyfd ] ]"
+
+#define MEMORY_SESSION  134217728 /* bytes of address space that a session may have */
+#define MEMORY_LISTENER 536870912 /* a listener, and a session with a QMAILQUEUE program */
+#define BACKLOG         128
+
+struct options {
+  int listen;
+  char const *addresses[SOCKETS_MAX];
+  size_t naddresses;
+  char const *port;
+  char const *cdb;
+  unsigned long sessions;
+  unsigned long per_client;
+  unsigned int backlog;
+  int ready_fd;
+};
+
+static void usage(void)
+{
+  strerr_dieusage(EXIT_PERMANENT, USAGE);
+}
+
+static unsigned int number(char const *s, unsigned int min)
+{
+  unsigned int n;
+  if (!uint0_scan(s, &n) || n < min || n > 65535) usage();
+  return n;
+}
+
+static void read_options(struct options *o, int argc, char const *const *argv)
+{
+  subgetopt g = SUBGETOPT_ZERO;
+  int others = 0;
+  for (int opt; (opt = subgetopt_r(argc, argv, "la:p:x:c:C:b:d:", &g)) != -1; others += opt != 'l')
+    switch (opt) {
+      case 'l': o->listen = 1; break;
+      case 'a':
+        if (o->naddresses == SOCKETS_MAX) usage();
+        o->addresses[o->naddresses++] = g.arg;
+        break;
+      case 'p': o->port = (number(g.arg, 1), g.arg); break;
+      case 'x': o->cdb = g.arg; break;
+      case 'c': o->sessions = number(g.arg, 1); break;
+      case 'C': o->per_client = number(g.arg, 1); break;
+      case 'b': o->backlog = number(g.arg, 1); break;
+      case 'd': o->ready_fd = (int)number(g.arg, 3); break;
+      default: usage();
+    }
+  if (g.ind < argc || (others && !o->listen)) usage();
+}
+
+/* Nothing that a session does needs to execute a program, or to write a file. */
+static void confine(char const *cdb)
+{
+  char control[600];
+  char dir[600];
+  char const *slash = cdb ? strrchr(cdb, '/') : 0;
+  snprintf(control, sizeof control, "%s/control", home_dir());
+  snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - cdb) + 1 : 1, slash ? cdb : ".");
+  char const *const paths[] = { control, cdb ? dir : 0, 0 };
+  tzset(); /* reads the zone file now */
+  if (sandbox_no_exec() == -1 || sandbox_read_only(paths) == -1)
+    strerr_diefusys(EXIT_TEMPORARY, "confine this process");
+}
+
+static int refuse(int out, char const *why)
+{
+  static char const reply[] = "421 4.3.0 local trouble, try again later\r\n";
+  strerr_warnw(why);
+  fd_write(out, reply, sizeof reply - 1);
+  return EXIT_TEMPORARY;
+}
+
+int smtpd_serve(struct settings const *settings, struct client *client, int in, int out,
+                volatile sig_atomic_t const *stop, int confined)
+{
+  int program = !!getenv("QMAILQUEUE");
+  if (!client_load(client)) return refuse(out, "DATABYTES is not a whole number; write digits only");
+  if (!priv_limit_memory(program ? MEMORY_LISTENER : MEMORY_SESSION))
+    return refuse(out, "unable to limit my memory");
+  if (!program && !confined) confine(0);
+  session_serve(settings, client, in, out, stop);
+  return 0;
+}
+
+static int become_account(void)
+{
+  struct accounts a;
+  return accounts_load(&a) && accounts_become(&a, ACCOUNT_SMTPD);
+}
+
+static int serve_one(struct settings *settings)
+{
+  struct client c = { .ip = "" };
+  if (!geteuid() && !become_account()) return refuse(1, accounts_why());
+  if (!settings_load(settings)) return refuse(1, settings_why());
+  client_find(&c, 0);
+  return smtpd_serve(settings, &c, 0, 1, 0, 0);
+}
+
+static int serve_all(struct settings *settings, struct options const *o)
+{
+  struct listener l = { .settings = settings, .access = { .path = o->cdb },
+                        .sessions = o->sessions, .per_client = o->per_client,
+                        .ready_fd = o->ready_fd };
+  if (!sockets_open(&l.sockets, o->addresses, o->naddresses, o->port, o->backlog))
+    return EXIT_TEMPORARY;
+  if (!become_account()) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  if (!priv_limit_memory(MEMORY_LISTENER)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
+  if (!settings_load(settings)) strerr_dief(EXIT_TEMPORARY, settings_why());
+  l.access.allow_program = getenv("QMAILQUEUE") || access_sets_program(&l.access);
+  if (!access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
+  if (!l.access.allow_program) confine(o->cdb);
+  return listen_run(&l);
+}
+
+int main(int argc, char const *const *argv)
+{
+  static struct settings settings;
+  struct options o = { .port = "25", .backlog = BACKLOG, .ready_fd = -1 };
+  program_start("pipit-smtpd");
+  if (!argc) usage();
+  read_options(&o, argc, argv);
+  return o.listen ? serve_all(&settings, &o) : serve_one(&settings);
+}

@@ -1,0 +1,153 @@
+/* session.c - greet, read command after command, end; see session.h */
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cdbmap.h"
+#include "session.h"
+
+#define TLS_HANDSHAKE 0x16 /* the first byte that a TLS client sends */
+
+void session_reply(struct session *s, unsigned int code, char const *status, char const *text)
+{
+  char line[640];
+  int n = snprintf(line, sizeof line - 2, "%u %s%s%s", code, status, *status ? " " : "", text);
+  size_t len = n < 0 ? 0 : (size_t)n < sizeof line - 2 ? (size_t)n : sizeof line - 3;
+  memcpy(line + len, "\r\n", 2);
+  stream_put(&s->io, line, len + 2);
+  if (code >= 500) s->errors++;
+}
+
+void session_close(struct session *s, unsigned int code, char const *status, char const *text,
+                   char const *why)
+{
+  session_reply(s, code, status, text);
+  s->end = why;
+  s->linger = 1;
+}
+
+void session_lost(struct session *s, enum stream_result r)
+{
+  switch (r) {
+    case STREAM_IDLE: session_close(s, 421, "4.4.2", "timeout", "timeout"); break;
+    case STREAM_EXPIRED:
+      session_close(s, 421, "4.4.2", "this session has lasted too long", "session timeout");
+      break;
+    case STREAM_STOPPED:
+      session_close(s, 421, "4.3.2", "shutting down, come back later", "shutdown");
+      break;
+    case STREAM_EOF: s->end = "closed by client"; break;
+    default: s->end = "lost connection"; break;
+  }
+}
+
+void session_reset(struct session *s)
+{
+  if (s->queue == QUEUE_OPEN) submit_abort(&s->submit);
+  s->queue = QUEUE_CLOSED;
+  s->has_sender = s->bad_sender = s->eightbit = s->too_many_logged = 0;
+  s->size = 0;
+  s->senderlen = 0;
+  s->rcpts.len = 0;
+  s->nrcpts = 0;
+}
+
+static int is_safe_line(char const *line, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    if ((unsigned char)line[i] < 32 || line[i] == 127) return 0;
+  return 1;
+}
+
+/* Answer the line s[0..len), which ended with LF. */
+static void take_line(struct session *s, char const *line, size_t len, int too_long)
+{
+  if (too_long) {
+    session_reply(s, 500, "5.5.2", "line too long");
+    return;
+  }
+  if (len && line[len - 1] == '\r') {
+    len--;
+  } else if (!s->mend) {
+    session_close(s, 500, "5.5.2", "command lines must end with CR LF", "bare LF");
+    return;
+  }
+  while (len && (line[len - 1] == ' ' || line[len - 1] == '\t')) len--;
+  if (!is_safe_line(line, len)) session_reply(s, 500, "5.5.2", "control character in command");
+  else command(s, line, len);
+}
+
+/* Read one line of whatever length in the memory there is, and answer it. */
+static void next_command(struct session *s)
+{
+  struct stream *io = &s->io;
+  size_t scanned = 0;
+  int too_long = 0;
+  char *lf;
+  while (!(lf = memchr(io->inbuf + io->pos + scanned, '\n', io->len - io->pos - scanned))) {
+    scanned = io->len - io->pos;
+    if (scanned && io->inbuf[io->pos] == TLS_HANDSHAKE) {
+      session_close(s, 421, "4.7.0", "TLS is not spoken here", "TLS handshake");
+      return;
+    }
+    if (scanned >= s->settings->maxline) {
+      too_long = 1;
+      io->pos = io->len;
+      scanned = 0;
+    }
+    enum stream_result r = stream_fill(io);
+    if (r != STREAM_OK) {
+      session_lost(s, r);
+      return;
+    }
+  }
+  char const *line = io->inbuf + io->pos;
+  size_t len = (size_t)(lf - line);
+  io->pos += len + 1;
+  take_line(s, line, len, too_long || len + 1 > s->settings->maxline);
+}
+
+static void greet(struct session *s)
+{
+  char text[600];
+  if (stream_is_pending(&s->io)) {
+    session_close(s, 554, "5.5.0", "you spoke before you were greeted", "early talker");
+    return;
+  }
+  snprintf(text, sizeof text, "%.500s ESMTP", s->settings->greeting.s);
+  session_reply(s, 220, "", text);
+}
+
+static void start(struct session *s, struct settings const *settings, struct client const *client)
+{
+  s->settings = settings;
+  s->client = *client;
+  s->databytes = client->has_databytes ? client->databytes : settings->databytes;
+  s->mend = netlist_has(&settings->normalize, client->ip);
+  s->submit = (struct submit)SUBMIT_ZERO;
+  snprintf(s->id, sizeof s->id, "%lld.%ld", (long long)time(0), (long)getpid());
+}
+
+void session_serve(struct settings const *settings, struct client const *client, int in, int out,
+                   volatile sig_atomic_t const *stop)
+{
+  static struct session s; /* static, so that buffers cost nothing until they are used */
+  start(&s, settings, client);
+  stream_start(&s.io, in, out, settings->idle, settings->session, stop);
+  greet(&s);
+  while (!s.end) {
+    s.io.may_stop = !s.has_sender;
+    next_command(&s);
+    if (!s.end && settings->maxerrors && s.errors >= settings->maxerrors)
+      session_close(&s, 421, "4.7.0", "too many errors", "too many errors");
+  }
+  stream_flush(&s.io);
+  session_reset(&s);
+  submit_close(&s.submit);
+  log_end(&s);
+  if (s.linger) stream_linger(&s.io);
+  cdbmap_close(s.morercpthosts);
+  stralloc_free(&s.rcpts);
+}

@@ -1,0 +1,104 @@
+/* session.h - one SMTP session: what the modules of pipit-smtpd share
+ *
+ * session.c reads commands and ends the session; commands.c answers them;
+ * receive.c is DATA, from 354 to the answer after the dot; rules.c says who may
+ * send to whom; log.c writes the lines.
+ */
+#ifndef PIPIT_SMTPD_SESSION_H
+#define PIPIT_SMTPD_SESSION_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <skalibs/stralloc.h>
+
+#include "client.h"
+#include "settings.h"
+#include "smtppath.h"
+#include "stream.h"
+#include "submit.h"
+
+#define SESSION_ID_MAX 48
+#define SESSION_HOPS   100 /* Received and Delivered-To fields that a message may not reach */
+
+struct cdbmap;
+
+enum queue_state { QUEUE_CLOSED, QUEUE_OPEN, QUEUE_AWAY };
+
+struct session {
+  struct settings const *settings;
+  struct client client;
+  char id[SESSION_ID_MAX];
+  unsigned long databytes; /* 0: no limit */
+  int mend;                /* the client's line ends are mended: control/normalizeclients */
+
+  char helo[CLIENT_HELO_MAX + 1];
+  int esmtp;               /* EHLO was said */
+  unsigned long errors;    /* commands refused since the last accepted message */
+  unsigned long messages;  /* accepted */
+  char const *end;         /* why the session is over, or NULL while it is not */
+  int linger;              /* the client may still be sending: see stream_linger */
+
+  int has_sender;          /* a transaction is open */
+  int bad_sender;          /* listed in badmailfrom */
+  int eightbit;            /* BODY=8BITMIME */
+  uint64_t size;           /* SIZE=, or 0 */
+  size_t senderlen;
+  char sender[ADDRESS_MAX];
+  stralloc rcpts;          /* NUL-terminated, one after the other */
+  unsigned long nrcpts;
+  int too_many_logged;
+
+  struct cdbmap *morercpthosts;
+  int morercpthosts_open;  /* 1 it was tried */
+  enum queue_state queue;  /* of this transaction */
+  struct submit submit;
+  struct stream io;
+};
+
+/* Serve one client on <in> and <out> until it is over. <*stop> asks to end
+ * soon; it may be NULL. Static storage inside: one session per process. */
+extern void session_serve(struct settings const *settings, struct client const *client, int in,
+                          int out, volatile sig_atomic_t const *stop);
+
+/* Answer with one line. <status> is the enhanced code (RFC 3463), or "" where
+ * none belongs. Codes from 500 count as errors. */
+extern void session_reply(struct session *s, unsigned int code, char const *status,
+                          char const *text);
+
+/* Answer 421 or 554 and end the session; <why> goes into the log. */
+extern void session_close(struct session *s, unsigned int code, char const *status,
+                          char const *text, char const *why);
+
+/* End the session for what a read or a write has met. */
+extern void session_lost(struct session *s, enum stream_result r);
+
+/* Forget the transaction. */
+extern void session_reset(struct session *s);
+
+/* commands.c: answer one command line, s[0..len) without its line end. */
+extern void command(struct session *s, char const *line, size_t len);
+
+/* receive.c: begin a message at the queue (once there is a recipient); DATA. */
+extern void receive_open(struct session *s);
+extern void receive_data(struct session *s);
+
+/* rules.c */
+enum verdict { RULE_YES, RULE_NO, RULE_TROUBLE };
+/* May mail to <p> come in? RULE_TROUBLE: control/morercpthosts.cdb cannot be read. */
+extern enum verdict rules_rcpt(struct session *s, struct smtppath const *p);
+extern int rules_sender_is_bad(struct session const *s, struct smtppath const *p);
+/* Replace box@[one of our addresses] by box@localiphost. 1; 0 when the result
+ * is too long; -1 when our addresses cannot be told. */
+extern int rules_localip(struct session const *s, struct smtppath *p);
+
+/* log.c: <kind> is "accepted", "refused" or "deferred"; <id> 0 when there is none. */
+extern void log_message(struct session const *s, char const *kind, uint64_t id, uint64_t octets,
+                        unsigned int code, char const *reply, char const *detail);
+/* A refused MAIL or RCPT; <rcpt> is NULL for MAIL. */
+extern void log_refused(struct session const *s, char const *rcpt, size_t len, unsigned int code,
+                        char const *reply);
+extern void log_end(struct session const *s);
+
+#endif
