@@ -1,4 +1,4 @@
-# GNU make. make | make check | make demo | make install | make help
+# GNU make. `make help` names the targets.
 # Settings are the first lines of conf-cc, conf-ld, conf-home, conf-users and conf-split.
 # Each folder's dir.mk names its programs (PROGRAMS, NAME_SRCS, NAME_LIBS).
 
@@ -17,12 +17,13 @@ LIBS := -lcdb -lskarnet
 
 ifeq ($(SANITIZE),1)
 CC += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -U_FORTIFY_SOURCE
+# An address space of terabytes cannot be limited.
 MEMORY :=
 LD += -fsanitize=address,undefined
 endif
 
 all:
-.PHONY: all clean help
+.PHONY: all clean help deps deps-check demo accounts install
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 # An implicit rule must never delete an object that another make is using.
@@ -74,6 +75,48 @@ UNITBINS := $(UNITTESTS:%=$B/tests/%)
 $(UNITBINS): $B/tests/%: $B/tests/unit/%.o $$(addprefix $B/,$$($$*_SRCS:.c=.o)) $B/libpipit.a conf-ld
 	@mkdir -p $(@D)
 	$(LD) -o $@ $(filter %.o %.a,$^) $($*_LIBS) $(LIBS)
+
+# Debian packages; "a|b" is satisfied by either. None of them starts anything.
+DEPS := gcc make libc6-dev skalibs-dev libcdb-dev libc-ares-dev s6
+CHECK_DEPS := python3 python3-dnspython python3-aiosmtpd swaks s-nail mandoc 'ucspi-tcp-ipv6|ucspi-tcp' \
+  daemontools strace procps util-linux
+
+deps:
+	@sh run/deps.sh $(DEPS)
+deps-check:
+	@sh run/deps.sh $(DEPS) $(CHECK_DEPS)
+
+# In a second make, because the packages must be there before anything is built. DEMO_ONCE=1: stop
+# after the two messages.
+demo: deps
+	@$(MAKE) --no-print-directory -s all
+	@DEMO_ONCE=$(DEMO_ONCE) sh run/demo.sh $B/bin
+
+accounts:
+	@sh run/accounts.sh $(HOMEDIR) $(ACCOUNTS)
+
+MANDIR := /usr/local/share/man
+# Every file is complete when it gets its name: a running system finds the old or the new one.
+install: all
+	@install -d "$(DESTDIR)$(HOMEDIR)/bin" $(foreach n,1 5 7 8,"$(DESTDIR)$(MANDIR)/man$n")
+	@put() { install -m "$$1" "$$2" "$$3.new" && mv -f "$$3.new" "$$3"; }; set -e; \
+	for f in $(BINS) $(SCRIPTBINS); do put 755 $$f "$(DESTDIR)$(HOMEDIR)/bin/$${f##*/}"; done; \
+	ln -sfn pipit-sendmail "$(DESTDIR)$(HOMEDIR)/bin/sendmail"; \
+	for f in $(sort $(wildcard man/*.[1-8])); do put 644 $$f "$(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}"; done
+	@echo 'installed programs in $(DESTDIR)$(HOMEDIR)/bin, manual pages in $(DESTDIR)$(MANDIR)'
+	@echo 'next, as root: make accounts, then $(HOMEDIR)/bin/pipit-setup $(HOMEDIR); see INSTALL'
+
+help:
+	@echo 'make                 build everything below build/ (programs in build/bin)'
+	@echo 'make demo            install missing packages, build, run a mail server in the foreground'
+	@echo 'make check           every test; K=word: only those whose name holds word; J=n: n at a time'
+	@echo 'make check-unit, check-prog, check-e2e    some of them'
+	@echo 'make check-sanitize  every test with the address and undefined behaviour sanitizers'
+	@echo 'make deps            install the Debian packages that pipit is built from'
+	@echo 'make deps-check      and those that its tests use'
+	@echo 'make accounts        make the accounts of conf-users (root)'
+	@echo 'make install         programs to $(HOMEDIR)/bin, pages to $(MANDIR); DESTDIR=, HOMEDIR=, MANDIR='
+	@echo 'make clean           remove build/'
 
 clean:
 	rm -rf $B
