@@ -32,6 +32,12 @@ char const *control_why(void)
   return why;
 }
 
+int control_bad(char const *name, char const *what)
+{
+  errno = EINVAL;
+  return fail(name, 1, what);
+}
+
 static int open_control(char const *name)
 {
   char path[256];

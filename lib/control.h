@@ -39,6 +39,10 @@ extern int control_number(char const *name, unsigned long *value, unsigned long 
 /* Is there such a file? 1, 0, or -1 with errno when that cannot be told. */
 extern int control_exists(char const *name);
 
+/* For a caller that finds fault with a value: set control_why() to the file
+ * and <what>, errno to EINVAL; returns -1. */
+extern int control_bad(char const *name, char const *what);
+
 /* One line (no newline) on the last failure: the file, the line and the mend.
  * Static storage. */
 extern char const *control_why(void);

@@ -42,6 +42,15 @@ struct submit {
   char why[SUBMIT_WHY_MAX]; /* one line without newline; from a program: its own words */
   size_t pending;     /* bytes in buf */
   char buf[8192];
+  /* What only submit.c looks at. */
+  size_t frame;       /* where in buf the frame begins that is being filled; 0 none */
+  unsigned int flags; /* of submit_open */
+  int sent;           /* bytes of this message have left buf */
+  int owed;           /* replies that queued will give and nobody has read */
+  int mine;           /* those of them that are this message's */
+  int kept;           /* the connection has carried a message before */
+  int permanent;      /* a program said so in its text */
+  size_t textlen;     /* bytes of a program's text in why */
 };
 #define SUBMIT_ZERO { .fd = -1, .pid = 0, .msgfd = -1, .envfd = -1, .textfd = -1, .envelope = STRALLOC_ZERO }
 

@@ -1,0 +1,130 @@
+/* recycle.c - put a message into a finished file; see recycle.h */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <skalibs/djbunix.h>
+
+#include "pool.h"
+#include "recycle.h"
+
+#define TRIES    8     /* files that are looked at for one message */
+#define ZERO_MAX 65536 /* a longer tail is cut off, not zeroed */
+
+/* Does nobody else have the file open? It is ours, and locked. */
+static int is_alone(int fd, struct queue const *q)
+{
+  if (fcntl(fd, F_SETLEASE, F_WRLCK) == -1) {
+    if (errno != EAGAIN && errno != EINTR) {
+      queue_warning("leases do not work here, so files are not used again");
+      pool_disable(q->pool);
+    }
+    return 0;
+  }
+  return fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
+}
+
+/* Is the open, locked file one that may be used again? */
+static int is_usable(struct recycled *r, struct stat *st, struct queue const *q, uint64_t id)
+{
+  char header[QFILE_HEADER];
+  struct qfile old;
+  if (fstat(r->fd, st) == -1) return 0;
+  if (!S_ISREG(st->st_mode) || st->st_uid != q->owner || st->st_nlink != 1) return 0;
+  if (pread(r->fd, header, sizeof header, 0) != (ssize_t)sizeof header) return 0;
+  if (!qfile_unpack(&old, header) || old.state != QFILE_DONE) return 0;
+  r->size = (uint64_t)st->st_size;
+  r->end = QFILE_HEADER + old.msglen + old.envlen;
+  /* Another id: somebody took the file, and was killed while he wrote. */
+  if (old.id != id || r->end > r->size) r->end = r->size;
+  return is_alone(r->fd, q);
+}
+
+/* Is <name> the open file? */
+static int is_same(struct queue const *q, char const *name, struct stat const *open)
+{
+  struct stat st;
+  return fstatat(q->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == open->st_ino &&
+         st.st_dev == open->st_dev;
+}
+
+/* Move the file to the message's name. 1, or 0 when that cannot be. */
+static int move(struct message *m, char const *from, struct stat const *open)
+{
+  struct queue const *q = m->q;
+  char to[QFILE_NAME_MAX];
+  for (;;) {
+    qfile_name(to, "mess", q->split, m->file.id);
+    if (renameat2(q->dir, from, q->dir, to, RENAME_NOREPLACE) == 0) break;
+    if (errno != EEXIST || !message_next_id(m)) return 0;
+  }
+  if (is_same(q, to, open)) return 1;
+  renameat2(q->dir, to, q->dir, from, RENAME_NOREPLACE);
+  return 0;
+}
+
+static int take(struct recycled *r, struct message *m, uint64_t id)
+{
+  struct stat st;
+  char from[QFILE_NAME_MAX];
+  qfile_free_name(from, id);
+  r->fd = openat(m->q->dir, from, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (r->fd == -1) return 0;
+  if (flock(r->fd, LOCK_EX | LOCK_NB) == 0 && is_usable(r, &st, m->q, id) && move(m, from, &st))
+    return 1;
+  fd_close(r->fd);
+  return 0;
+}
+
+int recycle_take(struct recycled *r, struct message *m)
+{
+  uint64_t id;
+  for (int i = 0; i < TRIES && pool_take(m->q->pool, &id); i++)
+    if (take(r, m, id)) return 1;
+  return 0;
+}
+
+/* Write the buffer and <zeros> bytes behind it with as few calls as can be. */
+static int write_body(int fd, struct message const *m, size_t zeros)
+{
+  static char const zero[ZERO_MAX];
+  struct iovec v[2] = { { .iov_base = (char *)m->buf, .iov_len = m->len },
+                        { .iov_base = (char *)zero, .iov_len = zeros } };
+  ssize_t n = pwritev(fd, v, zeros ? 2 : 1, QFILE_HEADER);
+  size_t done = n == -1 ? 0 : (size_t)n;
+  if (n == -1 && errno != EINTR) return 0;
+  if (done < m->len && !newfile_write(fd, m->buf + done, m->len - done, QFILE_HEADER + done))
+    return 0;
+  if (done < m->len) done = m->len;
+  return done == m->len + zeros ||
+         newfile_write(fd, zero, m->len + zeros - done, QFILE_HEADER + done);
+}
+
+int recycle_write(struct recycled *r, struct message const *m)
+{
+  char header[QFILE_HEADER];
+  uint64_t end = QFILE_HEADER + m->len;
+  uint64_t tail = r->end > end ? r->end - end : 0;
+  if (tail > ZERO_MAX) {
+    if (ftruncate(r->fd, (off_t)end) == -1) return 0;
+    tail = 0;
+  }
+  if (!write_body(r->fd, m, (size_t)tail)) return 0;
+  qfile_pack(header, &m->file);
+  if (!newfile_write(r->fd, header, sizeof header, 0) || fdatasync(r->fd) == -1) return 0;
+  fd_close(r->fd);
+  return 1;
+}
+
+void recycle_drop(struct recycled *r, struct message const *m)
+{
+  char name[QFILE_NAME_MAX];
+  qfile_name(name, "mess", m->q->split, m->file.id);
+  unlinkat(m->q->dir, name, 0);
+  fd_close(r->fd);
+}
