@@ -15,6 +15,8 @@ The last line is "N passed, N failed, N skipped".
 """
 import argparse, concurrent.futures, os, shutil, signal, subprocess, sys, tempfile, time
 
+GRACE = 40 # seconds that a test gets to end after SIGTERM
+
 def command(test):
     if test.endswith('.py'): return ['/usr/bin/python3', test]
     if test.endswith('.sh'): return ['sh', test]
@@ -42,7 +44,11 @@ def run(test, build, bindir, limit):
         p = subprocess.Popen(command(test), stdin=subprocess.DEVNULL, stdout=out,
                              stderr=subprocess.STDOUT, env=env, start_new_session=True)
         try: status = p.wait(limit)
-        except subprocess.TimeoutExpired: status = 'still running after %d s' % limit
+        except subprocess.TimeoutExpired:
+            status = 'still running after %d s' % limit
+            p.terminate() # it stops what it has started
+            try: p.wait(GRACE)
+            except subprocess.TimeoutExpired: pass
         finally:
             try: os.killpg(p.pid, signal.SIGKILL)
             except ProcessLookupError: pass

@@ -1,0 +1,91 @@
+"""peers.py - other people's mail programs, run from build/peers without being installed
+
+Debian packages are fetched with "apt-get download" and unpacked with dpkg-deb;
+none of their scripts runs and no service is started. What was fetched once is
+used again. Unavailable says why a peer cannot be had; tests then skip.
+
+  postfix()   a Peer with smtp-source and smtp-sink
+  dovecot()   a Peer with Dovecot's imap
+  php(), git_email(), mutt()   programs that send mail by sendmail
+"""
+import fcntl, os, shutil, subprocess
+
+LIBDIRS = ['usr/lib/postfix', 'usr/lib/dovecot', 'usr/lib/%s-linux-gnu' % os.uname().machine,
+           'lib/%s-linux-gnu' % os.uname().machine]
+FETCH_SECONDS = 120
+TOP = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'build', 'peers')
+
+class Unavailable(Exception):
+    """This peer cannot be had here; the text says why."""
+
+class Peer:
+    def __init__(self, root):
+        self.root = root
+        libs = ':'.join(os.path.join(root, d) for d in LIBDIRS)
+        self.env = dict(os.environ, LD_LIBRARY_PATH=libs)
+
+    def path(self, name):
+        return os.path.join(self.root, name)
+
+    def start(self, name, *args, **kw):
+        return subprocess.Popen([self.path(name), *args], env=self.env, stdin=subprocess.DEVNULL, **kw)
+
+    def run(self, name, *args, timeout=60):
+        return subprocess.run([self.path(name), *args], env=self.env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
+
+def apt(*args, **kw):
+    try:
+        p = subprocess.run(['apt-get', '-q', *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, timeout=FETCH_SECONDS, text=True, **kw)
+    except FileNotFoundError: raise Unavailable('there is no apt-get')
+    except subprocess.TimeoutExpired: raise Unavailable('apt-get took over %d s' % FETCH_SECONDS)
+    if p.returncode:
+        lines = [l for l in p.stdout.splitlines() if l.startswith('E:')] or p.stdout.splitlines() or ['']
+        raise Unavailable('apt-get %s failed: %s' % (args[0], lines[0]))
+    return p.stdout
+
+def packages(wanted):
+    """The wanted packages that are not installed, and the libraries they need that are not."""
+    plan = apt('-s', '--no-install-recommends', 'install', *wanted)
+    names = [l.split()[1] for l in plan.splitlines() if l.startswith('Inst ')]
+    return [n for n in names if n in wanted or n.startswith('lib')]
+
+def fetch(name, wanted, program):
+    """Unpack the packages below build/peers/<name>, unless they are there already."""
+    root = os.path.join(TOP, name)
+    os.makedirs(TOP, exist_ok=True)
+    with open(os.path.join(TOP, name + '.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(os.path.join(root, program)):
+            new = root + '.new'
+            shutil.rmtree(new, ignore_errors=True)
+            os.makedirs(os.path.join(new, 'debs'))
+            names = packages(wanted)
+            missing = [w for w in wanted if w not in names]
+            if missing: # installed on this machine: its files are as good, but wanted in one tree
+                names += missing
+            apt('download', *names, cwd=os.path.join(new, 'debs'))
+            for deb in os.listdir(os.path.join(new, 'debs')):
+                subprocess.run(['dpkg-deb', '-x', os.path.join(new, 'debs', deb), new], check=True)
+            shutil.rmtree(os.path.join(new, 'debs'))
+            if not os.path.exists(os.path.join(new, program)):
+                raise Unavailable('%s is not in %s' % (program, ' '.join(names)))
+            shutil.rmtree(root, ignore_errors=True)
+            os.rename(new, root)
+    return Peer(root)
+
+def postfix():
+    return fetch('postfix', ['postfix'], 'usr/sbin/smtp-source')
+
+def dovecot():
+    return fetch('dovecot', ['dovecot-core', 'dovecot-imapd'], 'usr/lib/dovecot/imap')
+
+def php():
+    return fetch('php', ['php8.2-cli', 'php8.2-common', 'php8.2-opcache', 'php8.2-readline'], 'usr/bin/php8.2')
+
+def git_email():
+    return fetch('git-email', ['git-email'], 'usr/lib/git-core/git-send-email')
+
+def mutt():
+    return fetch('mutt', ['mutt'], 'usr/bin/mutt')
