@@ -121,4 +121,5 @@ help:
 clean:
 	rm -rf $B
 
--include $(shell find $B -name '*.d' 2>/dev/null)
+# Not build/peers, which holds other people's files.
+-include $(shell find $B -path '*/peers' -prune -o -type f -name '*.d' -print 2>/dev/null)
