@@ -1,0 +1,211 @@
+/* conn.c - talk to an SMTP server; see conn.h */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <skalibs/allreadwrite.h>
+#include <skalibs/iopause.h>
+
+#include "conn.h"
+
+/* Wait for <events> until <deadline> or the connection's limit. The events that
+ * are there; 0 when it is too late, -1 with errno. */
+static int wait_for(struct conn *c, short events, tain const *deadline)
+{
+  iopause_fd x = { .fd = c->fd, .events = events };
+  int r = iopause_g(&x, 1, tain_less(&c->limit, deadline) ? &c->limit : deadline);
+  return r <= 0 ? r : x.revents;
+}
+
+static socklen_t fill_address(struct sockaddr_storage *sa, struct place const *p)
+{
+  memset(sa, 0, sizeof *sa);
+  sa->ss_family = (sa_family_t)p->ip.family;
+  if (p->ip.family == AF_INET) {
+    struct sockaddr_in *in = (struct sockaddr_in *)sa;
+    memcpy(&in->sin_addr, p->ip.ip, 4);
+    in->sin_port = htons((uint16_t)p->port);
+    return sizeof *in;
+  }
+  struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
+  memcpy(&in6->sin6_addr, p->ip.ip, 16);
+  in6->sin6_port = htons((uint16_t)p->port);
+  return sizeof *in6;
+}
+
+/* Wait for a connect() that is under way. 1, or 0 with errno. */
+static int finish_connect(struct conn *c, unsigned int seconds)
+{
+  tain deadline;
+  int e = 0;
+  socklen_t len = sizeof e;
+  tain_addsec_g(&deadline, (int)seconds);
+  int r = wait_for(c, IOPAUSE_WRITE, &deadline);
+  if (!r) errno = ETIMEDOUT;
+  if (r <= 0) return 0;
+  if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &len) == -1) return 0;
+  errno = e;
+  return e == 0;
+}
+
+static void forget(struct conn *c)
+{
+  c->pipelining = c->eightbitmime = c->size = c->dirty = 0;
+  c->sizelimit = 0;
+  c->messages = 0;
+  c->inpos = c->inlen = 0;
+}
+
+int conn_open(struct conn *c, struct place const *p, unsigned int seconds)
+{
+  struct sockaddr_storage sa;
+  socklen_t salen = fill_address(&sa, p);
+  int one = 1;
+  forget(c);
+  inet_ntop(p->ip.family, p->ip.ip, c->name, sizeof c->name);
+  c->fd = socket(p->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (c->fd == -1) return 0;
+  if ((connect(c->fd, (struct sockaddr *)&sa, salen) == 0 ||
+       (errno == EINPROGRESS && finish_connect(c, seconds))) &&
+      setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0)
+    return 1;
+  int e = errno;
+  conn_close(c);
+  errno = e;
+  return 0;
+}
+
+void conn_close(struct conn *c)
+{
+  if (c->fd != -1) close(c->fd);
+  c->fd = -1;
+}
+
+/* Read what is there into the buffer, which was used up. 1 something, 0 nothing
+ * yet, -1 the other side has ended it. */
+static int fill(struct conn *c)
+{
+  ssize_t r = fd_read(c->fd, c->in, sizeof c->in);
+  if (r == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
+  if (r <= 0) return -1;
+  c->inpos = 0;
+  c->inlen = (size_t)r;
+  return 1;
+}
+
+/* Take a reply out of the buffer. 1 in c->reply, 0 more is needed, -1 malformed. */
+static int take_reply(struct conn *c)
+{
+  size_t used;
+  enum smtpreply_state s = smtpreply_feed(&c->reply, c->in + c->inpos, c->inlen - c->inpos, &used);
+  c->inpos += used;
+  if (s == SMTPREPLY_MALFORMED) return -1;
+  return s == SMTPREPLY_COMPLETE;
+}
+
+struct group { /* an exchange under way */
+  char const *out;
+  size_t len; /* still to be sent */
+  size_t done, replies;
+  unsigned int seconds;
+  tain deadline; /* of the next reply */
+  conn_reply_func *f;
+  void *arg;
+};
+
+/* Write what can be written. After an error there may be a reply that says why:
+ * nothing more is written, and reading finds the end. */
+static void push(struct conn *c, struct group *g)
+{
+  while (g->len) {
+    ssize_t w = fd_write(c->fd, g->out, g->len);
+    if (w == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (w <= 0) g->len = 0;
+    else {
+      g->out += w;
+      g->len -= (size_t)w;
+    }
+  }
+}
+
+/* Hand out the replies that are in the buffer. */
+static enum conn_status pull(struct conn *c, struct group *g)
+{
+  while (g->done < g->replies && c->inpos < c->inlen) {
+    int r = take_reply(c);
+    if (r == -1) return CONN_MALFORMED;
+    if (!r) return CONN_OK;
+    if (c->reply.code == 421) return CONN_421;
+    if (!g->f(g->arg, g->done, &c->reply)) return CONN_MALFORMED;
+    if (++g->done < g->replies) smtpreply_start(&c->reply);
+    tain_addsec_g(&g->deadline, (int)g->seconds);
+  }
+  return CONN_OK;
+}
+
+enum conn_status conn_exchange(struct conn *c, char const *out, size_t len, size_t replies,
+                               unsigned int seconds, conn_reply_func *f, void *arg)
+{
+  struct group g = { .out = out, .len = len, .replies = replies, .seconds = seconds, .f = f, .arg = arg };
+  smtpreply_start(&c->reply);
+  if (len && c->inpos < c->inlen) return CONN_MALFORMED;
+  tain_addsec_g(&g.deadline, (int)seconds);
+  push(c, &g);
+  enum conn_status s = pull(c, &g);
+  while (s == CONN_OK && g.done < replies) {
+    int events = wait_for(c, (short)(IOPAUSE_READ | (g.len ? IOPAUSE_WRITE : 0)), &g.deadline);
+    if (events <= 0) return events ? CONN_DIED : CONN_TIMEOUT;
+    if (events & IOPAUSE_WRITE) push(c, &g);
+    if (!(events & (IOPAUSE_READ | IOPAUSE_EXCEPT))) continue;
+    s = fill(c) == -1 ? CONN_DIED : pull(c, &g);
+  }
+  /* All replies before all commands: the two sides are out of step. */
+  return s == CONN_OK && g.len ? CONN_MALFORMED : s;
+}
+
+/* The other side has spoken while the message was being written. */
+static enum conn_status take_early(struct conn *c)
+{
+  int r = take_reply(c);
+  if (r == -1) return CONN_MALFORMED;
+  if (!r) return CONN_OK;
+  return c->reply.code == 421 ? CONN_421 : CONN_EARLY;
+}
+
+/* Writing failed: a reply that was sent before that may still be read. */
+static enum conn_status read_last(struct conn *c)
+{
+  while (fill(c) == 1) {
+    enum conn_status s = take_early(c);
+    if (s != CONN_OK) return s;
+  }
+  return CONN_DIED;
+}
+
+enum conn_status conn_write(struct conn *c, char const *out, size_t len, unsigned int seconds)
+{
+  tain deadline;
+  smtpreply_start(&c->reply);
+  while (len) {
+    ssize_t w = fd_write(c->fd, out, len);
+    if (w > 0) {
+      out += w;
+      len -= (size_t)w;
+      continue;
+    }
+    if (w == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) return read_last(c);
+    tain_addsec_g(&deadline, (int)seconds);
+    int events = wait_for(c, IOPAUSE_READ | IOPAUSE_WRITE, &deadline);
+    if (events <= 0) return events ? CONN_DIED : CONN_TIMEOUT;
+    if (!(events & (IOPAUSE_READ | IOPAUSE_EXCEPT))) continue;
+    int r = fill(c);
+    if (r == -1) return CONN_DIED;
+    enum conn_status s = r ? take_early(c) : CONN_OK;
+    if (s != CONN_OK) return s;
+  }
+  return CONN_OK;
+}

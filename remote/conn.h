@@ -1,0 +1,59 @@
+/* conn.h - a TCP connection to an SMTP server: commands out, replies in, nobody waited for forever
+ *
+ * Times are in seconds; none passes conn.limit. The caller has called
+ * tain_now_set_stopwatch_g(). A reply with code 421 ends a connection wherever
+ * it comes (RFC 5321, 3.8).
+ */
+#ifndef PIPIT_REMOTE_CONN_H
+#define PIPIT_REMOTE_CONN_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <skalibs/tai.h>
+
+#include "find.h"
+#include "smtpreply.h"
+
+#define CONN_BUFFER 4096 /* bytes that are read at once */
+
+enum conn_status {
+  CONN_OK,
+  CONN_DIED,      /* closed or broken by the other side */
+  CONN_TIMEOUT,
+  CONN_MALFORMED, /* a reply that is none, or one that nothing was asked for */
+  CONN_421,       /* c->reply has it */
+  CONN_EARLY      /* conn_write only: a reply came before the end; c->reply has it */
+};
+
+struct conn {
+  int fd; /* -1: not connected */
+  tain limit;
+  char name[INET6_ADDRSTRLEN]; /* of the other side, for texts */
+  int pipelining, eightbitmime, size; /* what it offered to EHLO */
+  uint64_t sizelimit;                 /* 0: none is known */
+  unsigned int messages;              /* transactions that were begun */
+  int dirty;                          /* RSET must come before the next one */
+  struct smtpreply reply;             /* the last one */
+  size_t inpos, inlen;
+  char in[CONN_BUFFER];
+};
+
+/* A reply has come: the <i>th of a group, in c->reply. 1 go on, 0 it makes no
+ * sense here (CONN_MALFORMED). */
+typedef int conn_reply_func(void *arg, size_t i, struct smtpreply const *reply);
+
+/* Connect. 1, or 0 with errno (ETIMEDOUT, ECONNREFUSED, ...). */
+extern int conn_open(struct conn *c, struct place const *p, unsigned int seconds);
+extern void conn_close(struct conn *c);
+
+/* Send out[0..len), and read <replies> replies, reading while writing so that
+ * no two full buffers can wait for each other. Each reply may take <seconds>. */
+extern enum conn_status conn_exchange(struct conn *c, char const *out, size_t len, size_t replies,
+                                      unsigned int seconds, conn_reply_func *f, void *arg);
+
+/* Send bytes of a message; every write may take <seconds>. */
+extern enum conn_status conn_write(struct conn *c, char const *out, size_t len, unsigned int seconds);
+
+#endif

@@ -1,0 +1,28 @@
+/* find.h - the addresses to try for a host, in order */
+#ifndef PIPIT_REMOTE_FIND_H
+#define PIPIT_REMOTE_FIND_H
+
+#include <stddef.h>
+
+#include "dns.h"
+#include "limits.h"
+#include "outcome.h"
+#include "settings.h"
+
+struct place {
+  struct dns_ip ip;
+  unsigned int port;
+};
+
+struct places {
+  size_t count;
+  struct place list[PLACES_MAX];
+};
+
+/* Find the places for <host>. Better preferences first; those of one preference
+ * in random order, IPv6 and IPv4 in turns. Without a fixed route, this host
+ * itself (by name or by address, on port 25) is left out, with all that is not
+ * preferred to it. 1 with at least one, or 0 with the message's verdict in <o>. */
+extern int find_places(struct places *p, char const *host, struct settings const *s, struct outcome *o);
+
+#endif

@@ -1,0 +1,46 @@
+/* outcome.h - what became of a message and each of its recipients, as qmail-remote reports it
+ *
+ * A recipient is 'r' (accepted: the message's letter counts for it), 'h' (refused
+ * for good) or 's' (refused for now); 0 while nothing is known, which the
+ * message's letter decides as well. The message is 'K', 'Z' or 'D'. Texts have
+ * no control characters but newlines.
+ */
+#ifndef PIPIT_REMOTE_OUTCOME_H
+#define PIPIT_REMOTE_OUTCOME_H
+
+#include <stddef.h>
+
+#include <skalibs/stralloc.h>
+
+#include "smtpreply.h"
+
+struct verdict {
+  char letter;
+  size_t at, len; /* of the text in outcome.text */
+};
+
+struct outcome {
+  struct verdict message;
+  struct verdict *rcpts;
+  size_t nrcpts;
+  stralloc text;
+};
+#define OUTCOME_ZERO { .rcpts = 0, .nrcpts = 0, .text = STRALLOC_ZERO }
+
+/* Forget everything, and make room for <n> recipients. 1, or 0 with ENOMEM. */
+extern int outcome_start(struct outcome *o, size_t n);
+
+/* Set the message's letter and text. Without memory: 'Z' and no text. */
+extern void outcome_message(struct outcome *o, char letter, char const *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same with "\nRemote host said: " and the reply after it. */
+extern void outcome_message_said(struct outcome *o, char letter, struct smtpreply const *said,
+                                 char const *format, ...) __attribute__((format(printf, 4, 5)));
+/* Set a recipient's; <said> may be NULL. Without memory: 's' and no text. */
+extern void outcome_rcpt(struct outcome *o, size_t i, char letter, struct smtpreply const *said,
+                         char const *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* What counts for recipient <i> alone: 'K', 'Z' or 'D', and its text. */
+extern char outcome_of(struct outcome const *o, size_t i, char const **text, size_t *len);
+
+#endif

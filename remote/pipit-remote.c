@@ -1,0 +1,82 @@
+/* pipit-remote.c - deliver mail by SMTP
+ *
+ * usage: pipit-remote host sender recipient...
+ *        pipit-remote -w
+ *
+ * The first form is qmail-remote's: the message on descriptor 0, on descriptor 1
+ * for each recipient r (accepted), h (refused) or s (refused for now), then K
+ * (the message was accepted), Z (not now) or D (never), each with a text and a
+ * NUL. The second is a worker of pipit-rspawn: jobs come in on descriptor 0, a
+ * socket (lib/job.h), and the connection is kept from one to the next.
+ *
+ * exit: 0 the report is complete (first form; also when it says D), or
+ * descriptor 0 has ended (second); 111 temporary trouble.
+ */
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <skalibs/strerr.h>
+#include <skalibs/tai.h>
+
+#include "accounts.h"
+#include "cli.h"
+#include "home.h"
+#include "priv.h"
+#include "program.h"
+#include "sandbox.h"
+#include "spool.h"
+#include "worker.h"
+
+#define MEMORY_MAX ((size_t)64 << 20) /* bytes of address space */
+#define PATH_ROOM  4096
+
+/* Lock everything away but what a delivery reads: the settings, and where
+ * resolv.conf may lie. NULL, or what failed. */
+static char const *lock_up(void)
+{
+  char control[PATH_ROOM];
+  char const *paths[] = { control, "/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", 0 };
+  snprintf(control, sizeof control, "%s/control", home_dir());
+  if (!priv_limit_memory(MEMORY_MAX)) return "limit memory";
+  if (home_fd() == -1) return "open the home";
+  if (sandbox_read_only(paths) == -1) return "restrict files";
+  return sandbox_no_exec() == -1 ? "restrict system calls" : 0;
+}
+
+static int run_worker(void)
+{
+  char const *failed = lock_up();
+  if (failed) strerr_diefu1sys(EXIT_TEMPORARY, failed);
+  return worker_run(0);
+}
+
+/* Nothing foreign is read, and nothing is sent, as root. */
+static char const *drop_root(void)
+{
+  struct accounts a;
+  if (geteuid()) return 0;
+  return accounts_load(&a) && accounts_become(&a, ACCOUNT_REMOTE) ? 0 : accounts_why();
+}
+
+static int run_command(int n, char const *const *args)
+{
+  char text[PATH_ROOM];
+  struct job j = { .fd = 0 };
+  if (n < 3) return cli_report('D', "I (pipit-remote) was invoked improperly. (#5.3.5)\n");
+  char const *failed = drop_root();
+  if (!failed && !spool_whole(&j.fd, &j.offset, &j.length)) failed = "the message cannot be read";
+  if (!failed) failed = lock_up();
+  if (!failed) return cli_run(&j, n, args);
+  snprintf(text, sizeof text, "Unable to start: %s. (#4.3.0)\n", failed);
+  return cli_report('Z', text);
+}
+
+int main(int argc, char const *const *argv)
+{
+  program_start("pipit-remote");
+  tain_now_set_stopwatch_g();
+  if (argc == 2 && !strcmp(argv[1], "-w")) return run_worker();
+  return run_command(argc - 1, argv + 1);
+}

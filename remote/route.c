@@ -1,0 +1,137 @@
+/* route.c - where mail for a host goes; see route.h */
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include <skalibs/stralloc.h>
+#include <skalibs/types.h>
+
+#include "control.h"
+#include "limits.h"
+#include "map.h"
+#include "route.h"
+
+#define PORT_MAX 65535
+
+static char why[256];
+
+char const *route_why(void)
+{
+  return why;
+}
+
+/* An address of either family in s[0..len), without brackets. */
+static int scan_ip(struct dns_ip *ip, char const *s, size_t len)
+{
+  char text[INET6_ADDRSTRLEN];
+  if (len >= sizeof text) return 0;
+  memcpy(text, s, len);
+  text[len] = 0;
+  ip->family = AF_INET;
+  if (inet_pton(AF_INET, text, ip->ip) == 1) return 1;
+  ip->family = AF_INET6;
+  return inet_pton(AF_INET6, text, ip->ip) == 1;
+}
+
+/* "[1.2.3.4]", "[IPv6:...]"; with <bare>, also "[v6]". The length, or 0. */
+static size_t scan_literal(struct route *r, char const *s, int bare)
+{
+  char const *end = *s == '[' ? strchr(s, ']') : 0;
+  if (!end) return 0;
+  char const *ip = s + 1;
+  int tagged = !strncasecmp(ip, "IPv6:", 5);
+  if (tagged) ip += 5;
+  if (!scan_ip(&r->ip, ip, (size_t)(end - ip))) return 0;
+  if (r->ip.family == AF_INET ? tagged : !tagged && !bare) return 0;
+  r->kind = ROUTE_IP;
+  return (size_t)(end - s) + 1;
+}
+
+static int set_name(struct route *r, char const *s, size_t len)
+{
+  static char const plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  if (!len || len >= sizeof r->name || *s == '.' || strspn(s, plain) < len) return 0;
+  memcpy(r->name, s, len);
+  r->name[len] = 0;
+  return 1;
+}
+
+int route_parse_host(struct route *r, char const *host)
+{
+  r->fixed = 0;
+  r->port = SMTP_PORT;
+  r->kind = ROUTE_MX;
+  size_t literal = scan_literal(r, host, 0);
+  if (literal) return !host[literal];
+  return set_name(r, host, strlen(host));
+}
+
+static int scan_port(struct route *r, char const *s)
+{
+  unsigned int port;
+  if (!uint0_scan(s, &port) || !port || port > PORT_MAX) return 0;
+  r->port = port;
+  return 1;
+}
+
+int route_parse_relay(struct route *r, char const *value)
+{
+  r->fixed = 1;
+  r->port = SMTP_PORT;
+  size_t len = scan_literal(r, value, 1);
+  if (!len) {
+    len = strcspn(value, ":");
+    r->kind = scan_ip(&r->ip, value, len) ? ROUTE_IP : ROUTE_HOST;
+    if (!len) r->kind = ROUTE_MX;
+    else if (r->kind == ROUTE_HOST && !set_name(r, value, len)) return 0;
+  }
+  if (!value[len]) return 1;
+  return value[len] == ':' && scan_port(r, value + len + 1);
+}
+
+/* The relay of smtproutes for <host>, NULL when there is none. */
+static char const *find_relay(struct map const *m, char const *host)
+{
+  size_t len = strlen(host);
+  char const *value = len ? map_find_domain(m, host, len) : 0;
+  return value ? value : map_find(m, "", 0);
+}
+
+/* An empty relay means MX again: <host> itself must then be one that can be looked up. */
+static enum route_result take_relay(struct route *r, char const *value, char const *host)
+{
+  struct route plain;
+  if (!route_parse_relay(r, value)) {
+    snprintf(why, sizeof why, "control/smtproutes: not a relay: %s", value);
+    return ROUTE_TEMPORARY;
+  }
+  if (r->kind != ROUTE_MX) return ROUTE_OK;
+  if (!route_parse_host(&plain, host)) return ROUTE_BADHOST;
+  plain.port = r->port;
+  *r = plain;
+  return ROUTE_OK;
+}
+
+enum route_result route_find(struct route *r, char const *host)
+{
+  stralloc list = STRALLOC_ZERO;
+  struct map m = MAP_ZERO;
+  char const *value = 0;
+  enum route_result result;
+  int found = control_list("smtproutes", &list);
+  if (found == -1) snprintf(why, sizeof why, "%s", control_why());
+  if (found == 1 && !map_build(&m, &list, ':')) {
+    snprintf(why, sizeof why, "control/smtproutes: out of memory");
+    found = -1;
+  }
+  if (found == 1) value = find_relay(&m, host);
+  if (found == -1) result = ROUTE_TEMPORARY;
+  else if (value) result = take_relay(r, value, host);
+  else result = route_parse_host(r, host) ? ROUTE_OK : ROUTE_BADHOST;
+  map_free(&m);
+  stralloc_free(&list);
+  return result;
+}

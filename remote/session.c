@@ -1,0 +1,124 @@
+/* session.c - begin and end an SMTP session; see session.h */
+
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include <skalibs/types.h>
+#include <skalibs/uint64.h>
+
+#include "limits.h"
+#include "session.h"
+
+void session_broke(struct conn const *c, enum conn_status s, int after_end, struct outcome *o)
+{
+  char const *duplicate = after_end ? "Possible duplicate! " : "";
+  switch (s) {
+  case CONN_421:
+    outcome_message_said(o, 'Z', &c->reply, "%s closed the connection. %s(#4.4.2)\n", c->name, duplicate);
+    break;
+  case CONN_EARLY:
+    outcome_message_said(o, c->reply.code >= 500 ? 'D' : 'Z', &c->reply,
+                         "%s failed while I sent the message.\n", c->name);
+    break;
+  case CONN_MALFORMED:
+    outcome_message(o, 'Z', "Connected to %s but it did not speak SMTP. %s(#4.5.0)\n", c->name, duplicate);
+    break;
+  default:
+    outcome_message(o, 'Z', "Connected to %s but connection died. %s(#4.4.2)\n", c->name, duplicate);
+  }
+}
+
+static int accept_any(void *arg, size_t i, struct smtpreply const *reply)
+{
+  (void)arg, (void)i, (void)reply;
+  return 1;
+}
+
+static int is_keyword(char const *s, size_t len, char const *keyword)
+{
+  size_t n = strlen(keyword);
+  return len >= n && !strncasecmp(s, keyword, n) && (len == n || s[n] == ' ');
+}
+
+/* One line of the answer to EHLO, without its code. */
+static void take_offer(struct conn *c, char const *s, size_t len)
+{
+  char number[UINT64_FMT];
+  if (is_keyword(s, len, "PIPELINING")) c->pipelining = 1;
+  else if (is_keyword(s, len, "8BITMIME")) c->eightbitmime = 1;
+  else if (is_keyword(s, len, "SIZE")) {
+    c->size = 1;
+    if (len < 6 || len - 5 >= sizeof number) return;
+    memcpy(number, s + 5, len - 5);
+    number[len - 5] = 0;
+    uint64_t limit;
+    if (uint640_scan(number, &limit)) c->sizelimit = limit;
+  }
+}
+
+/* The lines after the first: "250-KEYWORD args\n". */
+static void take_offers(struct conn *c)
+{
+  char const *s = memchr(c->reply.text, '\n', c->reply.textlen);
+  char const *end = c->reply.text + c->reply.textlen;
+  while (s && ++s < end) {
+    char const *next = memchr(s, '\n', (size_t)(end - s));
+    if (!next) return;
+    if (next - s > 4) take_offer(c, s + 4, (size_t)(next - s) - 4);
+    s = next;
+  }
+}
+
+static enum conn_status say_hello(struct conn *c, struct settings const *s, char const *verb)
+{
+  stralloc line = STRALLOC_ZERO;
+  enum conn_status status = CONN_DIED;
+  if (stralloc_cats(&line, verb) && stralloc_catb(&line, s->helo.s, s->helo.len) &&
+      stralloc_catb(&line, "\r\n", 2))
+    status = conn_exchange(c, line.s, line.len, 1, settings_stage(s, STAGE_HELO), accept_any, 0);
+  stralloc_free(&line);
+  return status;
+}
+
+static int give_up(struct conn *c)
+{
+  session_end(c);
+  return 0;
+}
+
+static int broke(struct conn *c, enum conn_status status, struct outcome *o)
+{
+  session_broke(c, status, 0, o);
+  conn_close(c);
+  return 0;
+}
+
+int session_begin(struct conn *c, struct settings const *s, struct outcome *o)
+{
+  enum conn_status status = conn_exchange(c, 0, 0, 1, settings_stage(s, STAGE_GREETING), accept_any, 0);
+  if (status != CONN_OK) return broke(c, status, o);
+  if (c->reply.code != 220) {
+    outcome_message_said(o, 'Z', &c->reply, "Connected to %s but greeting failed.\n", c->name);
+    return give_up(c);
+  }
+  status = say_hello(c, s, "EHLO ");
+  if (status == CONN_OK && c->reply.code / 100 == 2) {
+    take_offers(c);
+    return 1;
+  }
+  if (status == CONN_OK && c->reply.code >= 500) status = say_hello(c, s, "HELO ");
+  if (status != CONN_OK) return broke(c, status, o);
+  if (c->reply.code / 100 == 2) return 1;
+  outcome_message_said(o, c->reply.code >= 500 ? 'D' : 'Z', &c->reply,
+                       "Connected to %s but my name was rejected.\n", c->name);
+  return give_up(c);
+}
+
+void session_end(struct conn *c)
+{
+  if (c->fd == -1) return;
+  /* A leftover byte makes this fail at once: then there is nothing to wait for. */
+  conn_exchange(c, "QUIT\r\n", 6, 1, STAGE_QUIT, accept_any, 0);
+  conn_close(c);
+}
