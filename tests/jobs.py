@@ -1,0 +1,63 @@
+"""jobs.py - the sender's side of lib/job.h, to test spawners and workers with"""
+import array, os, socket, struct, time
+import pipit
+
+class Spawner:
+    """A process with a socket to us on descriptor 0."""
+    def __init__(self, argv, env, stderr=None):
+        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.process = pipit.as_account(argv, stdin=theirs, env=env, stderr=stderr)
+        theirs.close()
+        self.num, self.max = 0, None
+        self.results, self.ended = {}, set()
+
+    def give(self, host, sender, rcpts, fd, offset, length, extras=(), num=None):
+        """Send a job; returns its number."""
+        self.num += 1
+        num = self.num if num is None else num
+        cat = lambda l: b''.join(s.encode('latin-1') + b'\0' for s in l)
+        packet = (b'J' + struct.pack('>IQQQ', num, 1000000 + num, offset, length) + cat([host, sender]) +
+                  cat(extras) + b'\0' + cat(rcpts))
+        self.sock.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))])
+        self.results[num] = {}
+        return num
+
+    def give_text(self, host, sender, rcpts, message=b'Subject: x\n\nbody\n', **kw):
+        """The same with a file like a queue's: something before and after the message."""
+        head, tail = b'H' * 128, b'Fsecret@envelope.example\0Tsecret2@envelope.example\0'
+        path = os.path.join(pipit.SCRATCH, 'mess.%d' % (self.num + 1))
+        with open(path, 'wb') as f: f.write(head + message + tail)
+        fd = os.open(path, os.O_RDONLY)
+        os.unlink(path)
+        num = self.give(host, sender, rcpts, fd, len(head), len(message), **kw)
+        os.close(fd)
+        return num
+
+    def read(self, seconds=20):
+        """One packet; None when none comes in time, b'' at the end."""
+        self.sock.settimeout(seconds)
+        try: packet = self.sock.recv(65536)
+        except socket.timeout: return None
+        if packet[:1] == b'H': self.max = struct.unpack('>I', packet[1:5])[0]
+        elif packet[:1] == b'R':
+            num, index = struct.unpack('>II', packet[1:9])
+            if index in self.results[num]: raise AssertionError('two results for recipient %d' % index)
+            self.results[num][index] = packet[9:].decode('latin-1')
+        elif packet[:1] == b'E': self.ended.add(struct.unpack('>I', packet[1:5])[0])
+        return packet
+
+    def finish(self, num, seconds=20):
+        """Wait for the job's end; its results as a list, in order of the recipients."""
+        end = time.monotonic() + seconds
+        while num not in self.ended:
+            if not self.read(max(0.01, end - time.monotonic())): return None
+        r = self.results[num]
+        return [r[i] for i in sorted(r)]
+
+    def run(self, *args, **kw):
+        return self.finish(self.give_text(*args, **kw))
+
+    def close(self, seconds=10):
+        """Close the socket; the exit status."""
+        self.sock.close()
+        return self.process.wait(seconds)
