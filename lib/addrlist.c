@@ -46,7 +46,8 @@ static int special(char c)
   return c && strchr("()<>[]:;@,.\"", c);
 }
 
-/* The end of what opens at <pos> and ends with <close>; with <open>, it nests. 0: it does not end. */
+/* The end of what opens at <pos> and ends with <close>; unless <open> is 0, it
+ * nests. 0: it does not end. */
 static size_t closing(struct list const *l, size_t pos, char open, char close)
 {
   size_t depth = 1;
@@ -54,7 +55,7 @@ static size_t closing(struct list const *l, size_t pos, char open, char close)
     char c = l->s[pos];
     if (c == '\\') pos++;
     else if (c == close && !--depth) return pos + 1;
-    else if (c == open) depth++;
+    else if (open && c == open) depth++;
   }
   return 0;
 }

@@ -83,7 +83,8 @@ static int add(struct header *h, char const *s, size_t len)
   return stralloc_catb(&h->text, s, len);
 }
 
-/* Take the rest of a value's line, or as much as there is. Returns the number of bytes; 0 on error. */
+/* Take the rest of a value's line, or as much as there is. Returns the number
+ * of bytes; 0 on error. */
 static size_t feed_value(struct header *h, char const *s, size_t len)
 {
   char const *nl = memchr(s, '\n', len);
@@ -107,7 +108,7 @@ ssize_t header_feed(struct header *h, char const *s, size_t len)
       continue;
     }
     char c = s[used];
-    int next = step(h, c);
+    int next = h->text.len - h->len < HEADER_NAME_MAX ? step(h, c) : -1;
     if (next == -1) {
       h->ended = 1;
       h->empty = h->state == START && c == '\n';

@@ -20,6 +20,8 @@
 
 #include <skalibs/stralloc.h>
 
+#define HEADER_NAME_MAX 1000 /* bytes before a colon; a line with more is no field */
+
 enum header_name {
   HEADER_OTHER,
   HEADER_MBOX, /* the line "From ..." */

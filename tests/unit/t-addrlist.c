@@ -227,6 +227,7 @@ int main(void)
   parse_all();
   parse_parts();
   check(addrlist_parse("a\0b@x", 5, count, &found) == 1 && found == 1, "a NUL is a byte like others");
+  check(addrlist_parse("\"\0\"@[\0]", 7, count, &found) == 1 && found == 2, "also in quotes");
 
   offsets(" Joe <joe@x.org> ", " {Joe <<|joe@x.org>}> ", "offsets of an address in angles");
   offsets("joe (c)", "{<|joe>} (c)", "offsets of a bare address before a comment");

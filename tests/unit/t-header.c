@@ -103,6 +103,20 @@ static void limits(void)
   stralloc_free(&h.text);
 }
 
+static void long_name(void)
+{
+  static char line[HEADER_NAME_MAX + 2];
+  memset(line, 'x', sizeof line);
+  for (size_t n = HEADER_NAME_MAX - 1; n <= HEADER_NAME_MAX; n++) {
+    struct header h = HEADER_ZERO(5000);
+    line[n] = ':';
+    ssize_t used = header_feed(&h, line, n + 1);
+    check(used != -1 && h.ended == (n == HEADER_NAME_MAX), "names have a limit");
+    stralloc_free(&h.text);
+    line[n] = 'x';
+  }
+}
+
 static struct {
   char const *why, *line;
   enum header_name name;
@@ -140,6 +154,7 @@ int main(void)
   split_all(1);
   split_all(3);
   limits();
+  long_name();
   walk();
   return check_done();
 }
