@@ -261,7 +261,8 @@ static int is_dot_string(char const *s, size_t len)
 int addrlist_quote(stralloc *out, char const *s, size_t len)
 {
   size_t at = address_at(s, len);
-  if (!len || is_dot_string(s, at)) return stralloc_catb(out, s, len);
+  if (!len) return 1;
+  if (is_dot_string(s, at)) return stralloc_catb(out, s, len);
   if (!stralloc_append(out, '"')) return 0;
   for (size_t i = 0; i < at; i++) {
     if ((s[i] == '"' || s[i] == '\\' || s[i] == '\r' || s[i] == '\n') && !stralloc_append(out, '\\'))
