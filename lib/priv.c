@@ -24,6 +24,9 @@ int priv_no_new_privs(void)
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
+static rlim_t memory_before;
+static int memory_limited;
+
 int priv_limit_memory(size_t bytes)
 {
 #ifdef __SANITIZE_ADDRESS__
@@ -33,7 +36,17 @@ int priv_limit_memory(size_t bytes)
   struct rlimit r;
   if (getrlimit(RLIMIT_AS, &r) == -1) return 0;
   if (r.rlim_cur != RLIM_INFINITY && r.rlim_cur <= bytes) return 1;
+  if (!memory_limited) memory_before = r.rlim_cur;
+  memory_limited = 1;
   r.rlim_cur = bytes;
   return setrlimit(RLIMIT_AS, &r) == 0;
 #endif
+}
+
+void priv_restore_memory(void)
+{
+  struct rlimit r;
+  if (!memory_limited || getrlimit(RLIMIT_AS, &r) == -1) return;
+  r.rlim_cur = memory_before;
+  setrlimit(RLIMIT_AS, &r);
 }

@@ -17,4 +17,8 @@ extern int priv_no_new_privs(void);
  * a sanitizer build, which maps terabytes. 1, or 0 with errno. */
 extern int priv_limit_memory(size_t bytes);
 
+/* Take that limit back, in a child that is about to execute a foreign program:
+ * it is not ours to say what such a one needs. */
+extern void priv_restore_memory(void);
+
 #endif

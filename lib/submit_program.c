@@ -22,6 +22,7 @@
 #include <skalibs/sig.h>
 
 #include "home.h"
+#include "priv.h"
 #include "submit_parts.h"
 
 #define STALL_SECONDS 900 /* without the program taking or ending anything */
@@ -73,6 +74,7 @@ static void become_program(struct pipes const *p, char const *program)
   give(TEXT_FD, p->text[1]);
   sig_restore(SIGPIPE);
   sig_blocknone();
+  priv_restore_memory();
   if (!home_enter()) _exit(QQ_HOME);
   if (setenv("ERROR_FD", TEXT_FD_NAME, 1) == -1) _exit(QQ_NOMEM);
   execv(program, argv);

@@ -1,0 +1,91 @@
+/* inject.h - what the modules of pipit-inject share
+ *
+ * Every function here either does its work or ends the program: with a line on
+ * stderr and 100 (the message or the call is wrong) or 111 (try later).
+ */
+#ifndef PIPIT_INJECT_H
+#define PIPIT_INJECT_H
+
+#include <stddef.h>
+#include <time.h>
+
+#include <skalibs/stralloc.h>
+
+#include "header.h"
+
+#define INJECT_HEADER_MAX    2097152 /* bytes of a header, before and after it is completed */
+#define INJECT_ADDRESSES_MAX 100000  /* addresses in arguments and header together */
+#define INJECT_FOLD          900     /* bytes: a line that grew past this is folded at the next address */
+#define INJECT_BUFFER        65536   /* bytes of the message that are held at a time */
+
+struct settings {
+  /* the letters of QMAILINJECT */
+  int name_comment;  /* c */
+  int delete_sender; /* s */
+  int delete_from;   /* f */
+  int delete_id;     /* i */
+  int verp_rcpt;     /* r */
+  int verp_message;  /* m */
+  /* who is sending; strings of the environment, or NULL */
+  char const *user, *host, *name;
+  char const *suser, *shost; /* of the envelope */
+  stralloc defaulthost, defaultdomain, plusdomain, idhost;
+  struct timespec now;
+};
+
+/* Addresses of the envelope, each with a NUL behind it. */
+struct rcpts {
+  stralloc list;
+  char bad[64]; /* the name of a field that could not be understood, or "" */
+};
+
+struct inject {
+  struct settings set;
+  stralloc sender;
+  int sender_known;
+  struct rcpts args;   /* from the command line */
+  struct rcpts header; /* To, Cc, Bcc, Apparently-To */
+  struct rcpts resent; /* Resent-To, Resent-Cc, Resent-Bcc */
+  size_t addresses;
+  int seen[HEADER_NAMES];
+  stralloc saved; /* the fields that are passed on */
+  stralloc added; /* those that were missing */
+};
+
+extern void inject_nomem(void) __attribute__((noreturn));
+
+/* Read the environment and the control files. */
+extern void settings_load(struct settings *set);
+
+/* Complete the raw address <addr> (local@domain, without quoting): default
+ * host, default domain, plus domain. "" and x@[] stay as they are. */
+extern void rewrite_address(struct settings const *set, stralloc *addr);
+
+/* Append the address list in <f> to j->saved (when <save>) with its addresses
+ * completed, and the addresses to <to> (when not NULL). 0: the list cannot be
+ * understood, the field was saved as it is and no address was added. */
+extern int rewrite_field(struct inject *j, struct header_field const *f, struct rcpts *to, int save);
+
+/* Take one address of the command line; -f's sender. */
+extern void inject_argument(struct inject *j, char const *arg);
+extern void inject_sender(struct inject *j, char const *arg);
+
+/* Sort the header's fields into saved ones and recipients, and make those that
+ * are missing. 1 when the message is a resent one, else 0. */
+extern int inject_header(struct inject *j, char const *s, size_t len);
+
+/* 1 when no byte of the address is a control character. */
+extern int inject_clean(char const *s, size_t len);
+
+/* A message on descriptor 0, with CRLF read as LF. */
+struct input {
+  int cr;      /* the last byte read was a CR, and is not given out yet */
+  int ended;
+  char *bytes; /* what the last input_read gave */
+  char buf[INJECT_BUFFER];
+};
+
+/* Read some more: the number of bytes at in->bytes, 0 at the end. */
+extern size_t input_read(struct input *in);
+
+#endif
