@@ -10,7 +10,7 @@ HOMEDIR := $(shell head -n 1 conf-home)
 SPLIT := $(shell head -n 1 conf-split)
 ACCOUNTS := $(shell sed '/^$$/,$$d' conf-users)
 # Bytes of memory that a service whose programs strangers talk to may use (pipit-setup writes env/MEMORY).
-MEMORY := 134217728
+MEMORY := 536870912
 
 # The order matters: libcdb must come before libskarnet (both define cdb_init and others).
 LIBS := -lcdb -lskarnet

@@ -7,6 +7,7 @@
 #define PIPIT_CDBMAP_H
 
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include <skalibs/stralloc.h>
 
@@ -19,6 +20,18 @@ extern int cdbmap_open(struct cdbmap **map, int dirfd, char const *path);
 /* Append the first value for the key to <value>. 1 found, 0 not found, -1 with
  * errno (EPROTO: the file is damaged, ENOMEM). */
 extern int cdbmap_get(struct cdbmap *map, char const *key, size_t len, stralloc *value);
+
+/* A cdb has no checksum, so a damaged one may say "not found" of a key that is
+ * there. Walk the whole file and check that every record can be found: 1, or
+ * -1 with errno EPROTO. The file that held last is remembered in <*stamp> (start
+ * with zeros), and is not walked again until it changes. */
+struct cdbmap_stamp {
+  dev_t dev;
+  ino_t ino;
+  off_t size;
+  struct timespec mtime, ctime;
+};
+extern int cdbmap_verify(struct cdbmap *map, struct cdbmap_stamp *stamp);
 
 /* Close; <map> may be NULL. */
 extern void cdbmap_close(struct cdbmap *map);

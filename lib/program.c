@@ -38,3 +38,12 @@ void program_ready(int fd)
   (void)!fd_write(fd, "\n", 1);
   fd_close(fd);
 }
+
+#ifdef __SANITIZE_ADDRESS__
+/* A program that exits need not free its memory; services have no ASAN_OPTIONS. */
+char const *__asan_default_options(void);
+char const *__asan_default_options(void)
+{
+  return "detect_leaks=0:abort_on_error=1";
+}
+#endif

@@ -22,6 +22,12 @@ int spool_open(void)
   return fd;
 }
 
+int spool_open_in(char const *dir)
+{
+  int fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+  return fd == -1 ? spool_open() : fd;
+}
+
 static int fail(int fd)
 {
   int e = errno;

@@ -8,6 +8,9 @@
  * $TMPDIR or /tmp, or in memory where neither can be had. -1 with errno. */
 extern int spool_open(void);
 
+/* The same, but in the folder <dir> if that can be. */
+extern int spool_open_in(char const *dir);
+
 /* Copy [offset, offset + length) of the file <from> to a new spool file, which
  * stands at its start. The descriptor, or -1 with errno (EPIPE: <from> is
  * shorter). */

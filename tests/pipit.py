@@ -1,11 +1,12 @@
 """pipit.py - what the Python tests share: a home to run programs in, cases, waiting"""
-import os, pwd, shutil, socket, subprocess, sys, time
+import os, pwd, re, shutil, socket, subprocess, sys, time
 
 SCRATCH = os.environ['SCRATCH']
 BIN = os.environ['BIN']
 ROOT = os.geteuid() == 0
 # Root never runs a one-account instance as itself: its home belongs to this account.
 ACCOUNT = pwd.getpwnam('nobody') if ROOT else pwd.getpwuid(os.geteuid())
+ACCOUNTS_FROM = 64200 # uid and gid of the first account of conf-users in with_accounts()
 failed = False
 
 def check(ok, why):
@@ -75,3 +76,21 @@ def as_account(*args, **kw):
     """subprocess.Popen as the account that owns the home."""
     if ROOT: kw.update(user=ACCOUNT.pw_uid, group=ACCOUNT.pw_gid, extra_groups=[])
     return subprocess.Popen(*args, **kw)
+
+def with_accounts(*command):
+    """For root: <command>, to be run where the accounts of conf-users exist: in a mount
+    namespace whose /etc/passwd and /etc/group have them. None where that is not allowed.
+    The machine's own files are not touched."""
+    names = re.search("accounts='(.*)'", open(os.path.join(BIN, 'pipit-setup')).read()).group(1).split()
+    for kind, line in (('passwd', '%s:x:%d:%d::/nonexistent:/usr/sbin/nologin\n'), ('group', '%s:x:%d:\n')):
+        kept = [l for l in open('/etc/' + kind) if l.split(':')[0] not in names]
+        with open(os.path.join(SCRATCH, kind), 'w') as f:
+            f.writelines(kept)
+            for i, name in enumerate(names):
+                ids = (ACCOUNTS_FROM + i,) * line.count('%d')
+                f.write(line % ((name,) + ids))
+    script = ('mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && '
+              'shift && exec "$@"')
+    prefix = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, 'sh', SCRATCH]
+    if subprocess.run(prefix + ['true'], stderr=subprocess.DEVNULL).returncode: return None
+    return prefix + list(command)

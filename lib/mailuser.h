@@ -1,0 +1,29 @@
+/* mailuser.h - who gets the mail for a local address: the result of users/cdb,
+ * the password database or the alias account
+ */
+#ifndef PIPIT_MAILUSER_H
+#define PIPIT_MAILUSER_H
+
+#include <sys/types.h>
+
+#include <skalibs/stralloc.h>
+
+struct mailuser {
+  uid_t uid;
+  gid_t gid;
+  char const *user; /* these four point into text */
+  char const *home;
+  char const *dash;
+  char const *ext;
+  stralloc text;
+};
+#define MAILUSER_ZERO                                                                              \
+  {                                                                                                \
+    .text = STRALLOC_ZERO                                                                          \
+  }
+
+/* Fill in <u> with copies of the strings; ext is ext[0..extlen). 1, or 0 with ENOMEM. */
+extern int mailuser_set(struct mailuser *u, uid_t uid, gid_t gid, char const *user,
+                        char const *home, char const *dash, char const *ext, size_t extlen);
+
+#endif

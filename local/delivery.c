@@ -1,0 +1,150 @@
+/* delivery.c - the lines and variables that tell what a delivery is about; see delivery.h */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "address.h"
+#include "delivery.h"
+
+/* Append <s> with '_' for each control character. */
+static int add_clean(stralloc *sa, char const *s, size_t len)
+{
+  if (!stralloc_readyplus(sa, len)) return 0;
+  for (size_t i = 0; i < len; i++) {
+    unsigned char c = (unsigned char)s[i];
+    sa->s[sa->len++] = c < 32 || c == 127 ? '_' : s[i];
+  }
+  return 1;
+}
+
+static int add(stralloc *sa, char const *s)
+{
+  return stralloc_catb(sa, s, strlen(s));
+}
+
+/* May the local part stand without quotes (RFC 5321, 4.1.2: Dot-string)? */
+static int is_plain(char const *s, size_t len)
+{
+  static char const extra[] = "!#$%&'*+-/=?^_`{|}~";
+  if (!len || s[0] == '.' || s[len - 1] == '.') return 0;
+  for (size_t i = 0; i < len; i++) {
+    char c = s[i];
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) continue;
+    if (c == '.' && s[i - 1] != '.') continue;
+    if (!c || !strchr(extra, c)) return 0;
+  }
+  return 1;
+}
+
+/* Append the address as a header has it: with a quoted local part where it needs that. */
+static int add_quoted(stralloc *sa, char const *address)
+{
+  size_t len = strlen(address);
+  size_t at = address_at(address, len);
+  if (!len || is_plain(address, at)) return add_clean(sa, address, len);
+  if (!stralloc_append(sa, '"')) return 0;
+  for (size_t i = 0; i < at; i++) {
+    if (address[i] == '"' || address[i] == '\\')
+      if (!stralloc_append(sa, '\\')) return 0;
+    if (!add_clean(sa, address + i, 1)) return 0;
+  }
+  return stralloc_append(sa, '"') && add_clean(sa, address + at, len - at);
+}
+
+static int make_dtline(struct delivery *d)
+{
+  return add(&d->dtline, "Delivered-To: ") && add_clean(&d->dtline, d->local, strlen(d->local)) &&
+         add(&d->dtline, "@") && add_clean(&d->dtline, d->host, strlen(d->host)) &&
+         add(&d->dtline, "\n");
+}
+
+static int make_rpline(struct delivery *d)
+{
+  return add(&d->rpline, "Return-Path: <") && add_quoted(&d->rpline, d->sender) &&
+         add(&d->rpline, ">\n");
+}
+
+/* The line that begins a message in an mbox: no blank in the sender, the date in UTC. */
+static int make_ufline(struct delivery *d, time_t now)
+{
+  char date[64];
+  struct tm tm;
+  if (!add(&d->ufline, "From ")) return 0;
+  size_t start = d->ufline.len;
+  for (char const *s = d->sender; *s; s++) {
+    char c = *s == ' ' || *s == '\t' || *s == '\n' ? '-' : *s;
+    if (!add_clean(&d->ufline, &c, 1)) return 0;
+  }
+  if (d->ufline.len == start && !add(&d->ufline, "MAILER-DAEMON")) return 0;
+  if (!gmtime_r(&now, &tm)) memset(&tm, 0, sizeof tm);
+  size_t n = strftime(date, sizeof date, " %a %b %d %H:%M:%S %Y\n", &tm);
+  return stralloc_catb(&d->ufline, date, n);
+}
+
+int delivery_init(struct delivery *d, char const *const *args, time_t now)
+{
+  *d = (struct delivery){
+      .user = args[0],
+      .home = args[1],
+      .local = args[2],
+      .dash = args[3],
+      .ext = args[4],
+      .host = args[5],
+      .sender = args[6],
+      .fallback = args[7],
+  };
+  return make_dtline(d) && make_rpline(d) && make_ufline(d, now);
+}
+
+/* Set a variable to a cleaned copy of s[0..len); newlines at its end stay when <lines>. */
+static int set(char const *name, char const *s, size_t len, int lines)
+{
+  stralloc sa = STRALLOC_ZERO;
+  size_t body = lines && len && s[len - 1] == '\n' ? len - 1 : len;
+  int ok = add_clean(&sa, s, body) && stralloc_catb(&sa, s + body, len - body) &&
+           stralloc_append(&sa, 0);
+  if (ok && !strncmp(sa.s, "()", 2)) sa.s[0] = '_';
+  ok = ok && setenv(name, sa.s, 1) == 0;
+  stralloc_free(&sa);
+  return ok;
+}
+
+int delivery_setenv(char const *name, char const *value)
+{
+  return set(name, value, strlen(value), 0);
+}
+
+/* EXT, then EXT2 to EXT4: what follows the first, second and third dash. */
+static int set_ext(char const *ext)
+{
+  static char const *const names[] = {"EXT", "EXT2", "EXT3", "EXT4"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (!delivery_setenv(names[i], ext)) return 0;
+    ext += strcspn(ext, "-");
+    if (*ext) ext++;
+  }
+  return 1;
+}
+
+/* HOST, then HOST2 to HOST4: what precedes the last dot, the one before it, and so on. */
+static int set_host(char const *host)
+{
+  static char const *const names[] = {"HOST", "HOST2", "HOST3", "HOST4"};
+  size_t len = strlen(host);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (!set(names[i], host, len, 0)) return 0;
+    char const *dot = memrchr(host, '.', len);
+    if (dot) len = (size_t)(dot - host);
+  }
+  return 1;
+}
+
+int delivery_environment(struct delivery const *d)
+{
+  return delivery_setenv("USER", d->user) && delivery_setenv("HOME", d->home) &&
+         delivery_setenv("LOCAL", d->local) && delivery_setenv("SENDER", d->sender) &&
+         set("RECIPIENT", delivery_recipient(d), delivery_recipientlen(d), 0) &&
+         set("DTLINE", d->dtline.s, d->dtline.len, 1) &&
+         set("RPLINE", d->rpline.s, d->rpline.len, 1) &&
+         set("UFLINE", d->ufline.s, d->ufline.len, 1) && set_ext(d->ext) && set_host(d->host);
+}

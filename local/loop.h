@@ -1,0 +1,29 @@
+/* loop.h - has this message been here before? Its header says so: Delivered-To */
+#ifndef PIPIT_LOOP_H
+#define PIPIT_LOOP_H
+
+#include <stddef.h>
+
+#define LOOP_LINE_MAX 2048 /* bytes of a line that are compared; addresses are much shorter */
+
+struct loop {
+  char const *address; /* local@host */
+  size_t addresslen;
+  int state;
+  int found;
+  size_t len;
+  char line[LOOP_LINE_MAX];
+};
+
+/* Begin. The address is as it stands in our own Delivered-To line, and must live as long. */
+extern void loop_init(struct loop *l, char const *address, size_t len);
+
+/* Look at the next piece of the message. 1 to go on; 0 when the header has a
+ * line "Delivered-To: local@host" (the case of the name and of the host does not
+ * matter). Pieces may be cut anywhere. */
+extern int loop_look(struct loop *l, char const *s, size_t len);
+
+/* The message has ended: look at a last line without newline. As loop_look. */
+extern int loop_end(struct loop *l);
+
+#endif

@@ -1,0 +1,161 @@
+/* maildir.c - deliver to a Maildir; see maildir.h */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <skalibs/allreadwrite.h>
+
+#include "maildir.h"
+#include "program.h"
+
+#define TRIES    10  /* names that are tried in tmp/ */
+#define HOST_MAX 128 /* bytes of the host's name as it stands in a file name, with the NUL */
+#define NAME_BYTES                                                                                 \
+  384 /* room for a name; a longer one than the file system takes is an error there */
+#define CLEAN_MAX 256 /* names in tmp/ that are looked at in one delivery */
+
+struct maildir {
+  int tmp, new;
+  char tmpname[NAME_BYTES];
+  char newname[NAME_BYTES];
+};
+
+static int trouble(struct report *r)
+{
+  return report_fail(r, EXIT_TEMPORARY, "Temporary error on maildir delivery: %s. (#4.3.0)",
+                     strerror(errno));
+}
+
+/* This host's name, with what must not be in a file name of a Maildir as \ooo. */
+static void escaped_host(char out[HOST_MAX])
+{
+  char host[HOST_MAX] = "";
+  size_t n = 0;
+  if (gethostname(host, sizeof host - 1) == -1 || !*host) memcpy(host, "localhost", 10);
+  for (char const *s = host; *s && n < HOST_MAX - 5; s++) {
+    if (*s <= 32 || *s > 126 || strchr("/:,", *s))
+      n += (size_t)snprintf(out + n, 5, "\\%03o", (unsigned char)*s);
+    else
+      out[n++] = *s;
+  }
+  out[n] = 0;
+}
+
+/* Make a file in tmp/ under a name that nobody has: time, microseconds and pid
+ * tell this delivery from others on this host. Its descriptor, or -1 with errno. */
+static int create(struct maildir *d, struct timespec *now, char const host[HOST_MAX])
+{
+  int fd = -1;
+  for (int i = 0; fd == -1 && i < TRIES; i++) {
+    clock_gettime(CLOCK_REALTIME, now);
+    snprintf(d->tmpname, sizeof d->tmpname, "%lld.M%ldP%ld.%s", (long long)now->tv_sec,
+             now->tv_nsec / 1000, (long)getpid(), host);
+    fd = openat(d->tmp, d->tmpname, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd == -1 && errno != EEXIST) break;
+  }
+  return fd;
+}
+
+/* The name in new/ has device, inode and size too: unique wherever the Maildir is shared. */
+static void name_it(struct maildir *d, struct timespec const *now, char const host[HOST_MAX],
+                    struct stat const *st)
+{
+  snprintf(d->newname, sizeof d->newname, "%lld.M%ldP%ldV%llxI%llx.%s,S=%llu",
+           (long long)now->tv_sec, now->tv_nsec / 1000, (long)getpid(),
+           (unsigned long long)st->st_dev, (unsigned long long)st->st_ino, host,
+           (unsigned long long)st->st_size);
+}
+
+static int put(int fd, stralloc const *s)
+{
+  return allwrite(fd, s->s, s->len) == s->len;
+}
+
+static int write_message(struct delivery const *d, struct message *m, int fd, struct stat *st,
+                         struct report *r)
+{
+  uint64_t size;
+  if (!put(fd, &d->rpline) || !put(fd, &d->dtline)) return trouble(r);
+  if (!message_write(m, fd, "maildir file", &size, r)) return 0;
+  if (fsync(fd) == -1 || fstat(fd, st) == -1) return trouble(r);
+  return 1;
+}
+
+/* Move from tmp/ to new/ without replacing anything. */
+static int move(struct maildir const *d)
+{
+  if (renameat2(d->tmp, d->tmpname, d->new, d->newname, RENAME_NOREPLACE) == 0) return 1;
+  if (errno != EINVAL && errno != ENOSYS) return 0;
+  if (linkat(d->tmp, d->tmpname, d->new, d->newname, 0) == -1) return 0;
+  unlinkat(d->tmp, d->tmpname, 0);
+  return 1;
+}
+
+/* Remove what deliveries that were cut off have left. */
+static void clean(int tmp, time_t now)
+{
+  struct stat st;
+  struct dirent const *e;
+  int copy = openat(tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *dir = copy == -1 ? 0 : fdopendir(copy);
+  if (!dir) {
+    if (copy != -1) close(copy);
+    return;
+  }
+  for (int i = 0; i < CLEAN_MAX && (e = readdir(dir)); i++)
+    if (e->d_name[0] != '.' && fstatat(tmp, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISREG(st.st_mode) && st.st_mtime < now - MAILDIR_STALE &&
+        st.st_atime < now - MAILDIR_STALE)
+      unlinkat(tmp, e->d_name, 0);
+  closedir(dir);
+}
+
+static int deliver(struct maildir *dir, struct delivery const *d, struct message *m,
+                   struct report *r)
+{
+  char host[HOST_MAX];
+  struct timespec now;
+  struct stat st;
+  escaped_host(host);
+  int fd = create(dir, &now, host);
+  if (fd == -1) return trouble(r);
+  int ok = write_message(d, m, fd, &st, r);
+  if (close(fd) == -1 && ok) ok = trouble(r);
+  if (ok) {
+    name_it(dir, &now, host, &st);
+    if (!move(dir)) ok = trouble(r);
+  }
+  if (!ok) {
+    unlinkat(dir->tmp, dir->tmpname, 0);
+  } else if (fsync(dir->new) == -1) {
+    ok = trouble(r);
+    unlinkat(dir->new, dir->newname, 0);
+  }
+  clean(dir->tmp, now.tv_sec);
+  return ok;
+}
+
+int maildir_deliver(struct delivery const *d, struct message *m, char const *path, struct report *r)
+{
+  int const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  struct maildir dir = {.tmp = -1, .new = -1};
+  int ok = 0;
+  int fd = open(path, flags);
+  if (fd != -1) dir.tmp = openat(fd, "tmp", flags | O_NOFOLLOW);
+  if (dir.tmp != -1) dir.new = openat(fd, "new", flags | O_NOFOLLOW);
+  if (dir.new == -1)
+    report_fail(r, EXIT_TEMPORARY, "Unable to chdir to maildir. (#4.2.1) %s: %s", path,
+                strerror(errno));
+  else
+    ok = deliver(&dir, d, m, r);
+  if (dir.new != -1) close(dir.new);
+  if (dir.tmp != -1) close(dir.tmp);
+  if (fd != -1) close(fd);
+  return ok;
+}

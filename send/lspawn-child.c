@@ -1,0 +1,134 @@
+/* lspawn-child.c - a child of pipit-lspawn: becomes the user and executes
+ * pipit-local; see lspawn.h
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <skalibs/djbunix.h>
+#include <skalibs/sig.h>
+#include <skalibs/strerr.h>
+
+#include "address.h"
+#include "copy.h"
+#include "home.h"
+#include "lspawn.h"
+#include "priv.h"
+#include "spool.h"
+
+#define ENV_MAX      16
+#define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin"
+
+static void die(enum lspawn_exit code, char const *what) __attribute__((noreturn));
+static void die(enum lspawn_exit code, char const *what)
+{
+  strerr_warnwusys(what);
+  _exit(code);
+}
+
+/* A session of its own, so that the loop can end it whole; the signals and
+ * limits that lspawn was started with; the job on 0, the report on 1 and 2. */
+static void settle(struct lspawn const *l, struct lspawn_job const *j)
+{
+  static int const ignored[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP};
+  if (dup2(j->report, 1) == -1 || dup2(j->report, 2) == -1) _exit(LSPAWN_SYS);
+  if (dup2(j->message, 0) == -1 || ndelay_off(0) == -1) die(LSPAWN_SYS, "take the message");
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, 0);
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) sig_restore(ignored[i]);
+  if (setsid() == -1) die(LSPAWN_SYS, "make a session");
+  if (setrlimit(RLIMIT_AS, &l->memory) == -1 || setrlimit(RLIMIT_NOFILE, &l->files) == -1)
+    die(LSPAWN_SYS, "restore limits");
+}
+
+static void become(struct lspawn const *l, struct mailuser const *u)
+{
+  if (l->accounts.separated) {
+    if (!u->uid || !u->gid) _exit(LSPAWN_ROOT);
+    if (!priv_drop(u->uid, u->gid)) die(LSPAWN_SYS, "become the user");
+  }
+  if (!getuid() || !geteuid()) _exit(LSPAWN_ROOT);
+}
+
+/* Append "name=value" to <env>, when there is a value. */
+static void add(char **env, size_t *n, char const *name, char const *value)
+{
+  if (!value) return;
+  if (asprintf(env + *n, "%s=%s", name, value) == -1) die(LSPAWN_NOMEM, "build an environment");
+  (*n)++;
+}
+
+/* The environment of pipit-local: a fixed list, whatever lspawn was started with. */
+static void make_environment(struct lspawn const *l, char *env[ENV_MAX])
+{
+  static char const *const passed[] = {
+      "QMAILQUEUE",
+      "TZ",
+#ifdef __SANITIZE_ADDRESS__
+      "ASAN_OPTIONS",
+#endif
+  };
+  char const *path = getenv("PATH");
+  char *full;
+  size_t n = 0;
+  if (asprintf(&full, "%s/bin:%s", l->home, path ? path : PATH_DEFAULT) == -1)
+    die(LSPAWN_NOMEM, "build an environment");
+  add(env, &n, "PATH", full);
+  add(env, &n, "PIPIT_HOME", l->home);
+  for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+    add(env, &n, passed[i], getenv(passed[i]));
+  env[n] = 0;
+}
+
+/* A QMAILLOCAL program knows nothing of lengths and wants a file that it can
+ * seek: give it one, and only when the message is whole. */
+static void spool(struct mailuser const *u, uint64_t length)
+{
+  uint64_t copied;
+  int fd = spool_open_in(u->home);
+  if (fd == -1) die(LSPAWN_SYS, "make a temporary file");
+  if (copy_bytes(0, fd, length, 0, 0, &copied) != COPY_OK) die(LSPAWN_SYS, "copy the message");
+  if (lseek(fd, 0, SEEK_SET) == -1 || dup2(fd, 0) == -1) die(LSPAWN_SYS, "rewind the message");
+}
+
+void lspawn_child(struct lspawn const *l, struct lspawn_job const *j)
+{
+  struct mailuser u = MAILUSER_ZERO;
+  char *env[ENV_MAX];
+  char length[32];
+  size_t at = address_at(j->rcpt, strlen(j->rcpt));
+  settle(l, j);
+  char *local = strndup(j->rcpt, at);
+  if (!local) die(LSPAWN_NOMEM, "look up a user");
+  enum lspawn_exit code = lspawn_lookup(l, local, at, &u);
+  if (code != LSPAWN_OK) _exit(code);
+  become(l, &u);
+  make_environment(l, env);
+  snprintf(length, sizeof length, "%llu", (unsigned long long)j->length);
+  char const *own = home_program("pipit-local");
+  char const *other = getenv("QMAILLOCAL");
+  char const *argv[] = {own,       "-l",
+                        length,    "--",
+                        u.user,    u.home,
+                        local,     u.dash,
+                        u.ext,     j->rcpt + at + 1,
+                        j->sender, l->defaultdelivery,
+                        0};
+  char const **args = argv;
+  if (other && *other) {
+    spool(&u, j->length);
+    args = argv + 2; /* without -l and the length */
+    args[0] = own = other;
+  }
+  if (chdir(l->home) == -1) die(LSPAWN_SYS, "enter the instance");
+  close_range(3, ~0U, 0);
+  execve(own, (char *const *)args, env);
+  die(LSPAWN_EXEC, "run the delivery program");
+}
