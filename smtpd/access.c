@@ -83,12 +83,17 @@ int access_refresh(struct access *a)
   struct stat st;
   struct cdbmap *map = 0;
   if (fstatat(dir_of(a), path_of(a), &st, 0) == -1) {
-    if (errno != ENOENT || a->path) return fail(a, strerror(errno));
+    if (errno != ENOENT || a->path) {
+      if (a->missing) return 1;
+      a->missing = 1;
+      return fail(a, strerror(errno));
+    }
     memset(&st, 0, sizeof st);
     remember(a, &st);
     replace(a, 0);
     return 1;
   }
+  a->missing = 0;
   if (is_same(a, &st)) return 1;
   remember(a, &st);
   int r = cdbmap_open(&map, dir_of(a), path_of(a));

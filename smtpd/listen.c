@@ -198,6 +198,10 @@ static void reread(struct loop *p, int always)
     if (settings_load(p->l->settings)) strerr_warni("settings read");
     else strerr_warnw(settings_why(), "; the old settings stay");
   }
+}
+
+static void reread_rules(struct loop *p)
+{
   if (!access_refresh(&p->l->access)) strerr_warnw(access_why(), "; the old rules stay");
 }
 
@@ -205,6 +209,7 @@ static void reread(struct loop *p, int always)
 static void look_for_changes(struct loop *p)
 {
   int64_t t = now();
+  reread_rules(p);
   if (t - p->checked < CHECK_MS) return;
   p->checked = t;
   reread(p, 0);
@@ -228,9 +233,14 @@ static void reap(struct loop *p)
 static void take_signals(struct loop *p)
 {
   for (int sig; (sig = selfpipe_read()) > 0;) {
-    if (sig == SIGCHLD) reap(p);
-    else if (sig == SIGHUP) reread(p, 1);
-    else p->stopping = 1;
+    if (sig == SIGCHLD) {
+      reap(p);
+    } else if (sig == SIGHUP) {
+      reread(p, 1);
+      reread_rules(p);
+    } else {
+      p->stopping = 1;
+    }
   }
 }
 
