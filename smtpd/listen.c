@@ -148,7 +148,7 @@ static void child(struct loop *p, int fd, struct client *c, struct sockaddr_stor
   selfpipe_finish();
   sig_catch(SIGTERM, on_term);
   access_apply(&p->rule);
-  if (getenv("QMAILQUEUE")) make_environment(c, fd, peer);
+  if (submit_uses_program()) make_environment(c, fd, peer);
   _exit(smtpd_serve(p->l->settings, c, fd, fd, &stop_session, !p->l->access.allow_program));
 }
 

@@ -36,7 +36,7 @@
   "[ -b backlog ] [ -d readyfd ] ]"
 
 #define MEMORY_SESSION  134217728 /* bytes of address space that a session may have */
-#define MEMORY_LISTENER 536870912 /* a listener, and a session with a QMAILQUEUE program */
+#define MEMORY_LISTENER 536870912 /* and the listener, which may hold two sets of settings */
 #define BACKLOG         128
 
 struct options {
@@ -110,11 +110,9 @@ static int refuse(int out, char const *why)
 int smtpd_serve(struct settings const *settings, struct client *client, int in, int out,
                 volatile sig_atomic_t const *stop, int confined)
 {
-  int program = !!getenv("QMAILQUEUE");
   if (!client_load(client)) return refuse(out, "DATABYTES is not a whole number; write digits only");
-  if (!priv_limit_memory(program ? MEMORY_LISTENER : MEMORY_SESSION))
-    return refuse(out, "unable to limit my memory");
-  if (!program && !confined) confine(0);
+  if (!priv_limit_memory(MEMORY_SESSION)) return refuse(out, "unable to limit my memory");
+  if (!confined && !submit_uses_program()) confine(0);
   session_serve(settings, client, in, out, stop);
   return 0;
 }
@@ -144,7 +142,7 @@ static int serve_all(struct settings *settings, struct options const *o)
   if (!become_account()) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (!priv_limit_memory(MEMORY_LISTENER)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
   if (!settings_load(settings)) strerr_dief(EXIT_TEMPORARY, settings_why());
-  l.access.allow_program = getenv("QMAILQUEUE") || access_sets_program(&l.access);
+  l.access.allow_program = submit_uses_program() || access_sets_program(&l.access);
   if (!access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
   if (!l.access.allow_program) confine(o->cdb);
   return listen_run(&l);
