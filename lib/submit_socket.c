@@ -78,9 +78,9 @@ static int connect_queue(struct submit *s, unsigned int flags)
   for (;;) {
     s->fd = connect_once();
     if (s->fd != -1) break;
+    if (home_fd() == -1) return (submit_fail(s, QQ_HOME, "the home cannot be opened"), 0);
     if (!(flags & SUBMIT_WAIT) || seconds() >= end) {
-      if (home_fd() == -1) submit_fail(s, QQ_HOME, "the home directory cannot be opened");
-      else submit_fail(s, QQ_TEMPORARY, "the queue does not answer; is pipit-queued running?");
+      submit_fail(s, QQ_TEMPORARY, "the queue does not answer; is pipit-queued running?");
       return 0;
     }
     nanosleep(&pause, 0);

@@ -37,7 +37,8 @@
 #define USAGE "pipit-queue < message 1< envelope"
 
 #define DEATH_SECONDS 86400     /* for everything, as in qmail-queue */
-#define MEMORY_MAX    268435456 /* bytes of address space: the envelope is kept in memory */
+#define ENVELOPE_MAX  134217728 /* bytes of an envelope: it is kept in memory */
+#define MEMORY_MAX    402653184 /* bytes of address space */
 #define TEXT_FD       6
 #define CHUNK         32768
 
@@ -72,7 +73,10 @@ static void send_message(struct queue_job *j)
 static void keep_envelope(struct queue_job *j, struct envelope const *e, char const *s, size_t len)
 {
   size_t n = e->state == ENVELOPE_END ? len - 1 : len;
-  if (!stralloc_catb(&j->s.envelope, s, n)) submit_fail(&j->s, QQ_NOMEM, "out of memory");
+  if (n > ENVELOPE_MAX - j->s.envelope.len)
+    submit_fail(&j->s, QQ_NOMEM, "the envelope is too large");
+  else if (!stralloc_catb(&j->s.envelope, s, n))
+    submit_fail(&j->s, QQ_NOMEM, "out of memory");
 }
 
 static void send_envelope(struct queue_job *j)
