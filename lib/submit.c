@@ -57,7 +57,8 @@ void submit_fail(struct submit *s, int code, char const *why)
 {
   if (s->broken) return;
   s->broken = s->code = code;
-  size_t n = strnlen(why, sizeof s->why - 1);
+  size_t n = strlen(why);
+  if (n > sizeof s->why - 1) n = sizeof s->why - 1;
   memcpy(s->why, why, n);
   s->why[n] = 0;
 }

@@ -33,7 +33,8 @@ struct session {
 
 static size_t format_reply(char *out, char type, int code, char const *text)
 {
-  size_t n = strnlen(text, QUEUEWIRE_TEXT_MAX);
+  size_t n = strlen(text);
+  if (n > QUEUEWIRE_TEXT_MAX) n = QUEUEWIRE_TEXT_MAX;
   out[0] = type;
   uint32_pack_big(out + 1, (uint32_t)(n + 1));
   out[QUEUEWIRE_HEAD] = (char)code;
