@@ -265,9 +265,8 @@ int addrlist_quote(stralloc *out, char const *s, size_t len)
   if (is_dot_string(s, at)) return stralloc_catb(out, s, len);
   if (!stralloc_append(out, '"')) return 0;
   for (size_t i = 0; i < at; i++) {
-    if ((s[i] == '"' || s[i] == '\\' || s[i] == '\r' || s[i] == '\n') && !stralloc_append(out, '\\'))
-      return 0;
-    if (!stralloc_append(out, s[i])) return 0;
+    int escape = s[i] == '"' || s[i] == '\\' || s[i] == '\r' || s[i] == '\n';
+    if ((escape && !stralloc_append(out, '\\')) || !stralloc_append(out, s[i])) return 0;
   }
   return stralloc_append(out, '"') && stralloc_catb(out, s + at, len - at);
 }

@@ -34,7 +34,8 @@ static int plausible(char const *s, size_t len)
 }
 
 /* Complete the raw address <arg> into <addr>; <what> names it when it is wrong. */
-static void complete(struct inject *j, stralloc *addr, char const *arg, size_t len, char const *what)
+static void complete(struct inject *j, stralloc *addr, char const *arg, size_t len,
+                     char const *what)
 {
   if (!inject_clean(arg, len)) strerr_dief(EXIT_PERMANENT, "control character in ", what);
   addr->len = 0;

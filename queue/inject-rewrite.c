@@ -35,7 +35,8 @@ static void add_domain(struct settings const *set, stralloc *out, char const *do
 }
 
 /* Append what the address s[0..len) lacks behind it. */
-static void add_missing(struct settings const *set, stralloc *out, char const *s, size_t len, size_t at)
+static void add_missing(struct settings const *set, stralloc *out, char const *s, size_t len,
+                        size_t at)
 {
   stralloc const *host = &set->defaulthost;
   if (!len) return;
@@ -139,7 +140,8 @@ static void fail(struct header_field const *f)
   char name[64];
   snprintf(name, sizeof name, "%.*s", (int)f->namelen, f->s);
   if (errno == E2BIG) strerr_dief(EXIT_PERMANENT, "more than 100000 addresses");
-  if (errno == EILSEQ) strerr_dief(EXIT_PERMANENT, "control character in an address in the field ", name);
+  if (errno == EILSEQ)
+    strerr_dief(EXIT_PERMANENT, "control character in an address in the field ", name);
   if (errno == EMSGSIZE) strerr_dief(EXIT_PERMANENT, "header longer than 2 MiB");
   inject_nomem();
 }

@@ -15,7 +15,7 @@
 
 #define INJECT_HEADER_MAX    2097152 /* bytes of a header, before and after it is completed */
 #define INJECT_ADDRESSES_MAX 100000  /* addresses in arguments and header together */
-#define INJECT_FOLD          900     /* bytes: a line that grew past this is folded at the next address */
+#define INJECT_FOLD          900     /* bytes: a line that grew past this is folded */
 #define INJECT_BUFFER        65536   /* bytes of the message that are held at a time */
 
 struct settings {
@@ -64,7 +64,8 @@ extern void rewrite_address(struct settings const *set, stralloc *addr);
 /* Append the address list in <f> to j->saved (when <save>) with its addresses
  * completed, and the addresses to <to> (when not NULL). 0: the list cannot be
  * understood, the field was saved as it is and no address was added. */
-extern int rewrite_field(struct inject *j, struct header_field const *f, struct rcpts *to, int save);
+extern int rewrite_field(struct inject *j, struct header_field const *f, struct rcpts *to,
+                         int save);
 
 /* Take one address of the command line; -f's sender. */
 extern void inject_argument(struct inject *j, char const *arg);
