@@ -516,6 +516,73 @@ def test_queue_codes():
     s.end()
     check(' deferred ' in s.text, 'which is logged')
 
+class Queued:
+    """pipit-queued itself, on the test's home."""
+    def __init__(self):
+        r, w = os.pipe()
+        self.p = as_account([os.path.join(BIN, 'pipit-queued'), '-d', str(w)], pass_fds=[w], stdin=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, env=dict(os.environ, PIPIT_HOME=home))
+        os.close(w)
+        os.read(r, 1)
+        os.close(r)
+
+    def stop(self):
+        self.p.terminate()
+        self.p.wait(20)
+
+    def message(self, n):
+        """Message <n> as it lies in the queue: text and envelope."""
+        for d, _, files in os.walk(os.path.join(home, 'queue/mess')):
+            if n in files:
+                with open(os.path.join(d, n), 'rb') as f: data = f.read()
+                size, env = struct.unpack('>QQ', data[48:64])
+                return data[128:128 + size], data[128 + size:128 + size + env]
+        return b'', b''
+
+def test_queued():
+    settings()
+    q = Queued()
+    s, r = message('Subject: x\r\n\r\ny\r\n.\r\n', stub=False, sender='<a@b.example> BODY=8BITMIME SIZE=20')
+    check(re.fullmatch(r'250 2\.0\.0 ok \d+ qp \d+', r), 'pipit-queued takes a message: ' + r)
+    text, env = q.message(r.split()[-1])
+    check(text.startswith(b'Received: from me.example (unknown [192.0.2.1])\n\tby host.example with ESMTP'), 'our trace is in it')
+    check(text.endswith(b'\nSubject: x\n\ny\n') and text.count(b'Received:') == 1, 'and the message')
+    equal(env.rstrip(b'\0'), b'Fa@b.example\0XBODY=8BITMIME\0Tx@example.org', 'and the envelope')
+    ids = [r.split()[-1]]
+    for i in range(3):
+        s.send('MAIL FROM:<>\r\nRCPT TO:<y%d@example.org>\r\nDATA\r\n' % i)
+        codes = [s.reply()[:3] for _ in range(3)]
+        r = s.cmd('m%d\r\n.' % i)
+        ids.append(r.split()[-1])
+        check(codes == ['250', '250', '354'] and q.message(ids[-1])[0].endswith(b'm%d\n' % i), 'message %d of the session' % (i + 2))
+    check(len(set(ids)) == 4, 'every message has its own id')
+    s.cmd('MAIL FROM:<>'); s.cmd('RCPT TO:<z@example.org>'); s.cmd('RSET')
+    s.cmd('MAIL FROM:<a@b>'); s.cmd('RCPT TO:<z@example.org>'); s.cmd('DATA')
+    equal(s.cmd('a\nb\r\n.')[:3], '550', 'a refused message and one that was given up')
+    check(len([f for _, _, fs in os.walk(os.path.join(home, 'queue/mess')) for f in fs]) == 4, 'leave nothing in the queue')
+    s.cmd('MAIL FROM:<a@b>'); s.cmd('RCPT TO:<z@example.org>')
+    r = s.cmd('DATA')
+    q.stop()
+    s.send('late\r\n.\r\n')
+    r = s.reply()
+    check(r[:3] in ('250', '451'), 'queued stops within a message: ' + r)
+    if r[:3] == '250': check(q.message(r.split()[-1])[0].endswith(b'late\n'), '250 only if it is on disk')
+    s.cmd('MAIL FROM:<a@b>'); s.cmd('RCPT TO:<z@example.org>')
+    equal(s.cmd('DATA')[:6], '451 4.', 'without queued')
+    q = Queued()
+    s.cmd('MAIL FROM:<a@b>'); s.cmd('RCPT TO:<z@example.org>')
+    equal((s.cmd('DATA')[:3], s.cmd('.')[:3]), ('354', '250'), 'and with it again, in the same session')
+    s.end()
+    check(' id=%s ' % ids[1] in s.text, 'the log has the ids')
+    q.stop()
+    settings(queuereserve='9000000000000')
+    q = Queued()
+    s = begin(stub=False)
+    equal(s.cmd('DATA')[:9], '452 4.3.1', 'no room in the queue: before the message is sent')
+    equal(s.cmd('NOOP')[:3], '250', 'and the session goes on')
+    s.end()
+    q.stop()
+
 def test_lost():
     settings()
     s = begin()
