@@ -84,7 +84,7 @@ a.close(); b.close()
 r = call(name='newaliases')
 check(r[0] == 100 and '/alias' in r[1], 'newaliases says where aliases are: 100')
 os.unlink(lab + '/pipit-smtpd')
-r = call('-bs')
+r = call('-bs', env={'PIPIT_HOME': SCRATCH + '/none'})
 check(r[0] == 111 and r[1].startswith('sendmail: fatal: unable to run '), 'a missing program: 111')
 
 # What is refused makes no file.
@@ -117,7 +117,9 @@ check(r.returncode in (0, 100) and r.returncode == (0 if b'pipit-inject' in r.st
 check(call('a', env={'X' * 50: 'y' * 100000, 'LD_PRELOAD': ''})[0] == 0, 'a huge environment')
 
 # The whole way, with a program in the place of the queue.
-kept, queue = os.path.join(SCRATCH, 'kept'), os.path.join(SCRATCH, 'queue-stub')
+kept, queue = os.path.join(SCRATCH, 'keep', 'kept'), os.path.join(SCRATCH, 'queue-stub')
+os.mkdir(os.path.dirname(kept))
+own(os.path.dirname(kept))
 with open(queue, 'w') as f: f.write('#!/bin/sh\ncat >"$KEPT.msg"\ncat <&1 >"$KEPT.env"\nexit "${CODE-0}"\n')
 os.chmod(queue, 0o755)
 full = dict(plain, QMAILQUEUE=queue, KEPT=kept)
@@ -167,6 +169,13 @@ if shutil.which('s-nail'):
         equal((r.returncode, env[:1], sorted(env[1:])), (0, [sender], ['Ta@x.org', 'Tb@x.org', 'Tc@x.org']), 's-nail ' + ' '.join(args))
         check('Subject: hello there\n' in msg and 'b@x.org' not in msg and msg.endswith('\nthe body\n'), 'its message')
 else: skip('no s-nail')
+if shutil.which('swaks'):
+    r = subprocess.run(['swaks', '--pipe', sendmail + ' -bs', '--helo', 'h', '--from', 'joe@x.org', '--to', 'a@far.example', '--body', 'swaks was here'],
+                       env=full, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    env, msg = result()
+    equal((r.returncode, env), (0, ['Fjoe@x.org', 'Ta@far.example']), 'swaks with -bs')
+    check('swaks was here' in msg and '(sendmail-bs@localhost' in msg, 'its message')
+else: skip('no swaks')
 if subprocess.run(['git', 'send-email', '--help'], capture_output=True).returncode == 0 and os.path.exists(
         os.path.join(subprocess.run(['git', '--exec-path'], capture_output=True, text=True).stdout.strip(), 'git-send-email')):
     with open(SCRATCH + '/0001.patch', 'w') as f: f.write('From 0123456789 Mon Sep 17 00:00:00 2001\nFrom: Joe <joe@x.org>\nDate: Mon, 17 Sep 2001 00:00:00 +0000\nSubject: [PATCH] x\n\ny\n')
