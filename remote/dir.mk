@@ -7,3 +7,5 @@ pipit-remote_SRCS := remote/pipit-remote.c remote/worker.c remote/cli.c $(REMOTE
 pipit-remote_LIBS := -lcares
 
 t-output_SRCS := remote/output.c
+t-quote_SRCS := remote/quote.c
+t-route_SRCS := remote/route.c

@@ -61,3 +61,32 @@ class Spawner:
         """Close the socket; the exit status."""
         self.sock.close()
         return self.process.wait(seconds)
+
+class Report:
+    """What pipit-remote says on the command line: rcpts [(letter, text)], letter, text, raw, status."""
+    def __init__(self, raw, status, took):
+        self.raw, self.status, self.took = raw, status, took
+        parts = raw.split(b'\0')
+        self.complete = len(parts) > 1 and parts[-1] == b''
+        parts = [p.decode('latin-1') for p in parts[:-1]]
+        self.rcpts = [(p[:1], p[1:]) for p in parts[:-1]]
+        self.letter, self.text = (parts[-1][:1], parts[-1][1:]) if parts else ('', '')
+        self.letters = ''.join(l for l, _ in self.rcpts) + self.letter
+
+class Remote:
+    """pipit-remote host sender rcpt...; started at once, result() waits for the end."""
+    def __init__(self, home, host, sender, *rcpts, message=b'Subject: x\n\nbody\n', before=(), **env):
+        self.began = time.monotonic()
+        self.process = pipit.as_account(list(before) + [pipit.BIN + '/pipit-remote', host, sender, *rcpts],
+                                        stdin=-1, stdout=-1, env=dict(os.environ, PIPIT_HOME=home, **env))
+        self.process.stdin.write(message)
+        self.process.stdin.close()
+
+    def result(self, seconds=60):
+        try: raw = self.process.stdout.read()
+        finally: self.process.stdout.close()
+        status = self.process.wait(seconds)
+        return Report(raw, status, time.monotonic() - self.began)
+
+def remote(*args, **kw):
+    return Remote(*args, **kw).result()
