@@ -38,7 +38,8 @@ static int report_all(struct outcome const *o)
     if (!v.letter) v.letter = 'r';
     ok = add_verdict(&report, o, &v);
   }
-  if (!ok || !add_verdict(&report, o, &o->message)) return cli_report('Z', "Out of memory. (#4.3.0)\n");
+  if (!ok || !add_verdict(&report, o, &o->message))
+    return cli_report('Z', "Out of memory. (#4.3.0)\n");
   return put(report.s, report.len) ? 0 : EXIT_TEMPORARY;
 }
 

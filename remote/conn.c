@@ -150,7 +150,9 @@ static enum conn_status pull(struct conn *c, struct group *g)
 enum conn_status conn_exchange(struct conn *c, char const *out, size_t len, size_t replies,
                                unsigned int seconds, conn_reply_func *f, void *arg)
 {
-  struct group g = { .out = out, .len = len, .replies = replies, .seconds = seconds, .f = f, .arg = arg };
+  struct group g = {
+    .out = out, .len = len, .replies = replies, .seconds = seconds, .f = f, .arg = arg
+  };
   smtpreply_start(&c->reply);
   if (len && c->inpos < c->inlen) return CONN_MALFORMED;
   tain_addsec_g(&g.deadline, (int)seconds);

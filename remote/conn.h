@@ -20,7 +20,7 @@
 
 enum conn_status {
   CONN_OK,
-  CONN_DIED,      /* closed or broken by the other side */
+  CONN_DIED, /* closed or broken by the other side */
   CONN_TIMEOUT,
   CONN_MALFORMED, /* a reply that is none, or one that nothing was asked for */
   CONN_421,       /* c->reply has it */
@@ -30,7 +30,7 @@ enum conn_status {
 struct conn {
   int fd; /* -1: not connected */
   tain limit;
-  char name[INET6_ADDRSTRLEN]; /* of the other side, for texts */
+  char name[INET6_ADDRSTRLEN];        /* of the other side, for texts */
   int pipelining, eightbitmime, size; /* what it offered to EHLO */
   uint64_t sizelimit;                 /* 0: none is known */
   unsigned int messages;              /* transactions that were begun */
@@ -54,6 +54,7 @@ extern enum conn_status conn_exchange(struct conn *c, char const *out, size_t le
                                       unsigned int seconds, conn_reply_func *f, void *arg);
 
 /* Send bytes of a message; every write may take <seconds>. */
-extern enum conn_status conn_write(struct conn *c, char const *out, size_t len, unsigned int seconds);
+extern enum conn_status conn_write(struct conn *c, char const *out, size_t len,
+                                   unsigned int seconds);
 
 #endif

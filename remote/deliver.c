@@ -101,7 +101,8 @@ static int try_place(struct link *l, struct place const *p, tain const *find_end
   if (tain_less(find_end, &end)) l->conn.limit = *find_end;
   if (!conn_open(&l->conn, p, (unsigned int)l->settings.timeoutconnect)) {
     if (was != 'Z')
-      outcome_message(o, 'Z', "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n%s: %s\n",
+      outcome_message(o, 'Z',
+                      "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n%s: %s\n",
                       l->conn.name, strerror(errno));
     return 0;
   }

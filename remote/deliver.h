@@ -1,4 +1,4 @@
-/* deliver.h - one job: find a server for the host, or use the one that is there, and hand the message over */
+/* deliver.h - one job: a message to a host, on the connection that is there or on a new one */
 #ifndef PIPIT_REMOTE_DELIVER_H
 #define PIPIT_REMOTE_DELIVER_H
 
@@ -20,7 +20,8 @@ struct link { /* what is kept from job to job; large: not for the stack */
   struct envelope envelope;
   struct message message;
 };
-#define LINK_ZERO { .settings = SETTINGS_ZERO, .host = STRALLOC_ZERO, .conn = { .fd = -1 }, .envelope = ENVELOPE_ZERO }
+#define LINK_ZERO \
+  { .settings = SETTINGS_ZERO, .host = STRALLOC_ZERO, .conn = { .fd = -1 }, .envelope = ENVELOPE_ZERO }
 
 /* Do the job: every recipient has its verdict in <o> afterwards. A connection
  * that is good for more is kept. Never longer than JOB_SECONDS and one second

@@ -30,8 +30,8 @@ static void temporary(struct search *s, char const *what, char const *why)
 
 static int compare_mx(void const *a, void const *b)
 {
-  unsigned int x = ((struct dns_mx const *)a)->preference, y = ((struct dns_mx const *)b)->preference;
-  return x < y ? -1 : x > y;
+  struct dns_mx const *x = a, *y = b;
+  return x->preference < y->preference ? -1 : x->preference > y->preference;
 }
 
 /* Shuffled first, so that equal preferences come in no fixed order. */
@@ -64,7 +64,8 @@ static int ask_mx(struct search *s)
   }
   s->count = drop_null(s->mx, n);
   if (n && !s->count) {
-    outcome_message(s->o, 'D', "Sorry, %s does not accept mail: its MX record says so. (#5.1.10)\n", s->host);
+    outcome_message(s->o, 'D', "Sorry, %s does not accept mail: its MX record says so. (#5.1.10)\n",
+                    s->host);
     return 0;
   }
   if (!s->count) {
@@ -110,7 +111,7 @@ static void ambiguous(struct search *s)
   struct logline l = LOGLINE_ZERO;
   logline_text(&l, "alert: this host is the best MX of a domain that it does not take mail for");
   logline_key(&l, "host", s->host);
-  logline_text(&l, " mend=\"add it to control/locals or control/virtualdomains, or to control/smtproutes\"");
+  logline_key(&l, "mend", "control/locals, control/virtualdomains or control/smtproutes");
   logline_write(&l);
   outcome_message(s->o, 'Z',
                   "Sorry. Although I'm listed as a best-preference MX or A for that host,\n"
@@ -142,7 +143,8 @@ static void add_place(struct search const *s, struct places *p, struct dns_ip co
 
 /* The next unused address of a family among hosts[from..to), NULL when there is
  * none. First one of each host, then the second ones. */
-static struct dns_ip const *next_ip(struct search const *s, size_t from, size_t to, int family, size_t nth)
+static struct dns_ip const *next_ip(struct search const *s, size_t from, size_t to, int family,
+                                    size_t nth)
 {
   size_t seen = 0;
   for (size_t round = 0; round < DNS_IPS_MAX; round++)
@@ -184,10 +186,12 @@ static void judge_none(struct search *s)
       return;
     }
   if (s->route.fixed)
-    outcome_message(s->o, 'Z', "Sorry, I couldn't find the relay %s of control/smtproutes. (#4.3.5)\n",
+    outcome_message(s->o, 'Z',
+                    "Sorry, I couldn't find the relay %s of control/smtproutes. (#4.3.5)\n",
                     s->route.name);
   else if (!s->mx && s->hosts[0].result == DNS_NXDOMAIN)
-    outcome_message(s->o, 'D', "Sorry, I couldn't find any host named %s. (#5.1.2)\n", s->route.name);
+    outcome_message(s->o, 'D', "Sorry, I couldn't find any host named %s. (#5.1.2)\n",
+                    s->route.name);
   else
     outcome_message(s->o, 'D', "Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4)\n");
 }
@@ -218,7 +222,8 @@ static int find_by_ip(struct search *s, struct places *p)
   return !loop;
 }
 
-int find_places(struct places *p, char const *host, struct settings const *settings, struct outcome *o)
+int find_places(struct places *p, char const *host, struct settings const *settings,
+                struct outcome *o)
 {
   struct search s = { .host = host, .settings = settings, .o = o };
   p->count = 0;

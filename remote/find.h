@@ -23,6 +23,7 @@ struct places {
  * in random order, IPv6 and IPv4 in turns. Without a fixed route, this host
  * itself (by name or by address, on port 25) is left out, with all that is not
  * preferred to it. 1 with at least one, or 0 with the message's verdict in <o>. */
-extern int find_places(struct places *p, char const *host, struct settings const *s, struct outcome *o);
+extern int find_places(struct places *p, char const *host, struct settings const *s,
+                       struct outcome *o);
 
 #endif

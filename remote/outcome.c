@@ -26,14 +26,16 @@ int outcome_start(struct outcome *o, size_t n)
 }
 
 /* The text in one piece: <format>, then what the server said, cut to what a result may hold. */
-static size_t compose(char text[JOB_TEXT_MAX], struct smtpreply const *said, char const *format, va_list args)
+static size_t compose(char text[JOB_TEXT_MAX], struct smtpreply const *said, char const *format,
+                      va_list args)
 {
   int n = vsnprintf(text, JOB_TEXT_MAX, format, args);
   size_t len = n < 0 ? 0 : (size_t)n < JOB_TEXT_MAX ? (size_t)n : JOB_TEXT_MAX - 1;
   for (size_t i = 0; i < len; i++)
     if (text[i] != '\n' && (text[i] < 32 || text[i] > 126)) text[i] = '?';
   if (!said) return len;
-  n = snprintf(text + len, JOB_TEXT_MAX - len, "Remote host said: %.*s", (int)said->textlen, said->text);
+  n = snprintf(text + len, JOB_TEXT_MAX - len, "Remote host said: %.*s", (int)said->textlen,
+               said->text);
   if (n < 0) return len;
   size_t room = JOB_TEXT_MAX - 1 - len;
   return len + ((size_t)n < room ? (size_t)n : room);
@@ -46,8 +48,8 @@ static void set(struct outcome *o, struct verdict *v, char letter, char const *t
   v->letter = v->len || !len ? letter : 0;
 }
 
-static void set_message(struct outcome *o, char letter, struct smtpreply const *said, char const *format,
-                        va_list args)
+static void set_message(struct outcome *o, char letter, struct smtpreply const *said,
+                        char const *format, va_list args)
 {
   char text[JOB_TEXT_MAX];
   set(o, &o->message, letter, text, compose(text, said, format, args));
@@ -62,8 +64,8 @@ void outcome_message(struct outcome *o, char letter, char const *format, ...)
   va_end(args);
 }
 
-void outcome_message_said(struct outcome *o, char letter, struct smtpreply const *said, char const *format,
-                          ...)
+void outcome_message_said(struct outcome *o, char letter, struct smtpreply const *said,
+                          char const *format, ...)
 {
   va_list args;
   va_start(args, format);

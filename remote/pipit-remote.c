@@ -37,7 +37,9 @@
 static char const *lock_up(void)
 {
   char control[PATH_ROOM];
-  char const *paths[] = { control, "/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", 0 };
+  char const *paths[] = {
+    control, "/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", 0
+  };
   snprintf(control, sizeof control, "%s/control", home_dir());
   if (!priv_limit_memory(MEMORY_MAX)) return "limit memory";
   if (home_fd() == -1) return "open the home";

@@ -22,7 +22,7 @@ struct route {
 
 enum route_result {
   ROUTE_OK,
-  ROUTE_BADHOST, /* no name or literal that could exist: permanent */
+  ROUTE_BADHOST,  /* no name or literal that could exist: permanent */
   ROUTE_TEMPORARY /* the setting cannot be read: route_why() */
 };
 

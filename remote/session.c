@@ -15,17 +15,20 @@ void session_broke(struct conn const *c, enum conn_status s, int after_end, stru
   char const *duplicate = after_end ? "Possible duplicate! " : "";
   switch (s) {
   case CONN_421:
-    outcome_message_said(o, 'Z', &c->reply, "%s closed the connection. %s(#4.4.2)\n", c->name, duplicate);
+    outcome_message_said(o, 'Z', &c->reply, "%s closed the connection. %s(#4.4.2)\n", c->name,
+                         duplicate);
     break;
   case CONN_EARLY:
     outcome_message_said(o, c->reply.code >= 500 ? 'D' : 'Z', &c->reply,
                          "%s failed while I sent the message.\n", c->name);
     break;
   case CONN_MALFORMED:
-    outcome_message(o, 'Z', "Connected to %s but it did not speak SMTP. %s(#4.5.0)\n", c->name, duplicate);
+    outcome_message(o, 'Z', "Connected to %s but it did not speak SMTP. %s(#4.5.0)\n", c->name,
+                    duplicate);
     break;
   default:
-    outcome_message(o, 'Z', "Connected to %s but connection died. %s(#4.4.2)\n", c->name, duplicate);
+    outcome_message(o, 'Z', "Connected to %s but connection died. %s(#4.4.2)\n", c->name,
+                    duplicate);
   }
 }
 
@@ -96,7 +99,8 @@ static int broke(struct conn *c, enum conn_status status, struct outcome *o)
 
 int session_begin(struct conn *c, struct settings const *s, struct outcome *o)
 {
-  enum conn_status status = conn_exchange(c, 0, 0, 1, settings_stage(s, STAGE_GREETING), accept_any, 0);
+  enum conn_status status =
+      conn_exchange(c, 0, 0, 1, settings_stage(s, STAGE_GREETING), accept_any, 0);
   if (status != CONN_OK) return broke(c, status, o);
   if (c->reply.code != 220) {
     outcome_message_said(o, 'Z', &c->reply, "Connected to %s but greeting failed.\n", c->name);

@@ -18,6 +18,7 @@ extern void session_end(struct conn *c);
 /* Set the message's verdict for a connection that broke: 'Z', or for an early
  * refusal (CONN_EARLY with 5yz) 'D'. <after_end>: the end of the data was sent,
  * the message may have been taken. */
-extern void session_broke(struct conn const *c, enum conn_status s, int after_end, struct outcome *o);
+extern void session_broke(struct conn const *c, enum conn_status s, int after_end,
+                          struct outcome *o);
 
 #endif

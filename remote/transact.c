@@ -16,19 +16,19 @@ struct transaction {
   struct message *m;
   struct outcome *o;
   stralloc commands;
-  size_t before;    /* 1: RSET is the first command */
-  size_t step;      /* commands that were answered */
-  int mail;         /* code of the answer to MAIL, 0 before it */
-  int data;         /* of the answer to DATA */
-  size_t accepted;  /* recipients */
+  size_t before;   /* 1: RSET is the first command */
+  size_t step;     /* commands that were answered */
+  int mail;        /* code of the answer to MAIL, 0 before it */
+  int data;        /* of the answer to DATA */
+  size_t accepted; /* recipients */
 };
 
 static void on_mail(struct transaction *t, struct smtpreply const *r)
 {
   t->mail = r->code;
   if (r->code / 100 == 2) return;
-  outcome_message_said(t->o, r->code >= 500 ? 'D' : 'Z', r, "Connected to %s but sender was rejected.\n",
-                       t->c->name);
+  outcome_message_said(t->o, r->code >= 500 ? 'D' : 'Z', r,
+                       "Connected to %s but sender was rejected.\n", t->c->name);
 }
 
 /* 552 after an accepted recipient is an old server's "too many recipients"
@@ -50,7 +50,8 @@ static void on_data(struct transaction *t, struct smtpreply const *r)
 {
   t->data = r->code;
   if (r->code == 354 || t->mail / 100 != 2 || !t->accepted) return;
-  outcome_message_said(t->o, r->code >= 500 ? 'D' : 'Z', r, "%s failed on DATA command.\n", t->c->name);
+  outcome_message_said(t->o, r->code >= 500 ? 'D' : 'Z', r, "%s failed on DATA command.\n",
+                       t->c->name);
 }
 
 /* RSET, MAIL, RCPT..., DATA: which of them is answered, and does the answer fit? */
@@ -72,7 +73,8 @@ static int on_reply(void *arg, size_t i, struct smtpreply const *r)
 static int put_mail(struct transaction *t)
 {
   char size[sizeof " SIZE=" + UINT64_FMT];
-  if (!stralloc_cats(&t->commands, "MAIL FROM:<") || !stralloc_catb(&t->commands, t->e->sender.s, t->e->sender.len) ||
+  if (!stralloc_cats(&t->commands, "MAIL FROM:<") ||
+      !stralloc_catb(&t->commands, t->e->sender.s, t->e->sender.len) ||
       !stralloc_append(&t->commands, '>'))
     return 0;
   if (t->c->size) {
@@ -93,8 +95,8 @@ static int put_rcpt(struct transaction *t, char const *path)
 
 static enum conn_status send_commands(struct transaction *t, size_t count, unsigned int stage)
 {
-  enum conn_status s = conn_exchange(t->c, t->commands.s, t->commands.len, count, settings_stage(t->s, stage),
-                                     on_reply, t);
+  enum conn_status s = conn_exchange(t->c, t->commands.s, t->commands.len, count,
+                                     settings_stage(t->s, stage), on_reply, t);
   t->commands.len = 0;
   return s;
 }
@@ -124,7 +126,8 @@ static enum conn_status envelope_in_steps(struct transaction *t)
   if (s != CONN_OK) return s;
   if (!put_mail(t)) return no_memory(t);
   s = send_commands(t, 1, STAGE_ENVELOPE);
-  for (size_t i = 0; s == CONN_OK && t->mail / 100 == 2 && i < t->e->nrcpts; i++, path += strlen(path) + 1)
+  for (size_t i = 0; s == CONN_OK && t->mail / 100 == 2 && i < t->e->nrcpts;
+       i++, path += strlen(path) + 1)
     s = put_rcpt(t, path) ? send_commands(t, 1, STAGE_ENVELOPE) : no_memory(t);
   if (s != CONN_OK || !t->accepted) return s;
   if (!stralloc_cats(&t->commands, "DATA\r\n")) return no_memory(t);
@@ -160,8 +163,8 @@ static void judge_end(struct transaction *t)
   struct smtpreply const *r = &t->c->reply;
   if (r->code / 100 == 2) outcome_message_said(t->o, 'K', r, "%s accepted message.\n", t->c->name);
   else
-    outcome_message_said(t->o, r->code >= 500 ? 'D' : 'Z', r, "%s failed after I sent the message.\n",
-                         t->c->name);
+    outcome_message_said(t->o, r->code >= 500 ? 'D' : 'Z', r,
+                         "%s failed after I sent the message.\n", t->c->name);
 }
 
 /* The server wants data although it refused every recipient: RFC 2920, 3.1. */
@@ -176,7 +179,8 @@ static enum conn_status after_envelope(struct transaction *t)
 {
   int ended = 0;
   t->c->dirty = 1;
-  if (t->mail / 100 == 2 && !t->accepted) outcome_message(t->o, 'D', "Giving up on %s.\n", t->c->name);
+  if (t->mail / 100 == 2 && !t->accepted)
+    outcome_message(t->o, 'D', "Giving up on %s.\n", t->c->name);
   if (t->mail / 100 != 2 || !t->accepted) {
     if (t->data == 354) send_nothing(t);
     return CONN_OK;
@@ -200,7 +204,8 @@ static int check_message(struct transaction *t)
     return 0;
   }
   if (!t->c->sizelimit || t->m->output.octets <= t->c->sizelimit) return 1;
-  outcome_message(t->o, 'D', "Sorry, that message is too large for %s: it takes up to %llu bytes. (#5.3.4)\n",
+  outcome_message(t->o, 'D',
+                  "Sorry, that message is too large for %s: it takes up to %llu bytes. (#5.3.4)\n",
                   t->c->name, (unsigned long long)t->c->sizelimit);
   return 0;
 }

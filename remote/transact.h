@@ -27,7 +27,8 @@ enum transact_result {
 /* Send the message; its verdict, and those of recipients that were refused, go
  * to <o> in every case. With PIPELINING the envelope and DATA are one write.
  * The connection is closed when it cannot be used any more. */
-extern enum transact_result transact(struct conn *c, struct settings const *s, struct envelope const *e,
-                                     struct message *m, struct outcome *o);
+extern enum transact_result transact(struct conn *c, struct settings const *s,
+                                     struct envelope const *e, struct message *m,
+                                     struct outcome *o);
 
 #endif

@@ -123,7 +123,8 @@ static void serve(struct rspawn *r, int sigfd, struct rlimit const *memory)
     on_times(r);
     if (x[0].revents) on_signal(r);
     if (x[1].revents)
-      for (int i = 0; i < BURST && take_job(r, memory); i++);
+      for (int i = 0; i < BURST && take_job(r, memory); i++)
+        ;
   }
 }
 
@@ -131,14 +132,17 @@ static void serve(struct rspawn *r, int sigfd, struct rlimit const *memory)
 static uint32_t find_max(void)
 {
   struct rlimit l;
-  if (getrlimit(RLIMIT_NOFILE, &l) == -1) strerr_diefu1sys(EXIT_TEMPORARY, "find the limit of descriptors");
+  if (getrlimit(RLIMIT_NOFILE, &l) == -1)
+    strerr_diefu1sys(EXIT_TEMPORARY, "find the limit of descriptors");
   rlim_t want = FDS_RESERVED + FDS_PER_JOB * JOBS_MAX;
   if (l.rlim_cur < want) {
     l.rlim_cur = l.rlim_max < want ? l.rlim_max : want;
-    if (setrlimit(RLIMIT_NOFILE, &l) == -1) strerr_diefu1sys(EXIT_TEMPORARY, "raise the limit of descriptors");
+    if (setrlimit(RLIMIT_NOFILE, &l) == -1)
+      strerr_diefu1sys(EXIT_TEMPORARY, "raise the limit of descriptors");
   }
   if (l.rlim_cur >= want) return JOBS_MAX;
-  if (l.rlim_cur < FDS_RESERVED + FDS_PER_JOB) strerr_dief1x(EXIT_TEMPORARY, "too few descriptors are allowed");
+  if (l.rlim_cur < FDS_RESERVED + FDS_PER_JOB)
+    strerr_dief1x(EXIT_TEMPORARY, "too few descriptors are allowed");
   return (uint32_t)((l.rlim_cur - FDS_RESERVED) / FDS_PER_JOB);
 }
 
@@ -146,7 +150,8 @@ static void drop_root(void)
 {
   struct accounts a;
   if (geteuid()) return;
-  if (!accounts_load(&a) || !accounts_become(&a, ACCOUNT_REMOTE)) strerr_dief1x(EXIT_TEMPORARY, accounts_why());
+  if (!accounts_load(&a) || !accounts_become(&a, ACCOUNT_REMOTE))
+    strerr_dief1x(EXIT_TEMPORARY, accounts_why());
 }
 
 static int set_up(struct rspawn *r, struct rlimit *memory)

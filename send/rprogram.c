@@ -51,7 +51,8 @@ static void run(struct rspawn const *r, struct job const *j, struct rlimit const
   strerr_diefu2sys(EXIT_TEMPORARY, "run QMAILREMOTE ", r->program);
 }
 
-static int start(struct rspawn *r, struct rslot *s, struct job const *j, struct rlimit const *memory)
+static int start(struct rspawn *r, struct rslot *s, struct job const *j,
+                 struct rlimit const *memory)
 {
   int out[2];
   if (pipenbcoe(out) == -1) return 0;
@@ -107,7 +108,8 @@ static void pass_results(struct rspawn *r, struct rslot *s, char const *message)
 {
   size_t pos = 0;
   char const *part;
-  for (uint32_t i = 0; i < s->nrcpts && (part = take_part(&s->report, &pos)) && part != message; i++) {
+  for (uint32_t i = 0; i < s->nrcpts && (part = take_part(&s->report, &pos)) && part != message;
+       i++) {
     if (*part == 'h') rslot_result(r, s, i, 'D', part + 1, strlen(part + 1));
     else if (*part == 's') rslot_result(r, s, i, 'Z', part + 1, strlen(part + 1));
     else if (*part == 'r') rslot_result(r, s, i, *message, message + 1, strlen(message + 1));

@@ -20,7 +20,8 @@ static void wait_for_send(struct rspawn *r)
   iopause_fd x = { .fd = r->send, .events = IOPAUSE_WRITE };
   tain deadline;
   tain_addsec_g(&deadline, SEND_SECONDS);
-  if (iopause_g(&x, 1, &deadline) <= 0) strerr_dief1x(EXIT_TEMPORARY, "send does not read its results");
+  if (iopause_g(&x, 1, &deadline) <= 0)
+    strerr_dief1x(EXIT_TEMPORARY, "send does not read its results");
 }
 
 /* Judge the return value of a job_send function. 1 sent; 0 again. */
@@ -33,14 +34,17 @@ static int sent(struct rspawn *r, int result)
   return 0;
 }
 
-static void put_result(struct rspawn *r, uint32_t num, uint32_t index, char letter, char const *text, size_t len)
+static void put_result(struct rspawn *r, uint32_t num, uint32_t index, char letter,
+                       char const *text, size_t len)
 {
-  while (!sent(r, job_send_result(r->send, num, index, letter, text, len)));
+  while (!sent(r, job_send_result(r->send, num, index, letter, text, len)))
+    ;
 }
 
 static void put_end(struct rspawn *r, uint32_t num)
 {
-  while (!sent(r, job_send_end(r->send, num)));
+  while (!sent(r, job_send_end(r->send, num)))
+    ;
 }
 
 static int seconds_for(uint64_t length)
@@ -57,7 +61,8 @@ void rslot_begin(struct rslot *s, struct job const *j)
   tain_addsec_g(&s->until, seconds_for(j->length));
 }
 
-int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter, char const *text, size_t len)
+int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter, char const *text,
+                 size_t len)
 {
   unsigned char bit = (unsigned char)(1u << index % 8);
   if (index >= s->nrcpts || !letter || !strchr("KZD", letter) || s->done[index / 8] & bit) return 0;

@@ -38,11 +38,11 @@ struct rslot {
 };
 
 struct rspawn {
-  int send;        /* socket to send */
-  uint32_t max;    /* jobs at once */
+  int send;     /* socket to send */
+  uint32_t max; /* jobs at once */
   struct rslot *slots;
-  size_t nslots; /* slots that were ever used */
-  size_t room;   /* slots that there are */
+  size_t nslots;       /* slots that were ever used */
+  size_t room;         /* slots that there are */
   char const *worker;  /* path of pipit-remote */
   char const *program; /* QMAILREMOTE, or NULL */
 };
@@ -52,8 +52,8 @@ extern void rslot_begin(struct rslot *s, struct job const *j);
 
 /* Pass a result on to send. Exits when send takes nothing any more. 1, or 0
  * when the result does not belong to the job (number, index, letter, twice). */
-extern int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter, char const *text,
-                        size_t len);
+extern int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
+                        char const *text, size_t len);
 
 /* 'Z' with the text to every recipient without a result; then the job's end. */
 extern void rslot_end(struct rspawn *r, struct rslot *s, char const *text);

@@ -127,7 +127,8 @@ static int pass_on(struct rslot *s, struct job const *j)
 /* A new worker; where none can be had, in the place of an idle one. */
 static struct rslot *find_new(struct rspawn *r)
 {
-  if (rworker_count(r) >= r->max && !rworker_make_room(r)) return (errno = EAGAIN, (struct rslot *)0);
+  if (rworker_count(r) >= r->max && !rworker_make_room(r))
+    return (errno = EAGAIN, (struct rslot *)0);
   struct rslot *s = start(r);
   if (!s && rworker_make_room(r)) s = start(r);
   return s;
@@ -174,7 +175,8 @@ void rworker_read(struct rspawn *r, struct rslot *s)
   for (;;) {
     int got = job_recv(s->fd, &p);
     if (!got) return;
-    int fits = got == 1 && s->state == RSLOT_BUSY && (p.type == 'R' || p.type == 'E') && p.num == s->num;
+    int fits =
+        got == 1 && s->state == RSLOT_BUSY && (p.type == 'R' || p.type == 'E') && p.num == s->num;
     if (fits && p.type == 'R') fits = rslot_result(r, s, p.index, p.letter, p.text, p.textlen);
     else if (fits) {
       on_end(r, s);

@@ -75,7 +75,6 @@ static void try_string(char const *in, size_t len, struct seen *seen)
     seen->crlf &= only_crlf(out, n);
     seen->end &= one_end(out, n);
     size_t m = receive(out, n, back);
-    /* The end of a line that was never begun is counted by nobody else. */
     seen->octets &= o.octets == m;
     size_t k = convert(back, m, 0, second, &o);
     seen->again &= k == n && !memcmp(second, out, n);

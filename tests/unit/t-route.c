@@ -75,7 +75,8 @@ static void try_all(char const *what, struct route_case const *cases, size_t n,
   for (size_t i = 0; i < n; i++) {
     struct route r;
     int ok = parse(&r, cases[i].in);
-    snprintf(why, sizeof why, "%s \"%s\"", what, strchr(cases[i].in, '\n') ? "with a newline" : cases[i].in);
+    snprintf(why, sizeof why, "%s \"%s\"", what,
+             strchr(cases[i].in, '\n') ? "with a newline" : cases[i].in);
     check(is_right(cases + i, ok, &r), why);
   }
 }

@@ -44,12 +44,13 @@ static struct reply_case {
   { "an empty line", S("\r\n"), B, 0, 0, 0 },
   { "an empty line inside", S("250-a\r\n\r\n250 b\r\n"), B, 0, 0, 0 },
   { "a NUL as code", S("\0\0\0 ok\r\n"), B, 0, 0, 0 },
-  { "control bytes and 8-bit bytes are masked", S("550 a\0b\033c\rd\x7f\xc3\xa9\te\r\n"), C, 550, 18,
-    "550 a?b?c?d??? e\n" },
+  { "control bytes and 8-bit bytes are masked", S("550 a\0b\033c\rd\x7f\xc3\xa9\te\r\n"), C, 550,
+    18, "550 a?b?c?d??? e\n" },
 };
 
 /* Feed in pieces of <step> bytes. */
-static enum smtpreply_state feed(struct smtpreply *r, struct reply_case const *c, size_t step, size_t *used)
+static enum smtpreply_state feed(struct smtpreply *r, struct reply_case const *c, size_t step,
+                                 size_t *used)
 {
   enum smtpreply_state state = M;
   *used = 0;
