@@ -85,8 +85,9 @@ static void read_options(struct options *o, int argc, char const *const *argv)
   if (g.ind < argc || (others && !o->listen)) usage();
 }
 
-/* Nothing that a session does needs to execute a program, or to write a file. */
-static void confine(char const *cdb)
+/* Nothing that a session does needs to execute a program, or to write a file.
+ * 1, or 0 with errno. */
+static int confine(char const *cdb)
 {
   char control[600];
   char dir[600];
@@ -95,8 +96,7 @@ static void confine(char const *cdb)
   snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - cdb) + 1 : 1, slash ? cdb : ".");
   char const *const paths[] = { control, cdb ? dir : 0, 0 };
   tzset(); /* reads the zone file now */
-  if (sandbox_no_exec() == -1 || sandbox_read_only(paths) == -1)
-    strerr_diefusys(EXIT_TEMPORARY, "confine this process");
+  return sandbox_no_exec() != -1 && sandbox_read_only(paths) != -1;
 }
 
 static int refuse(int out, char const *why)
@@ -112,7 +112,8 @@ int smtpd_serve(struct settings const *settings, struct client *client, int in, 
 {
   if (!client_load(client)) return refuse(out, "DATABYTES is not a whole number; write digits only");
   if (!priv_limit_memory(MEMORY_SESSION)) return refuse(out, "unable to limit my memory");
-  if (!confined && !submit_uses_program()) confine(0);
+  if (!confined && !submit_uses_program() && !confine(0))
+    return refuse(out, "unable to confine myself");
   session_serve(settings, client, in, out, stop);
   return 0;
 }
@@ -144,7 +145,7 @@ static int serve_all(struct settings *settings, struct options const *o)
   if (!settings_load(settings)) strerr_dief(EXIT_TEMPORARY, settings_why());
   l.access.allow_program = submit_uses_program() || access_sets_program(&l.access);
   if (!access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
-  if (!l.access.allow_program) confine(o->cdb);
+  if (!l.access.allow_program && !confine(o->cdb)) strerr_diefusys(EXIT_TEMPORARY, "confine myself");
   return listen_run(&l);
 }
 

@@ -163,7 +163,7 @@ static void commit(struct session *s, struct data const *d)
     if (s->submit.id) qp = s->submit.id;
     snprintf(a.text, sizeof a.text, "ok %lld qp %llu", (long long)time(0), qp);
     s->messages++;
-    s->errors = 0;
+    s->in_a_row = 0;
   } else {
     explain(&a, &s->submit, r == SUBMIT_PERMANENT);
   }

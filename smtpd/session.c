@@ -17,7 +17,9 @@ void session_reply(struct session *s, unsigned int code, char const *status, cha
   size_t len = n < 0 ? 0 : (size_t)n < sizeof line - 2 ? (size_t)n : sizeof line - 3;
   memcpy(line + len, "\r\n", 2);
   stream_put(&s->io, line, len + 2);
-  if (code >= 500) s->errors++;
+  if (code < 500) return;
+  s->errors++;
+  s->in_a_row++;
 }
 
 void session_close(struct session *s, unsigned int code, char const *status, char const *text,
@@ -140,7 +142,7 @@ void session_serve(struct settings const *settings, struct client const *client,
   while (!s.end) {
     s.io.may_stop = !s.has_sender;
     next_command(&s);
-    if (!s.end && settings->maxerrors && s.errors >= settings->maxerrors)
+    if (!s.end && settings->maxerrors && s.in_a_row >= settings->maxerrors)
       session_close(&s, 421, "4.7.0", "too many errors", "too many errors");
   }
   stream_flush(&s.io);

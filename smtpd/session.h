@@ -35,7 +35,8 @@ struct session {
 
   char helo[CLIENT_HELO_MAX + 1];
   int esmtp;               /* EHLO was said */
-  unsigned long errors;    /* commands refused since the last accepted message */
+  unsigned long errors;    /* commands refused, in all */
+  unsigned long in_a_row;  /* and since the last accepted message */
   unsigned long messages;  /* accepted */
   char const *end;         /* why the session is over, or NULL while it is not */
   int linger;              /* the client may still be sending: see stream_linger */

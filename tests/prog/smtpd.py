@@ -284,7 +284,12 @@ def test_limits():
     equal(s.reply(), '421 4.7.0 too many errors', 'then 421')
     check(s.closed(), 'and the end')
     s.end()
-    check('reason="too many errors"' in s.text, 'which is logged')
+    check('reason="too many errors"' in s.text and ' errors=5 ' in s.text, 'which is logged')
+    s, r = message('x\r\n.\r\n', stub=True)
+    for i in range(4): s.cmd('FOO')
+    s.cmd('MAIL FROM:<a@b>'); s.cmd('RCPT TO:<x@example.org>'); s.cmd('DATA')
+    equal([s.cmd('.')[:3]] + [s.cmd('FOO')[:3] for i in range(4)], ['250'] + ['502'] * 4, 'an accepted message starts the count anew')
+    s.end()
     s = Session()
     began = time.monotonic()
     for i in range(1000): s.send(b'FOO\r\n' * 100)
@@ -595,7 +600,7 @@ def test_lost():
 
 def test_broken_settings():
     for name, text, named in (('me', None, 'control/me'), ('me', '', 'control/me'), ('databytes', '10k', 'control/databytes: line 1'),
-                              ('maxline', '100', 'control/maxline'), ('normalizeclients', '192.0.2.0/24\nfoo\n', 'control/normalizeclients: foo'),
+                              ('maxline', '100', 'control/maxline'), ('maxrcpt', '0', 'control/maxrcpt'), ('maxerrors', '99999999999999999999', 'control/maxerrors'), ('normalizeclients', '192.0.2.0/24\nfoo\n', 'control/normalizeclients: foo'),
                               ('rcpthosts', 'a\0b\n', 'control/rcpthosts: line 1'), ('smtpgreeting', 'a\x07b', 'control/smtpgreeting')):
         settings(**{name: text})
         s = Session(greeting=False)
@@ -616,6 +621,28 @@ def test_usage():
     for args in (['-x', 'y'], ['-Z'], ['word'], ['-l', '-p', '99999'], ['-l', '-c', '0']):
         p = subprocess.run([os.path.join(BIN, 'pipit-smtpd')] + args, stdin=subprocess.DEVNULL, capture_output=True)
         check(p.returncode == 100 and p.stderr.count(b'\n') == 1, 'wrong usage: %s' % ' '.join(args))
+
+def test_injected():
+    """Errors of the system, each at its place: 421 or 4xx and a line, never a bounce."""
+    settings()
+    if not shutil.which('strace'): return skip('strace is not there')
+    for call, when in (('prctl', '1+'), ('prlimit64', '2')):
+        log = os.path.join(SCRATCH, 'log')
+        a, b = socket.socketpair()
+        inject = '%s:error=EPERM:when=%s' % (call, when)
+        with open(log, 'w') as f:
+            p = as_account(['strace', '-qq', '-o', '/dev/null', '-e', 'trace=' + call, '-e', 'inject=' + inject, os.path.join(BIN, 'pipit-smtpd')],
+                           stdin=b, stdout=b, stderr=f, env=dict(os.environ, PIPIT_HOME=home, TCPREMOTEIP='192.0.2.1'))
+        b.close()
+        a.settimeout(20)
+        try: got = a.recv(1000).decode()
+        except ConnectionResetError: got = ''
+        a.close()
+        code = p.wait(20)
+        text = open(log).read()
+        if 'ptrace' in text or 'strace' in text: return skip('ptrace is not allowed here')
+        if call == 'prlimit64' and got[:3] == '220': skip('a sanitizer build has no memory limit')
+        else: check(got[:3] == '421' and code == 111 and 'unable' in text, '%s fails: %s' % (call, got.strip()))
 
 # --- started as people start it ---
 
