@@ -11,15 +11,17 @@
 #include <skalibs/strerr.h>
 
 #include "command.h"
+#include "priv.h"
 #include "program.h"
 
-static void run(int fd, char const *line, struct rlimit const *memory) __attribute__((noreturn));
-static void run(int fd, char const *line, struct rlimit const *memory)
+static void run(int fd, char const *line) __attribute__((noreturn));
+static void run(int fd, char const *line)
 {
   char const *const argv[] = {"/bin/sh", "-c", line, 0};
   sig_restore(SIGPIPE);
   sig_restore(SIGXFSZ);
-  if (dup2(fd, 0) == -1 || setrlimit(RLIMIT_AS, memory) == -1)
+  priv_restore_memory();
+  if (dup2(fd, 0) == -1)
     strerr_die(EXIT_TEMPORARY, "Unable to set up a program: ", strerror(errno), ". (#4.3.0)");
   execv(argv[0], (char *const *)argv);
   strerr_die(EXIT_TEMPORARY, "Unable to run /bin/sh: ", strerror(errno), ". (#4.3.0)");
@@ -44,8 +46,7 @@ static int judge(int wstat, struct report *r)
   }
 }
 
-int command_run(struct message const *m, char const *line, struct rlimit const *memory,
-                struct report *r)
+int command_run(struct message const *m, char const *line, struct report *r)
 {
   int wstat;
   int fd = message_reopen(m);
@@ -53,7 +54,7 @@ int command_run(struct message const *m, char const *line, struct rlimit const *
     return report_fail(r, EXIT_TEMPORARY, "Unable to reopen message: %s. (#4.3.0)",
                        strerror(errno));
   pid_t pid = fork();
-  if (!pid) run(fd, line, memory);
+  if (!pid) run(fd, line);
   int e = errno;
   close(fd);
   if (pid == -1) return report_fail(r, EXIT_TEMPORARY, "Unable to fork: %s. (#4.3.0)", strerror(e));

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,7 +38,6 @@
 #include "priv.h"
 #include "program.h"
 #include "report.h"
-#include "submit.h"
 
 #define USAGE                                                                                      \
   "pipit-local [ -n | -N ] [ -l length ] user homedir local dash ext domain sender "               \
@@ -54,7 +52,6 @@ struct job {
   struct message m;
   struct dotqmail q;
   stralloc newsender; /* NUL-terminated: the sender of forwards */
-  struct rlimit memory;
   struct report r;
   size_t files, programs, forwards; /* done */
 };
@@ -155,7 +152,7 @@ static int execute_one(struct job *j, struct instruction const *i)
   switch (i->kind) {
   case INSTRUCTION_MAILDIR: j->files++; return maildir_deliver(&j->d, &j->m, i->text, &j->r);
   case INSTRUCTION_MBOX: j->files++; return mbox_deliver(&j->d, &j->m, i->text, &j->r);
-  case INSTRUCTION_PROGRAM: j->programs++; return command_run(&j->m, i->text, &j->memory, &j->r);
+  case INSTRUCTION_PROGRAM: j->programs++; return command_run(&j->m, i->text, &j->r);
   case INSTRUCTION_FORWARD: j->forwards++; return 1;
   }
   return 0;
@@ -176,8 +173,6 @@ static void execute(struct job *j, uint64_t *qp)
   }
   if (r == 1) refuse(j);
   if (!j->forwards) return;
-  /* A QMAILQUEUE program is somebody else's, as a program line is. */
-  if (submit_uses_program()) setrlimit(RLIMIT_AS, &j->memory);
   if (!forward_send(&j->d, &j->m, q, n, j->newsender.s, qp, &j->r)) fail(j);
 }
 
@@ -226,7 +221,7 @@ int main(int argc, char const *const *argv)
   read_arguments(&j, argc, argv);
   if (!getuid() || !geteuid())
     strerr_die(EXIT_TEMPORARY, "Not allowed to perform deliveries as root. (#4.3.0)");
-  if (getrlimit(RLIMIT_AS, &j.memory) == -1 || !priv_limit_memory(MEMORY_MAX))
+  if (!priv_limit_memory(MEMORY_MAX))
     strerr_die(EXIT_TEMPORARY, "Unable to limit memory. (#4.3.0)");
   enter_home(&j);
   read_instructions(&j);

@@ -44,8 +44,8 @@ static void settle(struct lspawn const *l, struct lspawn_job const *j)
   sigprocmask(SIG_SETMASK, &none, 0);
   for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) sig_restore(ignored[i]);
   if (setsid() == -1) die(LSPAWN_SYS, "make a session");
-  if (setrlimit(RLIMIT_AS, &l->memory) == -1 || setrlimit(RLIMIT_NOFILE, &l->files) == -1)
-    die(LSPAWN_SYS, "restore limits");
+  priv_restore_memory();
+  if (setrlimit(RLIMIT_NOFILE, &l->files) == -1) die(LSPAWN_SYS, "restore limits");
 }
 
 static void become(struct lspawn const *l, struct mailuser const *u)

@@ -28,8 +28,8 @@ struct lspawn {
   struct accounts accounts;
   char const *home; /* of the instance, absolute */
   char const *defaultdelivery;
-  struct cdbmap_stamp *stamp;  /* shared with all children: the users/cdb that was sound */
-  struct rlimit memory, files; /* as they were at the start, for the users' programs */
+  struct cdbmap_stamp *stamp; /* shared with all children: the users/cdb that was sound */
+  struct rlimit files;        /* as it was at the start, for the users' programs */
 };
 
 struct lspawn_job {

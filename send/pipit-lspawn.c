@@ -69,7 +69,6 @@ struct loop {
   unsigned long seconds; /* that a delivery may take */
   struct delivery *d;
   unsigned int max;
-  unsigned int used;
   int ended; /* send has gone */
   tain deadline;
 };
@@ -306,8 +305,7 @@ static void work(struct loop *o, int signals)
  * deliveries that it leaves room for. */
 static unsigned int make_room(struct lspawn *l)
 {
-  if (getrlimit(RLIMIT_AS, &l->memory) == -1 || getrlimit(RLIMIT_NOFILE, &l->files) == -1)
-    strerr_diefusys(111, "read limits");
+  if (getrlimit(RLIMIT_NOFILE, &l->files) == -1) strerr_diefusys(111, "read limits");
   struct rlimit r = l->files;
   rlim_t want = DELIVERIES_MAX + FILES_SPARE;
   if (r.rlim_cur < want) r.rlim_cur = want < r.rlim_max ? want : r.rlim_max;
