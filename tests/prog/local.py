@@ -26,6 +26,7 @@ def maildir(name):
 def put(name, text, mode=0o644):
     path = os.path.join(USER, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.lexists(path): os.unlink(path)
     with open(path, 'wb') as f: f.write(text if isinstance(text, bytes) else text.encode())
     own(path)
     os.chmod(path, mode)
