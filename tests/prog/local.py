@@ -1,5 +1,6 @@
 """local.py - pipit-local: dot-qmail files, Maildirs, mboxes, programs; what goes wrong"""
-import fcntl, glob, mailbox, os, re, shutil, stat, subprocess, time
+import fcntl, glob, mailbox, os, re, shutil, stat, subprocess, sys, time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 
 HOME = make_home()
@@ -265,6 +266,72 @@ def programs():
     put('.qmail', '|echo "$SENDER"; exit 0\n')
     equal(local(sender='x@y')[1], 'x@y\ndid 0+0+1\n', 'what a program says is in the report')
 
+QUEUE = os.path.join(SCRATCH, 'myqueue')
+
+def forward(message=MSG, code=0, **kw):
+    """Deliver with a QMAILQUEUE program: (exit code, what was said, envelope, message as queued)."""
+    for f in ('queued', 'envelope'):
+        if read(f) is not None: os.unlink(os.path.join(USER, f))
+    with open(QUEUE, 'w') as f: f.write('#!/bin/sh\ncat >%s/queued\ncat <&1 >>%s/envelope\nexit %d\n' % (USER, USER, code))
+    os.chmod(QUEUE, 0o755)
+    return *local(message, env={'QMAILQUEUE': QUEUE}, **kw), read('envelope'), read('queued')
+
+def forwards():
+    fresh('Maildir')
+    put('.qmail', '&a@b.example\n./Maildir/\nc@d.example\n')
+    code, out, envelope, queued = forward()
+    check(code == 0 and re.fullmatch(r'did 1\+2\+0\nqp \d+\n', out), 'forwards are counted, and the id told')
+    equal(envelope, b'Fme@there.example\0Ta@b.example\0Tc@d.example\0\0', 'all forwards go together, from the sender')
+    equal(queued, b'Delivered-To: joe@host.example\n' + MSG, 'with our Delivered-To line and no Return-Path')
+    put('.qmail', '&a@b.example\n|exit 99\n&c@d.example\n')
+    equal(forward()[2], b'Fme@there.example\0Ta@b.example\0\0', 'exit 99 keeps the forwards before it, and only those')
+    for bad in ('|exit 111\n', '|exit 100\n', './missing/\n'):
+        put('.qmail', '&a@b.example\n' + bad)
+        equal(forward()[2], None, 'nothing is forwarded when a later line fails: %r' % bad)
+    put('.qmail', '&a@b.example\n')
+    for kind, want in ((11, 100), (31, 100), (51, 111), (53, 111), (71, 111), (81, 111), (120, 111)):
+        code, out = forward(code=kind)[:2]
+        check(code == want and out.startswith('Unable to forward message: '), 'the queue says %d: %d' % (kind, want))
+    code, out = local(env={'QMAILQUEUE': '/nonexistent'})
+    equal(code, 111, 'a missing QMAILQUEUE defers')
+    equal(forward(length=len(MSG) + 1)[0:3:2], (111, None), 'a message cut short is not forwarded')
+    put('.qmail', '&' + 'a' * 1100 + '@b.example\n')
+    equal(forward()[0], 100, 'an address too long for the queue is permanent')
+
+def owners():
+    fresh()
+    put('.qmail-list', '&a@b.example\n|echo "$NEWSENDER" >newsender\n')
+    def sender(s): return forward(local='joe-list', dash='-', ext='list', sender=s)[2].split(b'\0')[0][1:]
+    equal(sender('s@t'), b's@t', 'without an owner forwards come from the sender')
+    put('.qmail-list-owner', '&o@b.example\n')
+    equal(sender('s@t'), b'joe-list-owner@host.example', 'with one they come from the owner')
+    equal(read('newsender'), b'joe-list-owner@host.example\n', 'and NEWSENDER says so')
+    equal((sender(''), sender('#@[]')), (b'', b'#@[]'), 'bounces stay bounces')
+    put('.qmail-list-owner-default', '&o@b.example\n')
+    equal(sender('s@t'), b'joe-list-owner-@host.example-@[]', 'with owner-default each recipient gets a sender of his own')
+    equal((sender(''), sender('#@[]')), (b'', b'#@[]'), 'but bounces stay bounces')
+    os.unlink(os.path.join(USER, '.qmail-list-owner'))
+    equal(sender('s@t'), b's@t', 'owner-default alone does nothing')
+    put('.qmail-list-owner', '')
+    os.unlink(os.path.join(USER, '.qmail-list-owner'))
+    os.symlink('.qmail-list-owner', os.path.join(USER, '.qmail-list-owner'))
+    equal(local(local='joe-list', dash='-', ext='list')[0], 111, 'an owner that cannot be looked at defers')
+
+def queued():
+    """The queue itself."""
+    fresh()
+    put('.qmail', '&a@b.example\n')
+    q = as_account([os.path.join(BIN, 'pipit-queued')], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV)
+    code, out = local()
+    q.terminate()
+    q.wait()
+    m = re.fullmatch(r'did 0\+1\+0\nqp (\d+)\n', out)
+    check(code == 0 and m, 'a forward to pipit-queued')
+    files = glob.glob(os.path.join(HOME, 'queue/mess/*', m.group(1) if m else 'none'))
+    equal(len(files), 1, 'is queued under the id that is told')
+    text = open(files[0], 'rb').read() if files else b''
+    check(b'\nDelivered-To: joe@host.example\n' + MSG + b'Fme@there.example\0Ta@b.example\0' in text, 'with message and envelope')
+
 def lengths():
     fresh('Maildir', 'Second')
     for name, lines in [('one Maildir', './Maildir/\n'), ('two Maildirs', './Maildir/\n./Second/\n'), ('an mbox', './box\n'),
@@ -424,14 +491,20 @@ def start_locked():
     p = start(length=len(MSG))
     p.stdin.write(MSG)
     p.stdin.close()
+    put('.qmail-fwd', '&a@b.example\n')
+    noqueue = start(length=len(MSG), dash='-', ext='fwd', env={'PIPIT_HOME': os.path.join(SCRATCH, 'nohome')})
+    noqueue.stdin.write(MSG)
+    noqueue.stdin.close()
     USER = user
-    return p, f
+    return p, f, noqueue
 
-def end_locked(p, f):
+def end_locked(p, f, noqueue):
     out = p.stdout.read()
     check(p.wait() == 111 and b'locked for 30 seconds' in out, 'a mbox that is locked for 30 seconds: given up for now')
     equal(f.read(), b'', 'and nothing was written')
     f.close()
+    out = noqueue.stdout.read()
+    check(noqueue.wait() == 111 and out.startswith(b'Unable to forward message: '), 'a queue that is not there for 30 seconds: too')
 
 def inject(call, args='', lines='./Maildir/\n', path=None):
     """Run with a system call that fails (with a path: only there); (code, output)."""
@@ -506,7 +579,7 @@ def stopped():
 def main():
     os.umask(0o022)
     locked = start_locked()
-    for f in (usage, kinds, policies, cascade, environment, programs, lengths, loops, maildirs, mboxes, locks, faults,
+    for f in (usage, kinds, policies, cascade, environment, programs, forwards, owners, queued, lengths, loops, maildirs, mboxes, locks, faults,
               full_disk, stopped):
         f()
     end_locked(*locked)

@@ -4,6 +4,7 @@ With the argument "separated" (as root, where the accounts of conf-users exist) 
 tries a privilege-separated instance instead.
 """
 import array, glob, os, pwd, resource, shutil, signal, socket, stat, struct, subprocess, sys, time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 
 MSG = b'Subject: test\n\nhello\n'
