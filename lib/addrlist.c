@@ -156,7 +156,7 @@ static int read_words(struct list *l, struct addrlist_addr *a, int *nomem)
 
 static int give(struct list *l, struct addrlist_addr *a)
 {
-  a->s = l->addr.s;
+  a->s = l->addr.s ? l->addr.s : "";
   a->at = a->at ? a->at - 1 : a->len;
   return l->func(l->data, a) ? 1 : -1;
 }
