@@ -150,12 +150,10 @@ int rewrite_field(struct inject *j, struct header_field const *f, struct rcpts *
 {
   struct work w = { .j = j, .f = f, .to = to, .list = f->s + f->value, .out = STRALLOC_ZERO,
                     .more = STRALLOC_ZERO };
-  size_t before = to ? to->list.len : 0;
   put(&w, f->s, f->value);
   int r = addrlist_parse(w.list, f->len - f->value, on_address, &w);
   if (r == -1) fail(f);
   if (r == 1) copy_to(&w, f->len - f->value);
-  else if (to) to->list.len = before;
   if (save && r == 1) cat(&j->saved, w.out.s, w.out.len);
   if (save && r == 0) cat(&j->saved, f->s, f->len);
   stralloc_free(&w.out);

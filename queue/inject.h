@@ -63,7 +63,7 @@ extern void rewrite_address(struct settings const *set, stralloc *addr);
 
 /* Append the address list in <f> to j->saved (when <save>) with its addresses
  * completed, and the addresses to <to> (when not NULL). 0: the list cannot be
- * understood, the field was saved as it is and no address was added. */
+ * understood, and the field was saved as it is; <to> is not to be used then. */
 extern int rewrite_field(struct inject *j, struct header_field const *f, struct rcpts *to,
                          int save);
 

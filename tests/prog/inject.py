@@ -146,6 +146,13 @@ check(run(['-n', 'a'], b'Subject: s\n\nc\r').stdout.endswith(b'\nc\r\n'), 'also 
 big = b'Subject: s\r\n\r\n' + b'0123456789abcde\r\n' * 20000
 check(run(['-n', 'a'], big).stdout.endswith(b'\n\n' + b'0123456789abcde\n' * 20000), 'a CRLF over the edge of a buffer is one too')
 
+r, w = os.pipe()
+p = subprocess.Popen([inject, '-n', 'a'], stdin=r, stdout=subprocess.PIPE, env=plain)
+for piece in (b'\nc\r', b'\nd\r', b'e\r', b'\r', b'\n'):
+    os.write(w, piece); time.sleep(0.1)
+os.close(w); os.close(r)
+check(p.communicate(timeout=10)[0].endswith(b'\n\nc\nd\re\r\n'), 'and one that comes in two pieces')
+
 # Who gets it.
 msg = b'To: t\nCc: c, c2@x.org\nBcc: b\nApparently-To: ap\n\n'
 F = 'Fjoe@host.example'
