@@ -77,13 +77,13 @@ static int find_suffixes(struct lookup *l, char const *host)
 }
 
 int tcprules_find(struct cdbmap *map, char const *ip, char const *host, char const *info,
-                  stralloc *rule)
+                  int networks, stralloc *rule)
 {
   struct lookup l = { .map = map, .rule = rule };
   int r = find_with_info(&l, ip, host, info);
   if (!r) r = find(&l, ip, strlen(ip));
   if (!r && host) r = find_joined(&l, "=", host, "");
-  if (!r) r = find_networks(&l, ip);
+  if (!r && networks) r = find_networks(&l, ip);
   if (!r) r = find_prefixes(&l, ip);
   if (!r) r = find_suffixes(&l, host);
   if (!r) r = find(&l, "", 0);

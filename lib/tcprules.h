@@ -16,11 +16,12 @@
 struct cdbmap;
 
 /* Find the rule for a client. <ip> is text as inet_ntop writes it; <host> and
- * <info> are NULL when unknown. 1 and the rule's instructions in <rule>; 0
+ * <info> are NULL when unknown. <networks>: look for networks too, which takes
+ * up to 127 lookups; 0 when the file is known to have none. 1 and the rule's instructions in <rule>; 0
  * when no rule matches (tcpserver then lets the client in); -1 with errno
  * (EPROTO: the file is damaged, ENOMEM). */
 extern int tcprules_find(struct cdbmap *map, char const *ip, char const *host, char const *info,
-                         stralloc *rule);
+                         int networks, stralloc *rule);
 
 /* Walk through instructions: 1 and <*var> set to "NAME=value" (points into
  * <rule>, NUL-terminated), 2 for "deny", 0 at the end, -1 for what is neither.

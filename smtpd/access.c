@@ -44,7 +44,8 @@ static int fail(struct access const *a, char const *what)
 static int is_same(struct access const *a, struct stat const *st)
 {
   int64_t mtime = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-  return a->dev == st->st_dev && a->ino == st->st_ino && a->size == st->st_size && a->mtime == mtime;
+  return a->dev == st->st_dev && a->ino == st->st_ino && a->size == st->st_size &&
+         a->mtime == mtime;
 }
 
 static void remember(struct access *a, struct stat const *st)
@@ -55,21 +56,27 @@ static void remember(struct access *a, struct stat const *st)
   a->mtime = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
-int access_sets_program(struct access const *a)
+/* Do these bytes stand anywhere in the file? Also 1 when that cannot be told. */
+static int holds(struct access const *a, char const *what)
 {
   struct stat st;
-  int found = 1; /* when it cannot be told, it may */
+  int found = 1;
   int fd = openat(dir_of(a), path_of(a), O_RDONLY | O_CLOEXEC);
   if (fd == -1) return errno != ENOENT;
   if (fstat(fd, &st) == 0 && st.st_size > 0) {
     void *s = mmap(0, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (s != MAP_FAILED) {
-      found = !!memmem(s, (size_t)st.st_size, PROGRAM, sizeof PROGRAM - 1);
+      found = !!memmem(s, (size_t)st.st_size, what, strlen(what));
       munmap(s, (size_t)st.st_size);
     }
   }
   close(fd);
   return found;
+}
+
+int access_sets_program(struct access const *a)
+{
+  return holds(a, PROGRAM);
 }
 
 static void replace(struct access *a, struct cdbmap *map)
@@ -97,11 +104,13 @@ int access_refresh(struct access *a)
   if (is_same(a, &st)) return 1;
   remember(a, &st);
   int r = cdbmap_open(&map, dir_of(a), path_of(a));
-  if (r == -1) return fail(a, errno == EPROTO ? "not a cdb file; make it with tcprules" : strerror(errno));
+  if (r == -1 && errno == EPROTO) return fail(a, "not a cdb file; make it with tcprules");
+  if (r == -1) return fail(a, strerror(errno));
   if (r && !a->allow_program && access_sets_program(a)) {
     cdbmap_close(map);
     return fail(a, "sets QMAILQUEUE, which is new; restart pipit-smtpd for that");
   }
+  a->networks = holds(a, "/");
   replace(a, r ? map : 0);
   return 1;
 }
@@ -113,7 +122,7 @@ int access_check(struct access const *a, char const *ip, stralloc *rule)
   int r;
   rule->len = 0;
   if (!a->map) return 1;
-  if (tcprules_find(a->map, ip, 0, 0, rule) == -1) return -1;
+  if (tcprules_find(a->map, ip, 0, 0, a->networks, rule) == -1) return -1;
   while ((r = tcprules_next(rule, &pos, &var)) > 0)
     if (r == 2) return 0;
   return r == -1 ? -1 : 1;

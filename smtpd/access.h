@@ -13,6 +13,7 @@ struct access {
   char const *path; /* given with -x, or NULL: control/tcp.smtp.cdb if it is there */
   struct cdbmap *map; /* or NULL: everybody may connect */
   int allow_program; /* 0: the process cannot execute any more, so rules must not set QMAILQUEUE */
+  int networks;      /* the file may have rules for network/bits */
   int missing;       /* the file of -x has vanished, which was told once */
   dev_t dev;
   ino_t ino;

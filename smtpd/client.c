@@ -139,7 +139,8 @@ int client_ip_is_mine(struct client const *c, char const *ip, size_t len)
 /* Copy a name for the Received line: what is not safe there becomes '?'. */
 static char const *safe(char out[TRACE_PART], char const *s)
 {
-  static char const good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.@%+/=:-_[]";
+  static char const good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                             ".@%+/=:-_[]";
   size_t i = 0;
   for (; s[i] && i < TRACE_PART - 1; i++) out[i] = strchr(good, s[i]) ? s[i] : '?';
   out[i] = 0;

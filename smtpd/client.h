@@ -17,7 +17,7 @@ struct client {
   char localip[INET6_ADDRSTRLEN]; /* ours, or "" */
   char const *host;               /* its name, or NULL */
   char const *info;               /* what its ident server said, or NULL */
-  char const *relay;              /* RELAYCLIENT: what recipients get appended, or NULL: no relaying */
+  char const *relay;              /* RELAYCLIENT: what recipients get appended; NULL: no relay */
   int has_databytes;
   unsigned long databytes;        /* DATABYTES */
 };

@@ -144,7 +144,9 @@ static int may_take(struct session *s, struct smtppath const *p)
   }
   switch (rules_rcpt(s, p)) {
     case RULE_YES: break;
-    case RULE_TROUBLE: refuse(s, p, 451, "4.3.0", "unable to read control/morercpthosts.cdb"); return 0;
+    case RULE_TROUBLE:
+      refuse(s, p, 451, "4.3.0", "unable to read control/morercpthosts.cdb");
+      return 0;
     default:
       refuse(s, p, 553, "5.7.1", "sorry, that domain isn't in my list of allowed rcpthosts");
       return 0;

@@ -98,7 +98,9 @@ static int admit(struct loop *p, int fd, char const *ip, uint64_t network)
   switch (access_check(&l->access, ip, &p->rule)) {
     case 1: break;
     case 0: turn_away(fd, ip, "554 access denied", "denied by the tcprules file"); return 0;
-    default: turn_away(fd, ip, "421 local trouble, try again later", "damaged tcprules file"); return 0;
+    default:
+      turn_away(fd, ip, "421 4.3.0 local trouble, try again later", "damaged tcprules file");
+      return 0;
   }
   if (p->running.count >= limit(l->sessions, l->settings->sessions)) {
     turn_away(fd, ip, "421 4.3.2 too many connections, try again later", "concurrencysmtpd");

@@ -110,7 +110,8 @@ static int refuse(int out, char const *why)
 int smtpd_serve(struct settings const *settings, struct client *client, int in, int out,
                 volatile sig_atomic_t const *stop, int confined)
 {
-  if (!client_load(client)) return refuse(out, "DATABYTES is not a whole number; write digits only");
+  if (!client_load(client))
+    return refuse(out, "DATABYTES is not a whole number; write digits only");
   if (!priv_limit_memory(MEMORY_SESSION)) return refuse(out, "unable to limit my memory");
   if (!confined && !submit_uses_program() && !confine(0))
     return refuse(out, "unable to confine myself");
@@ -145,7 +146,8 @@ static int serve_all(struct settings *settings, struct options const *o)
   if (!settings_load(settings)) strerr_dief(EXIT_TEMPORARY, settings_why());
   l.access.allow_program = submit_uses_program() || access_sets_program(&l.access);
   if (!access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
-  if (!l.access.allow_program && !confine(o->cdb)) strerr_diefusys(EXIT_TEMPORARY, "confine myself");
+  if (!l.access.allow_program && !confine(o->cdb))
+    strerr_diefusys(EXIT_TEMPORARY, "confine myself");
   return listen_run(&l);
 }
 

@@ -9,7 +9,7 @@
 #include "sessions.h"
 
 #define STEP 64
-#define IPV4 0xffff000000000000u /* no client has an IPv6 address that begins like this: multicast */
+#define IPV4 0xffff000000000000u /* IPv6 addresses that begin like this are multicast: no clients */
 
 uint64_t sessions_network(struct sockaddr_storage const *sa)
 {

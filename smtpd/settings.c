@@ -123,7 +123,8 @@ static int load_numbers(struct settings *s)
     return 0;
   if (s->maxline < SETTINGS_LINE_MIN)
     return fail_file("maxline", "line 1: too small", "; a command may have 512 bytes");
-  if (!s->maxrcpt) return fail_file("maxrcpt", "line 1: no mail could come in", "; write 1 or more");
+  if (!s->maxrcpt)
+    return fail_file("maxrcpt", "line 1: no mail could come in", "; write 1 or more");
   return 1;
 }
 

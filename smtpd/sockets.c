@@ -37,7 +37,8 @@ static int open_one(struct sockets *s, char const *address, char const *port, un
   struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
                             .ai_socktype = SOCK_STREAM };
   if (getaddrinfo(address, port, &hints, &ai)) {
-    strerr_warnw("cannot listen on ", address, " port ", port, ": not an address and a port number");
+    strerr_warnw("cannot listen on ", address, " port ", port,
+                 ": not an address and a port number");
     return 0;
   }
   int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -14,9 +14,9 @@
 
 #include "stream.h"
 
-#define WAIT_MAX    30000 /* milliseconds of one wait: how late the end of a session may be noticed */
-#define LINGER_MS   1000
-#define LINGER_MAX  262144 /* bytes thrown away while lingering */
+#define WAIT_MAX   30000 /* ms of one wait: how late the end of a session may be noticed */
+#define LINGER_MS  1000
+#define LINGER_MAX 262144 /* bytes thrown away while lingering */
 
 static int64_t now(void)
 {

@@ -119,6 +119,8 @@ def test_rules():
     equal(cmd(s, 'MAIL FROM:<a@b>')[:3], '250', 'that client')
     equal(cmd(s, 'RCPT TO:<x@elsewhere.example>')[:3], '553', 'may not relay')
     s.close()
+    rules('127.0.0.0/30:allow\n:deny\n')
+    equal([l.greeting(source='127.0.0.3')[:3], l.greeting(source='127.0.0.4')[:3]], ['220', '554'], 'rules for networks')
     rules('127.0.0.2:allow\n:deny\n')
     equal(l.greeting(source='127.0.0.2')[:3], '220', 'new rules count at once')
     equal(l.greeting()[:3], '554', 'for all')
@@ -290,6 +292,32 @@ def test_confined():
     fds = os.listdir('/proc/%s/fd' % child)
     s.close()
     l.stop()
+
+def test_separated():
+    """As root, with the accounts there: the port is bound first, then root is given up."""
+    import pwd
+    try: account = pwd.getpwnam('pipitd')
+    except KeyError: account = None
+    if not ROOT or not account: return skip('this needs root, and the accounts')
+    where = os.path.join(SCRATCH, 'separated')
+    subprocess.run([os.path.join(BIN, 'pipit-setup'), '-n', 'host.example', where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open('/proc/sys/net/ipv4/ip_unprivileged_port_start') as f: low = int(f.read()) > 100
+    port = 99 if low else free_port()
+    r, w = os.pipe()
+    p = subprocess.Popen([os.path.join(where, 'bin/pipit-smtpd'), '-l', '-a', '127.0.0.1', '-p', str(port), '-d', str(w)], pass_fds=[w],
+                         stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, PIPIT_HOME=where))
+    os.close(w)
+    ready = os.read(r, 1)
+    os.close(r)
+    if ready != b'\n':
+        p.wait(10)
+        return skip('port %d is not to be had here' % port)
+    status = open('/proc/%d/status' % p.pid).read()
+    check(re.search(r'^Uid:' + r'\t%d' % account.pw_uid * 4 + '$', status, re.M) and
+          re.search(r'^Groups:\t%d *$' % account.pw_gid, status, re.M), 'root becomes pipitd')
+    with socket.create_connection(('127.0.0.1', port), 20) as s: equal(s.recv(100)[:3], b'220', 'and serves')
+    p.terminate()
+    equal(p.wait(20), 0, 'until SIGTERM')
 
 def test_memory():
     if ASAN: return skip('memory of a sanitizer build says nothing')

@@ -41,7 +41,7 @@ static char const *matched(struct cdbmap *map, char const *ip, char const *host,
   static stralloc rule = STRALLOC_ZERO;
   size_t pos = 0;
   char const *var;
-  if (tcprules_find(map, ip, host, info, &rule) != 1) return 0;
+  if (tcprules_find(map, ip, host, info, 1, &rule) != 1) return 0;
   return tcprules_next(&rule, &pos, &var) == 1 ? var + 2 : 0;
 }
 
