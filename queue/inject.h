@@ -80,13 +80,22 @@ extern int inject_clean(char const *s, size_t len);
 
 /* A message on descriptor 0, with CRLF read as LF. */
 struct input {
+  int fd;      /* what is read from: 0, or a spool file */
   int cr;      /* the last byte read was a CR, and is not given out yet */
   int ended;
   char *bytes; /* what the last input_read gave */
   char buf[INJECT_BUFFER];
+  int whole;       /* what is still to be read stands in ahead[at..have), all of it */
+  size_t at, have;
+  char ahead[INJECT_BUFFER];
 };
 
 /* Read some more: the number of bytes at in->bytes, 0 at the end. */
 extern size_t input_read(struct input *in);
+
+/* Wait for the rest of the message, into a file without a name when it is long:
+ * whoever writes it may take hours (a job that prints now and then), and would
+ * keep the queue waiting. */
+extern void input_settle(struct input *in);
 
 #endif

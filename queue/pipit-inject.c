@@ -2,8 +2,8 @@
  *
  * usage: pipit-inject [-nNaAhH] [-f sender] [recipient...]
  *
- * The message comes on descriptor 0; its header is held in memory, its body
- * never. With -n the result is printed instead of queued.
+ * The message comes on descriptor 0; its header is held in memory, of its body
+ * only a little. With -n the result is printed instead of queued.
  *
  * exit: 0 queued, 100 the message or the call is wrong, 111 try later.
  */
@@ -118,12 +118,12 @@ static void check_rcpts(struct inject const *j, struct rcpts const *header)
                 header ? ", nor by To, Cc or Bcc" : "");
 }
 
-static void begin(struct output *out)
+static void begin(struct output *out, int fd)
 {
   struct stat st;
   uint64_t size = 0;
   if (out->print) return;
-  if (fstat(0, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) size = (uint64_t)st.st_size;
+  if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) size = (uint64_t)st.st_size;
   if (!submit_open(&out->submit, SUBMIT_USE_PROGRAM | SUBMIT_WAIT, size, 0))
     strerr_dief(EXIT_TEMPORARY, out->submit.why);
 }
@@ -177,7 +177,8 @@ static void inject(struct inject *j, struct options const *o)
   int resent = inject_header(j, h.text.s, h.len);
   struct rcpts const *header = o->rcpts == RCPTS_ARGS ? 0 : resent ? &j->resent : &j->header;
   if (!o->print) check_rcpts(j, header);
-  begin(&out);
+  if (!out.print) input_settle(&in);
+  begin(&out, in.fd);
   if (out.print) put_sender(&out, &j->sender);
   put(&out, j->added.s, j->added.len);
   put(&out, j->saved.s, j->saved.len);

@@ -14,7 +14,7 @@ plain.update(PIPIT_HOME=home, USER='joe', TZ='UTC', KEPT=kept)
 
 # What stands in the place of the queue: keeps what it is given, and exits as it is told.
 with open(queue, 'w') as f:
-    f.write('#!/bin/sh\nrm -f "$KEPT".*\n[ "${EARLY-}" ] && exit "$EARLY"\ncat >"$KEPT.msg"\ncat <&1 >"$KEPT.env"\nulimit -v >"$KEPT.limit"\n'
+    f.write('#!/bin/sh\nrm -f "$KEPT".*\n: >"$KEPT.begun"\n[ "${EARLY-}" ] && exit "$EARLY"\ncat >"$KEPT.msg"\ncat <&1 >"$KEPT.env"\nulimit -v >"$KEPT.limit"\n'
             'exit "${CODE-0}"\n')
 os.chmod(queue, 0o755)
 
@@ -251,7 +251,8 @@ check(r[0] == 111 and 'unable to read the message' in r[1] and r[2] is None, 'a 
 os.close(d)
 p = subprocess.run(['strace', '-o', '/dev/null', '-e', 'trace=read', '-P', '/proc/self/fd/0', 'true'], capture_output=True) \
     if os.path.exists('/usr/bin/strace') else None
-if p and p.returncode == 0:
+strace_works = p and p.returncode == 0
+if strace_works:
     with open(SCRATCH + '/long', 'wb') as out: out.write(b'\n' + b'x\n' * 500000)
     for when in (1, 3):
         for x in ('msg', 'env'):
@@ -280,6 +281,20 @@ time.sleep(0.2); p.send_signal(signal.SIGALRM)
 check(p.wait(10) == 111 and b'within a day' in p.stderr.read(), 'patience ends: 111'); p.stdin.close(); p.stderr.close()
 with open('/dev/full', 'w') as full:
     equal(subprocess.run([inject, '-n', 'a'], stdout=full, stderr=subprocess.DEVNULL, env=plain, input=b'\n').returncode, 111, '-n to a full disk: 111')
+
+for size, why in ((1000, 'a short message'), (200000, 'a long message')):
+    if os.path.exists(kept + '.begun'): os.unlink(kept + '.begun')
+    p = subprocess.Popen([inject, 'a'], stdin=subprocess.PIPE, env={**plain, 'QMAILQUEUE': queue})
+    p.stdin.write(b'\n' + b'x\r\n' * size); p.stdin.flush(); time.sleep(0.3)
+    check(not os.path.exists(kept + '.begun'), why + ' does not keep the queue waiting for its end')
+    p.stdin.write(b'end'); p.stdin.close()
+    check(p.wait(10) == 0 and open(kept + '.msg', 'rb').read().endswith(b'\n\n' + b'x\n' * size + b'end\n'), 'and is whole in the end')
+    equal(subprocess.run([inject, 'a'], input=b'\n' + b'x\n' * size, env={**plain, 'QMAILQUEUE': queue, 'TMPDIR': '/nonexistent'}).returncode, 0,
+          'also without TMPDIR')
+if strace_works:
+    r = subprocess.run(['strace', '-o', '/dev/null', '-e', 'inject=write:error=ENOSPC:when=1', inject, 'a'], input=b'\n' + b'x\n' * 200000,
+                       env={**plain, 'QMAILQUEUE': queue}, capture_output=True)
+    check(r.returncode == 111 and b'unable to write the message to a file' in r.stderr, 'no room for it: 111')
 
 # Limits.
 def limit(message, why, status=100, text=None, args=[]):
