@@ -74,13 +74,14 @@ def one(*a, **kw):
 def start(*wrap, pool=None, wait=True):
     """Start queued; with pool=0 nothing makes files for the pool."""
     if pool is not None: control(home, 'queuepool', pool)
-    global log
+    global log, daemon
     log = open(os.path.join(SCRATCH, 'log'), 'ab')
     r, w = os.pipe()
     p = as_account([*wrap, BIN + '/pipit-queued', '-d', str(w)], stderr=log, pass_fds=[w])
     os.close(w)
     if wait and os.read(r, 1) != b'\n': check(False, 'queued starts')
     os.close(r)
+    if wait: daemon = p
     return p
 
 def stop(p):
@@ -114,6 +115,22 @@ def put_free(id, data, mode=0o660):
 
 def inode(path):
     return os.stat(path, follow_symlinks=False).st_ino
+
+def can_trace():
+    try: return subprocess.run(['strace', '-o', '/dev/null', 'true'], capture_output=True).returncode == 0
+    except FileNotFoundError: return False
+
+def trace(inject):
+    """Make a system call of the newest child fail, be slow, or kill it."""
+    child = processes(daemon.pid)[-1]
+    tracer = subprocess.Popen(['strace', '-qq', '-p', str(child), '-o', '/dev/null', '-e', 'inject=' + inject],
+                              stderr=subprocess.DEVNULL)
+    wait_for(lambda: 'TracerPid:\t0' not in open('/proc/%d/status' % child).read())
+    return tracer
+
+def untrace(tracer):
+    tracer.send_signal(signal.SIGINT)
+    tracer.wait()
 
 # --- what is written
 
@@ -250,84 +267,119 @@ def test_trigger():
 
 # --- the pool
 
+def old_file(id, msglen=2500, tail=b''):
+    """A finished file full of old content."""
+    body = (b'secret!' * (msglen // 7 + 1))[:msglen]
+    return header(DONE, id, msglen, 6, body=body + b'Fold@\0') + body + b'Fold@\0' + tail
+
 def test_recycling():
-    body = b'old secret ' * 500
-    env = b'Fold@x\0'
-    whole = lambda id, extra=b'': header(DONE, id, len(body), len(env), body=body + env) + body + env + extra
-    def case(why, make, used, check_more=None):
-        """<make> puts a file into free/; is it the one that the next message stands in?"""
+    def case(why, used, data=None, spoil=None, check_more=None):
+        """A file with <data> lies in free/ and is known to queued when spoil(path) happens to
+        it. Is it the one that the next message stands in?"""
         clear()
-        path = make()
-        before = inode(path)
+        path = put_free(1000, old_file(1000) if data is None else data)
         p = start(pool='0')
         time.sleep(0.1)
+        if spoil: spoil(path)
+        before = inode(path)
         type, code, id = one(b'new\n')
         m = Message(path_of(id)) if type == 'K' else None
-        check(m and m.good and m.live and m.body == b'new\n' and
-              (inode(m.path) == before) == used and (used or not os.path.exists(path) or inode(path) == before), why)
+        check(m and m.good and m.live and m.body == b'new\n', why + ': the message stands in the queue')
+        equal(m and inode(m.path) == before, used, why + (': is used' if used else ': is not used'))
+        equal(os.path.lexists(path) and inode(path) == before, not used, why + (': has moved' if used else ': stays'))
         if m and check_more: check_more(m)
-        equal(stop(p), 0, why + ': queued lived on')
+        equal(stop(p), 0, why + ': queued lives on')
+        clear()
     def stale(m):
-        check(b'secret' not in m.data and len(m.data) > 1000, 'the old content behind the new end is zeroed')
-    case('a finished file is used again', lambda: put_free(1000, whole(1000)), True, stale)
-    # One whose writer was killed: a header of another id, and more than that header says.
-    case('what a killed writer left is zeroed, too', lambda: put_free(2000, whole(1000, b'secret' * 300)), True, stale)
-    case('a file of a megabyte is cut down', lambda: put_free(1000, header(DONE, 1000, 1000000) + b'secret!' * 142858),
-         True, lambda m: check(b'secret' not in m.data and len(m.data) < 1000, 'and has no old content'))
-    case('a file smaller than the message grows', lambda: put_free(1000, header(DONE, 1000)), True)
-    case('a live message is not touched', lambda: put_free(1000, header(LIVE, 1000)), False)
-    case('a state word that is neither', lambda: put_free(1000, header(b'DEAD', 1000)), False)
-    case('a header that does not hold', lambda: put_free(1000, b'x' + header(DONE, 1000)[1:]), False)
-    case('an empty file', lambda: put_free(1000, b''), False)
-    def linked():
-        path = put_free(1000, whole(1000))
-        os.link(path, queue('bad', 'other'))
-        return path
-    case('a file with a second name', linked, False)
-    os.unlink(queue('bad', 'other'))
-    def symlink():
-        target = put_free(1000, whole(1000))
-        os.rename(target, queue('bad', 'target'))
-        os.symlink('../bad/target', target)
-        return target
-    case('a symbolic link', symlink, False)
-    equal(open(queue('bad', 'target'), 'rb').read(), whole(1000), 'its target is unchanged')
-    os.unlink(queue('bad', 'target'))
-    def fifo():
-        os.mkfifo(queue('free', '1000'), 0o660)
-        own(queue('free', '1000'))
-        return queue('free', '1000')
-    case('a FIFO', fifo, False)
-    def directory():
-        os.mkdir(queue('free', '1000'))
-        own(queue('free', '1000'))
-        return queue('free', '1000')
-    case('a directory', directory, False)
+        check(b'secret' not in m.data and len(m.data) > 2000, 'the old content behind the new end is zeroed')
+    case('a finished file', True, check_more=stale)
+    case('a file whose writer was killed (another id, and more than the header says)', True,
+         old_file(999, 100, b'secret' * 500), check_more=stale)
+    case('a file that was cut to less than its header says', True, old_file(1000, 9000)[:4000], check_more=stale)
+    case('a file of a megabyte', True, old_file(1000, 1000000),
+         check_more=lambda m: check(b'secret' not in m.data and len(m.data) < 1000, 'is cut down'))
+    case('a file smaller than the message', True, header(DONE, 1000))
+    case('a live message', False, header(LIVE, 1000))
+    case('a state word that is neither', False, header(b'DEAD', 1000))
+    case('a header that does not hold', False, header(DONE, 1000)[:127] + b'x')
+    case('an empty file', False, b'')
+    bad = queue('bad', 'other')
+    case('a file with a second name', False, spoil=lambda path: os.link(path, bad))
+    os.unlink(bad)
+    def symlink(path):
+        os.rename(path, bad)
+        os.symlink('../bad/other', path)
+    case('a symbolic link', False, spoil=symlink)
+    equal(open(bad, 'rb').read(), old_file(1000), 'its target is unchanged')
+    os.unlink(bad)
+    def replace(make):
+        def spoil(path):
+            os.unlink(path)
+            make(path)
+            own(path)
+        return spoil
+    case('a FIFO', False, spoil=replace(os.mkfifo))
+    case('a directory', False, spoil=replace(os.mkdir))
     if ROOT:
-        def foreign():
-            path = put_free(1000, whole(1000), 0o666)
+        def foreign(path):
             os.chown(path, 0, 0)
-            return path
-        case('a file of another owner', foreign, False)
+            os.chmod(path, 0o666)
+        case('a file of another owner', False, spoil=foreign)
     else: skip('a file of another owner needs root')
     held = []
-    def locked():
-        f = open(put_free(1000, whole(1000)), 'rb')
-        fcntl.flock(f, fcntl.LOCK_EX)
-        held.append(f)
-        return f.name
-    case('a locked file', locked, False)
+    case('a file that somebody has open', False, spoil=lambda path: held.append(open(path, 'rb')))
     held.pop().close()
-    def opened():
-        held.append(open(put_free(1000, whole(1000)), 'rb'))
-        return held[-1].name
-    case('a file that somebody has open', opened, False)
+    def locked(path):
+        held.append(open(path, 'rb'))
+        fcntl.flock(held[0], fcntl.LOCK_EX)
+    case('a locked file', False, spoil=locked)
     held.pop().close()
-    def name_of_no_id():
-        path = put_free(1000, whole(1000))
-        os.rename(path, queue('free', 'x1000'))
-        return queue('free', 'x1000')
-    case('a name that is no id', name_of_no_id, False)
+
+def slow_child(call, then):
+    """Send a message through a child that spends half a second in <call>; do then() meanwhile."""
+    c = Client()
+    c.open()
+    tracer = trace(call + ':delay_enter=500000:when=1')
+    c.frame(b'D', b'new\n')
+    c.frame(b'E', b'F\0')
+    c.frame(b'.')
+    time.sleep(0.25)
+    then()
+    r = c.reply()
+    c.close()
+    untrace(tracer)
+    return r
+
+def test_races():
+    if not can_trace(): return skip('system calls cannot be delayed here')
+    for call, free in (('fdatasync', True), ('fsync', False)):
+        clear()
+        if free: put_free(1000, old_file(1000))
+        p = start(pool='0')
+        time.sleep(0.1)
+        def is_locked():
+            f, = mess()
+            with open(f, 'rb') as h:
+                try: fcntl.flock(h, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError: return check(True, 'a file is locked until %s is over' % call)
+            check(False, 'a file is locked until %s is over' % call)
+        equal(slow_child(call, is_locked)[0], 'K', 'and the message is queued')
+        stop(p)
+    # Somebody puts another file in the place of the one that was opened and found good.
+    clear()
+    path = put_free(1000, old_file(1000))
+    p = start(pool='0')
+    time.sleep(0.1)
+    def swap():
+        os.rename(path, queue('bad', 'first'))
+        put_free(1000, header(LIVE, 1000) + b'precious')
+    type, code, id = slow_child('renameat2', swap)
+    m = Message(path_of(id)) if type == 'K' else None
+    check(m and m.good and m.body == b'new\n', 'a file that is swapped while it is taken: the message is queued')
+    check(open(path, 'rb').read() == header(LIVE, 1000) + b'precious' and
+          open(queue('bad', 'first'), 'rb').read() == old_file(1000), 'neither of the two files is written to')
+    os.unlink(queue('bad', 'first'))
+    stop(p)
     clear()
 
 def test_junk():
@@ -482,8 +534,8 @@ def test_limits():
         try: return c.reply()[:2] == ('Z', 71)
         except socket.timeout: return False
     if ROOT:
-        daemon = pwd.getpwnam('daemon').pw_uid
-        a = [Client(daemon, 1) for _ in range(3)]
+        user = pwd.getpwnam('daemon').pw_uid
+        a = [Client(user, 1) for _ in range(3)]
         check(a[0].send()[0] == a[1].send()[0] == 'K' and refused(a[2]), 'two connections of a user, not three')
         b = [Client(timeout=1) for _ in range(4)]
         check(all(c.send()[0] == 'K' for c in b), 'root is not counted as a user')
@@ -492,7 +544,7 @@ def test_limits():
         full.close()
         a[0].close()
         time.sleep(0.2)
-        d = Client(daemon, 1)
+        d = Client(user, 1)
         equal(d.send()[0], 'K', 'a place that was left is free again')
         for c in a + b + [d]: c.close()
     else:
@@ -603,9 +655,6 @@ def test_full_disk():
 
 # --- trouble
 
-def can_trace():
-    try: return subprocess.run(['strace', '-o', '/dev/null', 'true'], capture_output=True).returncode == 0
-    except FileNotFoundError: return False
 
 def test_faults():
     if not can_trace(): return skip('system calls cannot be made to fail here')
@@ -617,10 +666,7 @@ def test_faults():
         time.sleep(0.1)
         c = Client()
         equal(c.open()[0], 'K', why + ': opened')
-        child = processes(p.pid)[-1]
-        tracer = subprocess.Popen(['strace', '-qq', '-p', str(child), '-o', '/dev/null', '-e', 'inject=' + inject],
-                                  stderr=subprocess.DEVNULL)
-        wait_for(lambda: 'TracerPid:\t0' not in open('/proc/%d/status' % child).read())
+        tracer = trace(inject)
         for at in range(0, len(body), 60000): c.frame(b'D', body[at:at + 60000])
         c.frame(b'E', b'F\0')
         c.frame(b'.')
@@ -628,8 +674,7 @@ def test_faults():
         except (EOFError, OSError): r = ('gone', 0)
         c.close()
         equal(r, result, why + ': the reply')
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait()
+        untrace(tracer)
         equal((len(mess()), len(os.listdir(queue('free'))), glob.glob(queue('mess/*/.new*'))), (live, kept, []),
               why + ': what is left in mess/ and free/')
         equal(one()[0], 'K', why + ': the next message goes')
@@ -638,6 +683,7 @@ def test_faults():
     case('the header cannot be written', 'pwrite64:error=ENOSPC', True, ('Z', 53))
     case('the body cannot be written', 'pwritev:error=EIO', True, ('Z', 53))
     case('fsync fails', 'fsync:error=EIO', False, ('Z', 53))
+    case('fsync of the file fails', 'fsync:error=EIO:when=1', False, ('Z', 53))
     case('fsync of the directory fails', 'fsync:error=EIO:when=2', False, ('Z', 53))
     case('linkat fails', 'linkat:error=ENOSPC', False, ('Z', 53))
     case('a large message cannot be written', 'pwrite64:error=EIO:when=2', False, ('Z', 53), b'x' * 200000)
@@ -657,10 +703,7 @@ def test_kills():
         time.sleep(0.05)
         c = Client()
         c.open()
-        child = processes(p.pid)[-1]
-        tracer = subprocess.Popen(['strace', '-qq', '-p', str(child), '-o', '/dev/null', '-e',
-                                   'inject=%s:signal=KILL:when=1' % call], stderr=subprocess.DEVNULL)
-        wait_for(lambda: 'TracerPid:\t0' not in open('/proc/%d/status' % child).read())
+        tracer = trace(call + ':signal=KILL:when=1')
         c.frame(b'D', b'new\n')
         c.frame(b'E', b'F\0')
         c.frame(b'.')
@@ -685,10 +728,7 @@ def test_begun():
     for body in (b'new\n', b'x' * 200000):
         c = Client()
         c.open()
-        child = processes(p.pid)[-1]
-        tracer = subprocess.Popen(['strace', '-qq', '-p', str(child), '-o', '/dev/null', '-e',
-                                   'inject=openat:error=EOPNOTSUPP:when=1'], stderr=subprocess.DEVNULL)
-        wait_for(lambda: 'TracerPid:\t0' not in open('/proc/%d/status' % child).read())
+        tracer = trace('openat:error=EOPNOTSUPP:when=1')
         for at in range(0, len(body), 60000): c.frame(b'D', body[at:at + 60000])
         c.frame(b'E', b'F\0')
         c.frame(b'.')
@@ -696,8 +736,7 @@ def test_begun():
         m = Message(path_of(id)) if type == 'K' else None
         check(m and m.good and m.body == body and os.stat(m.path).st_nlink == 1 and
               not glob.glob(queue('mess/*/.new*')), 'a message without O_TMPFILE, %d bytes' % len(body))
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait()
+        untrace(tracer)
         c.close()
     stop(p)
     clear()
@@ -781,7 +820,7 @@ def test_descriptors():
 
 home = make_home()
 os.environ['PIPIT_HOME'] = home
-tests = [test_messages, test_trace, test_envelopes, test_protocol, test_trigger, test_recycling, test_junk, test_filler,
+tests = [test_messages, test_trace, test_envelopes, test_protocol, test_trigger, test_recycling, test_races, test_junk, test_filler,
          test_collision, test_ids, test_parallel, test_limits, test_reserve, test_faults, test_kills, test_begun,
          test_dirs, test_life, test_descriptors, test_full_disk]
 only = sys.argv[1:]
