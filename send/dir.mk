@@ -3,3 +3,13 @@ pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogr
 
 PROGRAMS += pipit-lspawn
 pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lookup.c send/getpw.c
+
+# the scheduler, and what starts it
+PROGRAMS += pipit-send pipit-start
+SEND_COMMON := send/clock.c send/lines.c send/state.c send/records.c send/route.c send/report.c send/log.c
+SEND_BOUNCE := send/bounce.c send/bounce_text.c
+pipit-send_SRCS := send/pipit-send.c send/children.c send/deliver.c send/destination.c send/feeder.c \
+	send/idset.c send/journal.c send/keeper.c send/keeper_bounce.c send/keeper_files.c \
+	send/keeper_link.c send/keeper_state.c send/load.c send/message.c send/pool.c send/queue_scan.c \
+	send/result.c send/retry.c send/send_log.c send/settings.c send/waiting.c $(SEND_COMMON) $(SEND_BOUNCE)
+pipit-start_SRCS := send/pipit-start.c

@@ -1,0 +1,14 @@
+/* clock.h - the two clocks of the scheduler: one that never jumps, and the wall's */
+#ifndef PIPIT_SEND_CLOCK_H
+#define PIPIT_SEND_CLOCK_H
+
+#include <stdint.h>
+
+#define CLOCK_PLAUSIBLE 1735689600 /* the start of 2025: a wall clock before it was never set */
+
+/* Milliseconds of a clock that runs evenly and never goes back; never 0. */
+extern uint64_t clock_ms(void);
+/* Seconds since the epoch by the wall clock, which may jump; never negative. */
+extern int64_t clock_wall(void);
+
+#endif

@@ -1,0 +1,257 @@
+/* deliver.c - give jobs to the spawners, and read what they report; see send.h
+ *
+ * A job's number is its slot and a turn, so that a report for a job that is
+ * over names no other one.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "feeder.h"
+#include "log.h"
+#include "send.h"
+
+#define SLOT_BITS   12 /* CONCURRENCY_MAX fits */
+#define SLOT_MASK   ((1u << SLOT_BITS) - 1)
+#define READ_BATCH  256   /* packets of a spawner before others have their turn */
+#define JOB_RESERVE 8192  /* bytes of a packet for the numbers, the host, the sender */
+
+_Static_assert(CONCURRENCY_MAX <= 1 << SLOT_BITS, "a slot's number must fit");
+
+static char const open_trouble[] = "Unable to open the message in the queue. (#4.3.0)\n";
+static char const pipe_trouble[] = "Unable to make a pipe for the message. (#4.3.0)\n";
+static char const too_large[] = "This envelope is too large for one delivery. (#4.3.0)\n";
+
+static int has_room(struct send const *s, struct spawner const *p)
+{
+  uint32_t max = s->settings.concurrency[p->channel];
+  if (max > p->hello) max = p->hello;
+  return !p->blocked && !p->stalled && p->inflight < max;
+}
+
+static uint32_t free_slot(struct spawner const *p)
+{
+  uint32_t i = 0;
+  while (p->slots[i]) i++;
+  return i;
+}
+
+/* May <r> go with <first>, in one job? */
+static int goes_along(struct rcpt const *first, struct rcpt const *r)
+{
+  return !first->sender && !r->sender && !first->extraslen && !r->extraslen;
+}
+
+/* How many recipients at the head of <g> one job takes; their bytes in <*bytes>. */
+static uint32_t share(struct group const *g, enum channel channel, size_t *bytes)
+{
+  uint32_t n = 0;
+  uint32_t max = channel == CHANNEL_LOCAL ? 1 : JOB_SHARE;
+  size_t room = JOB_PACKET_MAX - JOB_RESERVE;
+  *bytes = 0;
+  for (struct rcpt *r = g->first; r && n < max; r = r->next, n++) {
+    if (n && (!goes_along(g->first, r) || *bytes + r->addrlen + 1 > room)) break;
+    *bytes += r->addrlen + 1;
+  }
+  return n;
+}
+
+/* Fill in the job for the <n> first recipients of <g>; rcpts and extras in <text>. */
+static int make_job(struct job *j, struct group const *g, uint32_t n, size_t bytes, stralloc *text)
+{
+  struct rcpt *r = g->first;
+  struct msg *m = g->msg;
+  size_t extras = m->extras.len + r->extraslen;
+  size_t at = address_at(r->addr, r->addrlen);
+  if (!stralloc_ready(text, bytes + extras + 1)) return 0;
+  j->id = m->q.id;
+  j->offset = QFILE_HEADER;
+  j->length = m->q.msglen;
+  j->host = r->addr + (at < r->addrlen ? at + 1 : at);
+  j->sender = r->sender ? r->sender : m->sender.s;
+  stralloc_catb(text, m->extras.s, m->extras.len);
+  stralloc_catb(text, r->extras, r->extraslen);
+  for (uint32_t i = 0; i < n; i++, r = r->next) stralloc_catb(text, r->addr, r->addrlen + 1);
+  j->extras = text->s;
+  j->extraslen = extras;
+  j->rcpts = text->s + extras;
+  j->rcptslen = bytes;
+  j->nrcpts = n;
+  return 1;
+}
+
+/* Put the message file of a local job behind a pipe. 1, 0 not now, -1 with errno. */
+static int make_pipe(struct send *s, struct job *j)
+{
+  int p[2];
+  if (s->feeder == -1) return 0;
+  if (pipe2(p, O_CLOEXEC) == -1) return -1;
+  int r = feeder_feed(s->feeder, j->fd, p[1], j->offset, j->length);
+  int e = errno;
+  close(p[1]);
+  if (r == 1) {
+    close(j->fd);
+    j->fd = p[0];
+    j->offset = 0;
+    return 1;
+  }
+  close(p[0]);
+  errno = e;
+  return r;
+}
+
+/* The job is on its way: its recipients leave the group. */
+static void started(struct send *s, struct spawner *p, struct running *j, struct group *g, uint32_t n)
+{
+  j->msg = g->msg;
+  for (j->count = 0; j->count < n; j->count++) {
+    struct rcpt *r = group_take(g);
+    j->rcpts[j->count] = r;
+    r->delivery = ++s->deliveries;
+    log_start(g->msg, p->channel, r);
+  }
+  p->slots[j->num & SLOT_MASK] = j;
+  p->inflight++;
+  s->status_due = 1;
+  dests_next(&s->dests, g);
+}
+
+/* Nothing was tried, by a fault here: the first <n> recipients are put off. */
+static void fail(struct send *s, struct spawner *p, struct group *g, uint32_t n, char const *text)
+{
+  struct rcpt *first = 0;
+  struct rcpt **end = &first;
+  struct rcpt *r;
+  while (n-- && (r = group_take(g))) {
+    r->next = 0;
+    *end = r;
+    end = &r->next;
+  }
+  dests_next(&s->dests, g);
+  while ((r = first)) {
+    first = r->next;
+    r->delivery = ++s->deliveries;
+    log_start(r->msg, p->channel, r);
+    result_take(s, p->channel, r, 'Z', text, strlen(text));
+  }
+}
+
+/* Send the job for the first <n> recipients. 1 sent, 0 not now, -1 with <*why>. */
+static int send_job(struct send *s, struct spawner *p, struct group *g, uint32_t n, size_t bytes,
+                    uint32_t num, char const **why)
+{
+  stralloc text = STRALLOC_ZERO;
+  struct job j = { .num = num };
+  int r = -1;
+  *why = open_trouble;
+  j.fd = message_open(s, g->msg);
+  if (j.fd == -1) return -1;
+  if (!make_job(&j, g, n, bytes, &text)) goto out;
+  *why = pipe_trouble;
+  r = p->channel == CHANNEL_LOCAL ? make_pipe(s, &j) : 1;
+  p->stalled = !r;
+  if (r != 1) goto out;
+  *why = too_large;
+  r = job_send(p->fd, &j);
+  if (r == -1 && errno != EMSGSIZE) {
+    if (errno == EPIPE) s->lost = 1;
+    r = 0;
+  }
+  p->blocked = !r;
+out:
+  close(j.fd);
+  stralloc_free(&text);
+  return r;
+}
+
+static void start_one(struct send *s, struct spawner *p, struct group *g)
+{
+  size_t bytes;
+  uint32_t n = share(g, p->channel, &bytes);
+  struct running *j = malloc(sizeof *j + n * sizeof *j->rcpts);
+  char const *why = open_trouble;
+  int r = -1;
+  if (j) {
+    j->num = (++p->turn << SLOT_BITS) | free_slot(p);
+    r = send_job(s, p, g, n, bytes, j->num, &why);
+  }
+  if (r == 1) {
+    started(s, p, j, g, n);
+    return;
+  }
+  free(j);
+  if (r == -1) fail(s, p, g, n, why);
+}
+
+void deliver_start(struct send *s)
+{
+  for (int c = 0; c < CHANNELS; c++) {
+    struct spawner *p = s->spawners + c;
+    struct group *g;
+    while (!s->stopping && !s->lost && has_room(s, p) &&
+           keeper_backlog(&s->keeper) < KEEPER_BACKLOG_MAX &&
+           (g = dests_turn(&s->dests, p->channel)))
+      start_one(s, p, g);
+  }
+}
+
+static struct running *find_job(struct spawner *p, uint32_t num)
+{
+  uint32_t slot = num & SLOT_MASK;
+  struct running *j = slot < CONCURRENCY_MAX ? p->slots[slot] : 0;
+  return j && j->num == num ? j : 0;
+}
+
+static void take_result(struct send *s, struct spawner *p, struct job_packet const *packet)
+{
+  struct running *j = find_job(p, packet->num);
+  if (!j || packet->index >= j->count || !j->rcpts[packet->index]) {
+    log_warning("internal error: delivery report out of range");
+    return;
+  }
+  struct rcpt *r = j->rcpts[packet->index];
+  j->rcpts[packet->index] = 0;
+  result_take(s, p->channel, r, packet->letter, packet->text, packet->textlen);
+}
+
+/* The job is over; whoever has no result by now has a mangled one. */
+static void take_end(struct send *s, struct spawner *p, uint32_t num)
+{
+  struct running *j = find_job(p, num);
+  if (!j) {
+    log_warning("internal error: delivery report out of range");
+    return;
+  }
+  p->slots[num & SLOT_MASK] = 0;
+  p->inflight--;
+  s->status_due = 1;
+  for (uint32_t i = 0; i < j->count; i++)
+    if (j->rcpts[i]) result_take(s, p->channel, j->rcpts[i], 0, "", 0);
+  free(j);
+}
+
+int deliver_read(struct send *s, struct spawner *p)
+{
+  for (int i = 0; i < READ_BATCH; i++) {
+    int r = job_recv(p->fd, s->packet);
+    if (!r) return 1;
+    if (r == -1 && errno != EPROTO) return 0;
+    if (r == -1) {
+      log_warning("internal error: delivery report is none");
+      continue;
+    }
+    switch (s->packet->type) {
+    case 'H': p->hello = s->packet->max; break;
+    case 'R': take_result(s, p, s->packet); break;
+    case 'E': take_end(s, p, s->packet->num); break;
+    default:
+      if (s->packet->job.fd != -1) close(s->packet->job.fd);
+      log_warning("internal error: delivery report is none");
+    }
+  }
+  return 1;
+}

@@ -1,0 +1,261 @@
+/* message.c - from an id to recipients in memory, and back; see send.h */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "retry.h"
+#include "send.h"
+
+struct msg *message_find(struct send *s, uint64_t id)
+{
+  struct msg *m = s->buckets[id % MESSAGE_BUCKETS];
+  while (m && m->q.id != id) m = m->hash_next;
+  return m;
+}
+
+static enum look look_trouble(char const *path, int fd)
+{
+  log_unable("open", path);
+  if (fd != -1) close(fd);
+  return LOOK_TROUBLE;
+}
+
+enum look message_look(struct send const *s, char const *path, int *fdp, struct qfile *q)
+{
+  struct stat st;
+  int fd = openat(s->queuefd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd == -1)
+    return errno == ENOENT ? LOOK_GONE : errno == ELOOP ? LOOK_NOT_MAIL : look_trouble(path, -1);
+  if (fstat(fd, &st) == -1) return look_trouble(path, fd);
+  int locked = S_ISREG(st.st_mode) && flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK;
+  int r = locked || !S_ISREG(st.st_mode) ? 0 : qfile_read(fd, q);
+  if (r == -1) return look_trouble(path, fd);
+  flock(fd, LOCK_UN);
+  if (r == 1 && q->state == QFILE_LIVE) {
+    *fdp = fd;
+    return LOOK_OK;
+  }
+  close(fd);
+  return locked ? LOOK_LOCKED : LOOK_NOT_MAIL;
+}
+
+int message_state(struct send const *s, struct qfile const *q, struct state *st)
+{
+  char name[QFILE_NAME_MAX];
+  qfile_name(name, "state", s->split, q->id);
+  int fd = openat(s->queuefd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd == -1) return errno == ENOENT ? 0 : -1;
+  if (q->rcpts > q->envlen) {
+    close(fd);
+    return (errno = EPROTO, -1);
+  }
+  int r = state_read(st, fd, q->nonce, q->rcpts, s->run);
+  int e = errno;
+  close(fd);
+  errno = e;
+  return r;
+}
+
+int message_open(struct send *s, struct msg *m)
+{
+  char name[QFILE_NAME_MAX];
+  struct qfile q;
+  qfile_name(name, "mess", s->split, m->q.id);
+  int fd = openat(s->queuefd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd == -1) return -1;
+  int r = qfile_read(fd, &q);
+  if (r == 1 && q.state == QFILE_LIVE && q.id == m->q.id && !memcmp(q.nonce, m->q.nonce, QFILE_NONCE))
+    return fd;
+  int e = r == -1 ? errno : ENOENT;
+  close(fd);
+  return (errno = e, -1);
+}
+
+/* An id that cannot be kept for want of memory is found again by the next scan. */
+void message_wait(struct send *s, uint64_t id, uint64_t when, unsigned int flags)
+{
+  if (!waiting_push(&s->later, id, when << WAIT_SHIFT | flags)) idset_remove(&s->known, id);
+}
+
+uint64_t message_tell(struct send *s, struct msg *m, char type, char const *data, size_t len)
+{
+  uint64_t seq = keeper_say(&s->keeper, type, m->q.id, m->q.nonce, data, len);
+  if (!seq) log_trouble("trouble telling the keeper", m->q.id);
+  return seq;
+}
+
+static void link_message(struct send *s, struct msg *m)
+{
+  struct msg **b = s->buckets + m->q.id % MESSAGE_BUCKETS;
+  m->hash_next = *b;
+  *b = m;
+  m->prev = s->last;
+  if (s->last) s->last->next = m;
+  else s->first = m;
+  s->last = m;
+  s->active++;
+  s->active_again += m->lane == LANE_AGAIN;
+}
+
+static void unlink_message(struct send *s, struct msg *m)
+{
+  struct msg **p = s->buckets + m->q.id % MESSAGE_BUCKETS;
+  while (*p != m) p = &(*p)->hash_next;
+  *p = m->hash_next;
+  if (m->prev) m->prev->next = m->next;
+  else s->first = m->next;
+  if (m->next) m->next->prev = m->prev;
+  else s->last = m->prev;
+  s->active--;
+  s->active_again -= m->lane == LANE_AGAIN;
+}
+
+void message_leave(struct send *s, struct msg *m, uint64_t when)
+{
+  unlink_message(s, m);
+  unsigned int flags = m->phase == PHASE_CHECKING ? WAIT_CHECK : 0;
+  if (when) message_wait(s, m->q.id, m->hurry ? 0 : when, flags);
+  else idset_remove(&s->known, m->q.id);
+  stralloc_free(&m->sender);
+  stralloc_free(&m->extras);
+  state_free(&m->state);
+  free(m);
+}
+
+/* Everything that could be done now is done. */
+static void settle(struct send *s, struct msg *m)
+{
+  state_free(&m->state);
+  if (!m->more && !m->trouble && m->finished == m->index) {
+    m->phase = PHASE_FINISHING;
+    if (!message_tell(s, m, 'F', m->failed ? "\1" : "", m->failed != 0))
+      message_leave(s, m, clock_ms() + TROUBLE_WAIT);
+    return;
+  }
+  m->phase = PHASE_SETTLING;
+  if (m->seq <= s->keeper.covered) message_leave(s, m, m->due);
+}
+
+static void make_hungry(struct send *s, struct msg *m)
+{
+  if (m->hungry) return;
+  m->hungry = 1;
+  m->hungry_next = 0;
+  if (s->hungry) s->hungry_last->hungry_next = m;
+  else s->hungry = m;
+  s->hungry_last = m;
+}
+
+void message_progress(struct send *s, struct msg *m)
+{
+  if (m->phase != PHASE_ACTIVE || m->hungry) return;
+  if (m->more && !m->trouble) {
+    if (m->loaded < PORTION / 2) make_hungry(s, m);
+  } else if (!m->loaded) {
+    settle(s, m);
+  }
+}
+
+void message_checked(struct send *s, struct msg *m)
+{
+  m->phase = PHASE_ACTIVE;
+  make_hungry(s, m);
+}
+
+void message_settled(struct send *s, uint64_t covered)
+{
+  for (struct msg *m = s->first, *next; m; m = next) {
+    next = m->next;
+    if (m->phase == PHASE_SETTLING && m->seq <= covered) message_leave(s, m, m->due);
+  }
+}
+
+/* The heap's order stays right: what was put off comes after all of these. */
+void message_hurry(struct send *s)
+{
+  for (size_t i = 0; i < s->later.count; i++)
+    s->later.entries[i].key &= WAIT_CHECK;
+  for (struct msg *m = s->first; m; m = m->next) {
+    m->force = 1;
+    m->hurry = m->again != 0;
+  }
+}
+
+/* Why a message could not be taken in, and when to try again. */
+static void put_off(struct send *s, struct waiting_entry e, enum look look, unsigned int flags)
+{
+  char name[QFILE_NAME_MAX];
+  switch (look) {
+  case LOOK_LOCKED: message_wait(s, e.id, clock_ms() + LOCKED_WAIT, flags); break;
+  case LOOK_TROUBLE: message_wait(s, e.id, clock_ms() + TROUBLE_WAIT, flags); break;
+  default:
+    idset_remove(&s->known, e.id);
+    if (look == LOOK_GONE) return;
+    qfile_name(name, "mess", s->split, e.id);
+    keeper_say(&s->keeper, 'V', e.id, 0, name, strlen(name));
+  }
+}
+
+static struct msg *new_message(struct send *s, struct qfile const *q, int force)
+{
+  struct msg *m = calloc(1, sizeof *m);
+  if (!m) return 0;
+  m->q = *q;
+  m->more = 1;
+  m->force = force;
+  int r = message_state(s, q, &m->state);
+  if (r == -1) {
+    log_trouble("trouble reading state", q->id);
+    free(m);
+    return 0;
+  }
+  m->lane = r ? LANE_AGAIN : LANE_NEW;
+  m->failed = m->state.failed;
+  link_message(s, m);
+  return m;
+}
+
+static void admit(struct send *s, struct waiting_entry e, unsigned int flags, int force)
+{
+  char name[QFILE_NAME_MAX];
+  struct qfile q;
+  int fd;
+  qfile_name(name, "mess", s->split, e.id);
+  enum look look = message_look(s, name, &fd, &q);
+  if (look == LOOK_OK) close(fd);
+  if (look == LOOK_OK && q.id != e.id) look = LOOK_NOT_MAIL;
+  if (look != LOOK_OK) {
+    put_off(s, e, look, flags);
+    return;
+  }
+  struct msg *m = new_message(s, &q, force);
+  if (!m) {
+    put_off(s, e, LOOK_TROUBLE, flags);
+    return;
+  }
+  if (!(flags & WAIT_CHECK)) message_checked(s, m);
+  else if (!message_tell(s, m, 'C', "", 0)) message_leave(s, m, clock_ms() + TROUBLE_WAIT);
+}
+
+void message_admit(struct send *s)
+{
+  uint64_t now = clock_ms();
+  while (s->active < ACTIVE_MAX && s->loaded < LOADED_MAX) {
+    if (s->fresh.count) {
+      struct waiting_entry e = waiting_pop(&s->fresh);
+      admit(s, e, (unsigned int)(e.key & WAIT_CHECK), 0);
+      continue;
+    }
+    if (!s->later.count || s->later.entries[0].key >> WAIT_SHIFT > now) return;
+    if (s->active_again >= ACTIVE_AGAIN) return;
+    struct waiting_entry e = waiting_pop(&s->later);
+    admit(s, e, (unsigned int)(e.key & WAIT_CHECK), !(e.key >> WAIT_SHIFT));
+  }
+}

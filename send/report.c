@@ -1,0 +1,77 @@
+/* report.c - find codes, servers and their words in the report of a delivery; see bounce.h */
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "bounce.h"
+
+#define SAID "Remote host said: "
+
+static int is_digit(char c)
+{
+  return c >= '0' && c <= '9';
+}
+
+/* The length of ".<1 to 3 digits>" at the start of s[0..len), or 0. */
+static size_t dotted(char const *s, size_t len)
+{
+  size_t n = 1;
+  if (len < 2 || s[0] != '.') return 0;
+  while (n < len && n < 4 && is_digit(s[n])) n++;
+  return n > 1 ? n : 0;
+}
+
+static size_t code_at(char const *s, size_t len)
+{
+  if (len < 5 || (s[0] != '2' && s[0] != '4' && s[0] != '5')) return 0;
+  size_t a = dotted(s + 1, len - 1);
+  size_t b = a ? dotted(s + 1 + a, len - 1 - a) : 0;
+  size_t n = 1 + a + b;
+  return b && (n == len || (s[n] != '.' && !is_digit(s[n]))) ? n : 0;
+}
+
+size_t bounce_status(char const *text, size_t len, size_t *at)
+{
+  for (size_t i = 0; i < len; i++) {
+    if (i && text[i - 1] != ' ' && text[i - 1] != '#' && text[i - 1] != '-' && text[i - 1] != '\n')
+      continue;
+    size_t n = code_at(text + i, len - i);
+    if (n) return (*at = i, n);
+  }
+  return 0;
+}
+
+static int is_address(char const *s, size_t len)
+{
+  char text[INET6_ADDRSTRLEN];
+  char addr[sizeof(struct in6_addr)];
+  if (!len || len >= sizeof text) return 0;
+  memcpy(text, s, len);
+  text[len] = 0;
+  return inet_pton(AF_INET, text, addr) == 1 || inet_pton(AF_INET6, text, addr) == 1;
+}
+
+/* The first word of the first line that is an address, perhaps in brackets. */
+size_t bounce_remote(char const *text, size_t len, size_t *at)
+{
+  char const *nl = len ? memchr(text, '\n', len) : 0;
+  if (nl) len = (size_t)(nl - text);
+  for (size_t i = 0; i < len;) {
+    char const *space = memchr(text + i, ' ', len - i);
+    size_t n = space ? (size_t)(space - text) - i : len - i;
+    size_t skip = n && (text[i] == '[' || text[i] == '(');
+    size_t end = n;
+    while (end > skip && strchr("])}.,:;", text[i + end - 1])) end--;
+    if (is_address(text + i + skip, end - skip)) return (*at = i + skip, end - skip);
+    i += n + 1;
+  }
+  return 0;
+}
+
+size_t bounce_said(char const *text, size_t len, size_t *at)
+{
+  char const *p = len ? memmem(text, len, SAID, sizeof SAID - 1) : 0;
+  if (!p) return 0;
+  *at = (size_t)(p - text) + sizeof SAID - 1;
+  return len - *at;
+}

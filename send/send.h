@@ -1,0 +1,204 @@
+/* send.h - the scheduler's state, and what its modules do with it
+ *
+ * A message that is known waits in <fresh> (never tried in this run's eyes, in
+ * the order of arrival) or in <later> (with a time), or is active: its envelope
+ * in memory, in portions, its recipients with the destinations or in a job.
+ * Its phases:
+ *   checking   the keeper reads it through before the first delivery
+ *   active     recipients are loaded, waiting or being tried
+ *   settling   nothing more to do now; waits until the keeper has its progress
+ *              on disk, because the next attempt begins with that
+ *   finishing  every recipient is finished; the keeper makes an end of it
+ */
+#ifndef PIPIT_SEND_SEND_H
+#define PIPIT_SEND_SEND_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <skalibs/stralloc.h>
+
+#include "destination.h"
+#include "idset.h"
+#include "job.h"
+#include "keeper_link.h"
+#include "qfile.h"
+#include "route.h"
+#include "settings.h"
+#include "state.h"
+#include "waiting.h"
+
+#define ACTIVE_MAX      1000  /* messages in memory */
+#define ACTIVE_AGAIN    500   /* of these, those that were tried before */
+#define LOADED_MAX      10000 /* recipients in memory */
+#define PORTION         1000  /* recipients of one message that are loaded at once */
+#define JOB_SHARE       50    /* recipients of one message at one domain in a job */
+#define TROUBLE_WAIT    60000 /* milliseconds until something that failed here is tried again */
+#define LOCKED_WAIT     100   /* milliseconds until a file that is locked is looked at again */
+#define STOP_WAIT       60000 /* milliseconds that TERM waits for running deliveries */
+#define MESSAGE_BUCKETS 1024
+
+/* The keys of <later> are times (clock_ms()), those of <fresh> ids, with a flag below. */
+#define WAIT_CHECK 1u /* check the sum before a delivery */
+#define WAIT_SHIFT 1
+
+enum phase { PHASE_CHECKING, PHASE_ACTIVE, PHASE_SETTLING, PHASE_FINISHING };
+
+struct msg {
+  struct msg *hash_next;
+  struct msg *prev, *next; /* all in memory */
+  struct msg *hungry_next; /* those that have more to load */
+  int hungry;
+  struct qfile q;
+  enum phase phase;
+  enum lane lane;
+  stralloc sender;    /* NUL-terminated */
+  stralloc extras;    /* X records of the message, "name=value\0" ... */
+  struct state state; /* as it was when it was loaded */
+  int force;          /* load all, whatever their time */
+  int hurry;          /* ALRM came after some were put off: try again at once */
+  int more;           /* the envelope was not read to its end */
+  int trouble;        /* it could not be read: stop loading */
+  uint64_t envelope;  /* offset of the next record */
+  uint32_t index;     /* of the next recipient */
+  uint32_t loaded;    /* recipients in memory */
+  uint32_t finished;  /* recipients that are delivered or failed */
+  uint32_t failed;
+  uint32_t again;     /* recipients that are to be tried later */
+  uint64_t due;       /* clock_ms() of the next attempt, when there is one */
+  uint64_t seq;       /* of its last packet to the keeper */
+};
+
+struct running { /* a job in flight */
+  uint32_t num;
+  struct msg *msg;
+  uint32_t count;
+  struct rcpt *rcpts[]; /* NULL: has its result */
+};
+
+struct spawner {
+  int fd;
+  enum channel channel;
+  int blocked;       /* its socket is full */
+  int stalled;       /* the feeder's socket is full */
+  uint32_t hello;    /* jobs that it takes at once; 0 before it has said so */
+  uint32_t inflight;
+  uint32_t turn;     /* makes numbers of jobs unique */
+  struct running *slots[CONCURRENCY_MAX];
+};
+
+struct send {
+  int queuefd;
+  int lockfd;
+  int readyfd;
+  int signals; /* readable when a signal came */
+  unsigned int split;
+  uint64_t run; /* tells this run from others: its start, in microseconds */
+  struct settings settings;
+  struct routes routes;
+  struct spawner spawners[CHANNELS];
+  struct keeper_link keeper;
+  uint64_t keeper_at; /* clock_ms() before which no other keeper is started */
+  int feeder;         /* socket, -1: none now */
+  pid_t feeder_pid;
+  uint64_t feeder_at;
+  struct idset known;
+  struct waiting fresh, later;
+  struct msg *buckets[MESSAGE_BUCKETS];
+  struct msg *first, *last;
+  struct msg *hungry, *hungry_last;
+  size_t active, active_again, loaded;
+  struct dests dests;
+  uint64_t deliveries; /* the last delivery's number */
+  struct job_packet *packet;
+  int trigger, trigger_writer;
+  struct scan *scan;
+  int status_due;    /* something started or finished: a status line is due */
+  int stopping;      /* TERM */
+  uint64_t stop_at;
+  int lost;          /* a spawner is gone */
+};
+
+/* message.c: from an id to recipients in memory, and back. */
+
+enum look { LOOK_OK, LOOK_GONE, LOOK_LOCKED, LOOK_TROUBLE, LOOK_NOT_MAIL };
+
+/* Open the file at <path> below queue/, which must be free, and read its header. */
+extern enum look message_look(struct send const *s, char const *path, int *fd, struct qfile *q);
+/* Read the state of the message <q>. 1, 0 there is none, -1 with errno. */
+extern int message_state(struct send const *s, struct qfile const *q, struct state *st);
+/* Wait until <when> (clock_ms(); 0: now, and whatever the recipients' own times). */
+extern void message_wait(struct send *s, uint64_t id, uint64_t when, unsigned int flags);
+/* Take in as many waiting messages as there is room for. */
+extern void message_admit(struct send *s);
+extern struct msg *message_find(struct send *s, uint64_t id);
+/* Open the file of <m> anew, for a job: the descriptor, or -1 with errno. */
+extern int message_open(struct send *s, struct msg *m);
+/* A recipient of <m> is no longer in memory: go on, settle, or finish. */
+extern void message_progress(struct send *s, struct msg *m);
+/* Tell the keeper about <m>. The seq; 0: no memory. */
+extern uint64_t message_tell(struct send *s, struct msg *m, char type, char const *data, size_t len);
+/* The keeper has everything up to now: what settled for it can go. */
+extern void message_settled(struct send *s, uint64_t covered);
+/* <m> leaves memory; it waits until <when>, or with 0 is forgotten. */
+extern void message_leave(struct send *s, struct msg *m, uint64_t when);
+/* The keeper found it whole. */
+extern void message_checked(struct send *s, struct msg *m);
+/* Everything that waits is due now. */
+extern void message_hurry(struct send *s);
+
+/* load.c */
+
+/* Load recipients of those messages that have more. */
+extern void load_hungry(struct send *s);
+
+/* deliver.c: jobs. */
+
+/* Start as many jobs as there are slots for. */
+extern void deliver_start(struct send *s);
+/* Read and obey a spawner's packets. 1, or 0 when it is gone. */
+extern int deliver_read(struct send *s, struct spawner *p);
+
+/* result.c: what comes of a delivery. */
+
+/* The result for one recipient, which is freed. */
+extern void result_take(struct send *s, enum channel channel, struct rcpt *r, char letter,
+                        char const *text, size_t len);
+
+/* children.c: the keeper and the feeder. */
+
+extern int children_start(struct send *s);
+/* Start again what died. */
+extern void children_mend(struct send *s);
+/* A child died (SIGCHLD). */
+extern void children_reap(struct send *s);
+/* Obey the keeper's answers. */
+extern void keeper_obey(struct send *s);
+/* Give the keeper all that is left, and wait for its end, at most a while. */
+extern void children_stop(struct send *s);
+
+/* queue_scan.c: find mail. */
+
+extern int trigger_open(struct send *s);
+/* Read ids of new messages; then look for lock/overflow. */
+extern void trigger_read(struct send *s);
+extern int scan_init(struct send *s);
+/* Begin a scan as soon as no other one runs. */
+extern void scan_start(struct send *s);
+/* Look at some names. */
+extern void scan_turn(struct send *s);
+/* Milliseconds until a turn is due. */
+extern uint64_t scan_wait(struct send const *s);
+
+/* send_log.c */
+
+extern void log_new(struct msg const *m);
+extern void log_end(uint64_t id);
+extern void log_start(struct msg const *m, enum channel channel, struct rcpt const *r);
+extern void log_result(struct rcpt const *r, char letter, char const *text, size_t len);
+extern void log_mangled(struct rcpt const *r);
+extern void log_status(struct send const *s);
+extern void log_exiting(void);
+
+#endif

@@ -1,0 +1,132 @@
+/* state.c - what was tried for a message; see state.h */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <skalibs/types.h>
+#include <skalibs/uint64.h>
+
+#include "lines.h"
+#include "state.h"
+
+#define AGAIN_NUMBERS 6
+
+static int put_number(stralloc *out, uint64_t n)
+{
+  char fmt[UINT64_FMT];
+  return stralloc_append(out, ' ') && stralloc_catb(out, fmt, uint64_fmt(fmt, n));
+}
+
+int state_put_done(stralloc *out, uint32_t rcpt)
+{
+  return stralloc_append(out, 'd') && put_number(out, rcpt);
+}
+
+int state_put_bounced(stralloc *out, uint64_t id)
+{
+  return stralloc_append(out, 'b') && put_number(out, id);
+}
+
+int state_put_failed(stralloc *out, uint32_t rcpt, char const *text, size_t len)
+{
+  if (!stralloc_append(out, 'f') || !put_number(out, rcpt) || !stralloc_append(out, ' ')) return 0;
+  if (!stralloc_readyplus(out, 2 * len)) return 0;
+  for (size_t i = 0; i < len; i++) {
+    if (text[i] == '\n') stralloc_catb(out, "\\n", 2);
+    else if (text[i] == '\\') stralloc_catb(out, "\\\\", 2);
+    else stralloc_append(out, text[i]);
+  }
+  return 1;
+}
+
+int state_put_again(stralloc *out, uint32_t rcpt, uint64_t run, struct state_rcpt const *r)
+{
+  return stralloc_append(out, 'z') && put_number(out, rcpt) && put_number(out, run) &&
+         put_number(out, r->attempts) && put_number(out, r->when) && put_number(out, r->age) &&
+         put_number(out, r->wait);
+}
+
+int state_get_failed(char const *s, size_t len, uint32_t *rcpt, stralloc *text)
+{
+  uint64_t n;
+  size_t pos = 2;
+  if (len < 3 || s[0] != 'f' || s[1] != ' ' || !lines_number(s, len, &pos, &n) || n > UINT32_MAX)
+    return 0;
+  *rcpt = (uint32_t)n;
+  if (!stralloc_readyplus(text, len)) return -1;
+  for (; pos < len; pos++) {
+    char c = s[pos];
+    if (c == '\\' && pos + 1 < len && s[++pos] == 'n') c = '\n';
+    stralloc_append(text, c);
+  }
+  return 1;
+}
+
+/* The numbers of a payload after its letter; their count, at most <max>. */
+static size_t get_numbers(char const *s, size_t len, uint64_t *n, size_t max)
+{
+  size_t count = 0;
+  size_t pos = 2;
+  while (count < max && pos < len && lines_number(s, len, &pos, n + count)) count++;
+  return count;
+}
+
+static void finish(struct state *st, struct state_rcpt *r, uint8_t fate)
+{
+  if (r->fate != STATE_OPEN) return;
+  r->fate = fate;
+  st->failed += fate == STATE_FAILED;
+}
+
+static void apply(struct state *st, char const *s, size_t len, uint64_t run)
+{
+  uint64_t n[AGAIN_NUMBERS];
+  if (len < 3 || s[1] != ' ') return;
+  size_t count = get_numbers(s, len, n, s[0] == 'f' ? 1 : AGAIN_NUMBERS);
+  if (!count) return;
+  if (s[0] == 'b') {
+    st->bounced = n[0];
+    return;
+  }
+  if (n[0] >= st->count) return;
+  struct state_rcpt *r = st->rcpts + n[0];
+  if (s[0] == 'd') finish(st, r, STATE_DONE);
+  else if (s[0] == 'f') finish(st, r, STATE_FAILED);
+  else if (s[0] == 'z' && count == AGAIN_NUMBERS) {
+    r->attempts = n[1] == run ? (uint16_t)n[2] : 0;
+    r->when = (uint32_t)n[3];
+    r->age = (uint32_t)n[4];
+    r->wait = (uint32_t)n[5];
+  }
+}
+
+int state_read(struct state *st, int fd, char const nonce[QFILE_NONCE], uint32_t count, uint64_t run)
+{
+  struct lines *l = malloc(sizeof *l);
+  char const *s;
+  size_t len;
+  if (!l) return -1;
+  int r = lines_open(l, fd, STATE_TITLE);
+  if (r == 1 && memcmp(l->nonce, nonce, QFILE_NONCE)) r = 0;
+  if (r == 1) {
+    st->count = count;
+    st->rcpts = calloc(count ? count : 1, sizeof *st->rcpts);
+    if (!st->rcpts) r = -1;
+  }
+  if (r == 1) {
+    while ((r = lines_next(l, &s, &len)) == 1) apply(st, s, len, run);
+    if (r == -1) state_free(st);
+    else r = 1;
+  }
+  int e = errno;
+  free(l);
+  errno = e;
+  return r;
+}
+
+void state_free(struct state *st)
+{
+  free(st->rcpts);
+  *st = (struct state)STATE_ZERO;
+}

@@ -1,0 +1,45 @@
+/* waiting.c - messages that wait, in a heap; see waiting.h */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "waiting.h"
+
+#define WAITING_MIN 64
+
+static int grow(struct waiting *w)
+{
+  size_t room = w->room ? w->room + w->room / 2 : WAITING_MIN;
+  struct waiting_entry *e = reallocarray(w->entries, room, sizeof *e);
+  if (!e) return (errno = ENOMEM, 0);
+  w->entries = e;
+  w->room = room;
+  return 1;
+}
+
+int waiting_push(struct waiting *w, uint64_t id, uint64_t key)
+{
+  if (w->count == w->room && !grow(w)) return 0;
+  size_t i = w->count++;
+  for (; i && w->entries[(i - 1) / 2].key > key; i = (i - 1) / 2)
+    w->entries[i] = w->entries[(i - 1) / 2];
+  w->entries[i] = (struct waiting_entry){ id, key };
+  return 1;
+}
+
+struct waiting_entry waiting_pop(struct waiting *w)
+{
+  struct waiting_entry first = w->entries[0];
+  struct waiting_entry last = w->entries[--w->count];
+  size_t i = 0;
+  for (;;) {
+    size_t child = 2 * i + 1;
+    if (child >= w->count) break;
+    if (child + 1 < w->count && w->entries[child + 1].key < w->entries[child].key) child++;
+    if (w->entries[child].key >= last.key) break;
+    w->entries[i] = w->entries[child];
+    i = child;
+  }
+  w->entries[i] = last;
+  return first;
+}

@@ -1,0 +1,24 @@
+/* waiting.h - messages that wait: an id and a key, the smallest key first */
+#ifndef PIPIT_SEND_WAITING_H
+#define PIPIT_SEND_WAITING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct waiting_entry {
+  uint64_t id;
+  uint64_t key;
+};
+struct waiting {
+  struct waiting_entry *entries; /* a heap */
+  size_t count;
+  size_t room;
+};
+#define WAITING_ZERO { 0 }
+
+/* 1, or 0 with ENOMEM. */
+extern int waiting_push(struct waiting *w, uint64_t id, uint64_t key);
+/* Take the first one away; there must be one. */
+extern struct waiting_entry waiting_pop(struct waiting *w);
+
+#endif
