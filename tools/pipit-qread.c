@@ -1,0 +1,247 @@
+/* pipit-qread.c - print the queue: each message, and who it is for; qmail-qread's interface
+ *
+ * usage: pipit-qread
+ *
+ * Whoever may read queue/ can use it: root (as pipits), members of the group
+ * pipits, in a single-account instance its owner.
+ *
+ * exit: 0 printed, 100 wrong usage or not permitted, 111 try later, or a
+ * message could not be read (the others were printed).
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <skalibs/buffer.h>
+#include <skalibs/djbunix.h>
+#include <skalibs/genalloc.h>
+#include <skalibs/stralloc.h>
+#include <skalibs/strerr.h>
+
+#include "../send/records.h"
+#include "../send/route.h"
+#include "../send/state.h"
+#include "accounts.h"
+#include "control.h"
+#include "home.h"
+#include "priv.h"
+#include "program.h"
+#include "qfile.h"
+
+#define USAGE  "pipit-qread"
+#define MEMORY 268435456 /* bytes of address space: 8 per message, and one message's recipients */
+
+struct qread {
+  int queue; /* descriptor of queue/ */
+  unsigned int split;
+  struct routes routes;
+  genalloc ids;  /* of uint64_t */
+  stralloc out;  /* what is printed of the message at hand */
+  stralloc addr; /* one rewritten recipient */
+  int trouble;   /* a message could not be read */
+};
+
+static void nomem(void) __attribute__((noreturn));
+static void nomem(void)
+{
+  strerr_dief(EXIT_TEMPORARY, "out of memory");
+}
+
+static void check_permission(void)
+{
+  if (errno == EACCES || errno == EPERM)
+    strerr_dief(EXIT_PERMANENT, "not permitted: the queue is shown to root and to the group ",
+                account_name(ACCOUNT_SEND));
+}
+
+/* End the program: errno says why <what> could not be read. */
+static void die(char const *what) __attribute__((noreturn));
+static void die(char const *what)
+{
+  check_permission();
+  strerr_diefusys(EXIT_TEMPORARY, "read ", home_dir(), "/queue/", what);
+}
+
+static void add(struct qread *q, char const *s)
+{
+  if (!stralloc_cats(&q->out, s)) nomem();
+}
+
+/* Append an address; what a terminal might take for more than text becomes '_'. */
+static void add_address(struct qread *q, char const *s, size_t len)
+{
+  if (!stralloc_readyplus(&q->out, len)) nomem();
+  for (size_t i = 0; i < len; i++)
+    q->out.s[q->out.len++] = s[i] >= 32 && s[i] < 127 ? s[i] : '_';
+}
+
+/* errno says why this one file could not be read: the others may be readable. */
+static void complain(struct qread *q, char const *name)
+{
+  check_permission();
+  q->trouble = 1;
+  strerr_warnwusys("read ", home_dir(), "/queue/", name);
+}
+
+/* Open a file below queue/. -1: there is none (any more), or it cannot be read. */
+static int open_file(struct qread *q, char const *name)
+{
+  int fd = openat(q->queue, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd == -1 && errno != ENOENT) complain(q, name);
+  return fd;
+}
+
+static void collect(struct qread *q, unsigned int n)
+{
+  char name[QFILE_NAME_MAX];
+  snprintf(name, sizeof name, "mess/%u", n);
+  int fd = openat(q->queue, name, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+  DIR *dir = fd == -1 ? 0 : fdopendir(fd);
+  if (!dir) die(name);
+  for (;;) {
+    uint64_t id;
+    errno = 0;
+    struct dirent const *d = readdir(dir);
+    if (!d && errno) die(name);
+    if (!d) break;
+    if (qfile_scan_id(d->d_name, &id) && !genalloc_append(uint64_t, &q->ids, &id)) nomem();
+  }
+  closedir(dir);
+}
+
+static int by_age(void const *a, void const *b)
+{
+  uint64_t x = *(uint64_t const *)a;
+  uint64_t y = *(uint64_t const *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* What was tried. Without a state file: nothing as yet. */
+static void read_state(struct qread *q, struct qfile const *m, struct state *st)
+{
+  char name[QFILE_NAME_MAX];
+  qfile_name(name, "state", q->split, m->id);
+  int fd = open_file(q, name);
+  if (fd == -1) return;
+  if (state_read(st, fd, m->nonce, m->rcpts, 0) == -1) complain(q, name);
+  fd_close(fd);
+}
+
+/* "21 Nov 2026 23:17:06 GMT  #ID  BYTES  <" */
+static void add_title(struct qread *q, struct qfile const *m)
+{
+  static char const months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+  char title[160];
+  struct tm tm = { .tm_year = 70, .tm_mday = 1 };
+  time_t when = (time_t)(m->birth / 1000000);
+  gmtime_r(&when, &tm);
+  snprintf(title, sizeof title, "%d %s %d %02d:%02d:%02d GMT  #%llu  %llu  <", tm.tm_mday,
+           months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec,
+           (unsigned long long)m->id, (unsigned long long)m->msglen);
+  add(q, title);
+}
+
+static void add_rcpt(struct qread *q, char const *s, size_t len, int done)
+{
+  q->addr.len = 0;
+  int channel = route_rewrite(&q->routes, s, len, &q->addr);
+  if (channel == -1) nomem();
+  if (done) add(q, "  done");
+  add(q, channel == CHANNEL_LOCAL ? "\tlocal\t" : "\tremote\t");
+  add_address(q, q->addr.s, q->addr.len);
+  add(q, "\n");
+}
+
+/* Describe the message in q->out. 1; 0 when it is gone, or not a message as yet. */
+static int describe(struct qread *q, int fd, struct qfile const *m, struct state const *st)
+{
+  struct records e;
+  char const *s;
+  size_t len;
+  char letter;
+  uint32_t n = 0;
+  int r;
+  q->out.len = 0;
+  add_title(q, m);
+  records_open(&e, fd, m, 0);
+  while ((r = records_next(&e, &letter, &s, &len)) == 1) {
+    if (letter == 'F') {
+      add_address(q, s, len);
+      add(q, st->failed ? ">  bouncing\n" : "> \n");
+    } else if (letter == 'T') {
+      add_rcpt(q, s, len, st->rcpts && n < st->count && st->rcpts[n].fate != STATE_OPEN);
+      n++;
+    }
+  }
+  return r == 0;
+}
+
+/* Is it the same message still? Finished files are used again. */
+static int same(int fd, struct qfile const *m)
+{
+  struct qfile now;
+  return qfile_read(fd, &now) == 1 && now.state == QFILE_LIVE && now.id == m->id &&
+         !memcmp(now.nonce, m->nonce, QFILE_NONCE);
+}
+
+static void report(struct qread *q, uint64_t id)
+{
+  struct qfile m;
+  struct state st = STATE_ZERO;
+  char name[QFILE_NAME_MAX];
+  qfile_name(name, "mess", q->split, id);
+  int fd = open_file(q, name);
+  if (fd == -1) return;
+  int r = qfile_read(fd, &m);
+  if (r == -1) complain(q, name);
+  if (r == 1 && m.state == QFILE_LIVE && m.id == id) {
+    read_state(q, &m, &st);
+    if (describe(q, fd, &m, &st) && same(fd, &m) &&
+        buffer_put(buffer_1, q->out.s, q->out.len) == -1)
+      strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
+    state_free(&st);
+  }
+  fd_close(fd);
+}
+
+static void become(void)
+{
+  struct accounts a;
+  if (geteuid()) return;
+  if (!accounts_load(&a) || !accounts_become(&a, ACCOUNT_SEND))
+    strerr_dief(EXIT_TEMPORARY, accounts_why());
+}
+
+static void open_queue(struct qread *q)
+{
+  if (home_fd() == -1) strerr_diefusys(EXIT_TEMPORARY, "open ", home_dir());
+  q->queue = openat(home_fd(), "queue", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (q->queue == -1) die("");
+  q->split = qfile_split(q->queue);
+  if (!q->split) die("mess");
+}
+
+int main(int argc, char const *const *argv)
+{
+  static struct qread q = { .routes = ROUTES_ZERO };
+  (void)argv;
+  program_start("pipit-qread");
+  if (argc != 1) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  if (!priv_limit_memory(MEMORY)) strerr_diefusys(EXIT_TEMPORARY, "limit the memory");
+  become();
+  open_queue(&q);
+  if (!routes_load(&q.routes)) strerr_dief(EXIT_TEMPORARY, control_why());
+  for (unsigned int n = 0; n < q.split; n++) collect(&q, n);
+  size_t count = genalloc_len(uint64_t, &q.ids);
+  if (count) qsort(genalloc_s(uint64_t, &q.ids), count, sizeof(uint64_t), by_age);
+  for (size_t i = 0; i < count; i++) report(&q, genalloc_s(uint64_t, &q.ids)[i]);
+  if (!buffer_flush(buffer_1)) strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
+  return q.trouble ? EXIT_TEMPORARY : 0;
+}
