@@ -3,7 +3,8 @@
  * A frame is a type (1 byte), the length of the payload (4 bytes, big-endian)
  * and the payload. One connection carries message after message:
  *
- *   client  O size:8 trace   open; size as announced, 0 if unknown; trace as in submit.h, may be empty
+ *   client  O size:8 trace   open; size as announced, 0 if unknown; trace as in submit.h,
+ *                            may be empty
  *           D bytes          a piece of the message, any number of times
  *           E bytes          a piece of the envelope (qfile.h), after the last D
  *           .                commit

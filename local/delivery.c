@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address.h"
+#include "addrlist.h"
 #include "delivery.h"
 
 /* Append <s> with '_' for each control character. */
@@ -22,35 +22,6 @@ static int add(stralloc *sa, char const *s)
   return stralloc_catb(sa, s, strlen(s));
 }
 
-/* May the local part stand without quotes (RFC 5321, 4.1.2: Dot-string)? */
-static int is_plain(char const *s, size_t len)
-{
-  static char const extra[] = "!#$%&'*+-/=?^_`{|}~";
-  if (!len || s[0] == '.' || s[len - 1] == '.') return 0;
-  for (size_t i = 0; i < len; i++) {
-    char c = s[i];
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) continue;
-    if (c == '.' && s[i - 1] != '.') continue;
-    if (!c || !strchr(extra, c)) return 0;
-  }
-  return 1;
-}
-
-/* Append the address as a header has it: with a quoted local part where it needs that. */
-static int add_quoted(stralloc *sa, char const *address)
-{
-  size_t len = strlen(address);
-  size_t at = address_at(address, len);
-  if (!len || is_plain(address, at)) return add_clean(sa, address, len);
-  if (!stralloc_append(sa, '"')) return 0;
-  for (size_t i = 0; i < at; i++) {
-    if (address[i] == '"' || address[i] == '\\')
-      if (!stralloc_append(sa, '\\')) return 0;
-    if (!add_clean(sa, address + i, 1)) return 0;
-  }
-  return stralloc_append(sa, '"') && add_clean(sa, address + at, len - at);
-}
-
 static int make_dtline(struct delivery *d)
 {
   return add(&d->dtline, "Delivered-To: ") && add_clean(&d->dtline, d->local, strlen(d->local)) &&
@@ -60,8 +31,11 @@ static int make_dtline(struct delivery *d)
 
 static int make_rpline(struct delivery *d)
 {
-  return add(&d->rpline, "Return-Path: <") && add_quoted(&d->rpline, d->sender) &&
-         add(&d->rpline, ">\n");
+  stralloc clean = STRALLOC_ZERO;
+  int ok = add_clean(&clean, d->sender, strlen(d->sender)) && add(&d->rpline, "Return-Path: <");
+  if (ok && clean.len) ok = addrlist_quote(&d->rpline, clean.s, clean.len);
+  stralloc_free(&clean);
+  return ok && add(&d->rpline, ">\n");
 }
 
 /* The line that begins a message in an mbox: no blank in the sender, the date in UTC. */

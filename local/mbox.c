@@ -30,19 +30,37 @@ struct out {
   char buf[CHUNK];
 };
 
-/* Begin the next byte's line state: hold "From " back until it is clear whether it is one. */
-static int put_byte(struct out *o, char c)
+/* Put a byte at the start of a line: hold "From " back until it is clear whether it is one. */
+static int put_start(struct out *o, char c)
 {
-  if (o->linestart && c == from[o->matched]) {
+  if (c == from[o->matched]) {
     if (++o->matched < FROM_LEN) return 1;
     o->linestart = 0;
     o->matched = 0;
     return buffer_put(&o->b, ">", 1) > 0 && buffer_put(&o->b, from, FROM_LEN) > 0;
   }
   if (o->matched && buffer_put(&o->b, from, o->matched) <= 0) return 0;
-  o->linestart = c == '\n' || (o->linestart && !o->matched && c == '>');
+  o->linestart = c == '\n' || (!o->matched && c == '>');
   o->matched = 0;
   return buffer_put(&o->b, &c, 1) > 0;
+}
+
+static int put_block(struct out *o, char const *s, size_t len)
+{
+  while (len) {
+    size_t n = 1;
+    if (o->linestart) {
+      if (!put_start(o, *s)) return 0;
+    } else {
+      char const *newline = memchr(s, '\n', len);
+      n = newline ? (size_t)(newline - s) + 1 : len;
+      o->linestart = newline != 0;
+      if (buffer_put(&o->b, s, n) <= 0) return 0;
+    }
+    s += n;
+    len -= n;
+  }
+  return 1;
 }
 
 /* Put the message with quoted From lines, and what ends it: a newline and a blank line. */
@@ -55,8 +73,7 @@ static int put_message(struct out *o, struct message *m)
   o->matched = 0;
   if (lseek(m->fd, 0, SEEK_SET) == -1) return 0;
   while ((n = fd_read(m->fd, in, sizeof in)) > 0) {
-    for (ssize_t i = 0; i < n; i++)
-      if (!put_byte(o, in[i])) return 0;
+    if (!put_block(o, in, (size_t)n)) return 0;
     last = in[n - 1];
   }
   if (n < 0) return 0;

@@ -141,7 +141,8 @@ void message_begin(struct message *m, struct queue const *q, uid_t uid, uint64_t
   m->file.sum = qfile_sum_start(m->file.nonce);
   add_received(m, trace, tracelen);
   if (!queue_room(q, size))
-    message_fail(m, QQ_WRITE, errno == ENOSPC ? "no room in the queue" : "the free space cannot be told");
+    message_fail(m, QQ_WRITE,
+                 errno == ENOSPC ? "no room in the queue" : "the free space cannot be told");
 }
 
 void message_data(struct message *m, char const *s, size_t len)
@@ -196,7 +197,8 @@ static int finish_recycled(struct message *m)
 int message_commit(struct message *m)
 {
   int code = envelope_check(&m->envelope);
-  if (code) message_fail(m, code, code == QQ_READ ? "the envelope is cut off" : "the envelope is malformed");
+  char const *why = code == QQ_READ ? "the envelope is cut off" : "the envelope is malformed";
+  if (code) message_fail(m, code, why);
   m->file.envlen = m->envelope.total;
   m->file.rcpts = m->envelope.rcpts;
   if (!m->code && !finish_recycled(m)) finish_new(m);

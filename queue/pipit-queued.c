@@ -46,6 +46,7 @@
 #include "priv.h"
 #include "program.h"
 #include "qfile.h"
+#include "sandbox.h"
 #include "session.h"
 
 #define USAGE "pipit-queued [ -d fd ]"
@@ -282,7 +283,7 @@ static void prepare(struct queued *d)
 {
   if (!accounts_load(&d->q.accounts) || !accounts_become(&d->q.accounts, ACCOUNT_QUEUE))
     strerr_dief(EXIT_TEMPORARY, accounts_why());
-  if (!priv_no_new_privs() || !priv_limit_memory(MEMORY_MAX))
+  if (sandbox_no_exec() == -1 || !priv_limit_memory(MEMORY_MAX))
     strerr_diefusys(EXIT_TEMPORARY, "limit myself");
   if (!settings_read(&d->q.settings)) strerr_dief(EXIT_TEMPORARY, control_why());
   umask(0007);

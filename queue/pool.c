@@ -21,7 +21,7 @@
 #include "qfile.h"
 
 #define SEEN_MAX      4096 /* files of free/ that the filler looks at */
-#define PAUSE_MS      50   /* between two looks */
+#define PAUSE_MS      10   /* between two looks */
 #define FORGET_SECONDS 60  /* then files that nobody could use are offered again */
 
 struct pool {

@@ -142,7 +142,9 @@ static void do_open(struct session *s, size_t len)
   else reply(s, 'K', QQ_OK, "");
 }
 
-static void do_bytes(struct session *s, size_t len, void (*take)(struct message *, char const *, size_t))
+typedef void take_func(struct message *, char const *, size_t);
+
+static void do_bytes(struct session *s, size_t len, take_func *take)
 {
   if (!s->in_message) break_off(s, "bytes outside of a message");
   if (len > QUEUEWIRE_FRAME_MAX) break_off(s, "a frame that is too long");

@@ -43,5 +43,6 @@ void trigger_pull(struct queue const *q, uint64_t id)
     fd_close(fd); /* its reader is gone: perhaps there is another one */
     fd = -1;
   }
-  if (fd == -1 && errno != ENXIO && errno != EPIPE) queue_warning("cannot write to queue/lock/trigger");
+  if (fd == -1 && errno != ENXIO && errno != EPIPE)
+    queue_warning("cannot write to queue/lock/trigger");
 }

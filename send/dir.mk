@@ -3,6 +3,7 @@ pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogr
 
 PROGRAMS += pipit-lspawn
 pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lookup.c send/getpw.c
+t-getpw_SRCS := send/getpw.c
 
 # the scheduler, and what starts it
 PROGRAMS += pipit-send pipit-start
@@ -13,3 +14,8 @@ pipit-send_SRCS := send/pipit-send.c send/children.c send/deliver.c send/destina
 	send/keeper_link.c send/keeper_state.c send/load.c send/message.c send/pool.c send/queue_scan.c \
 	send/result.c send/retry.c send/send_log.c send/settings.c send/waiting.c $(SEND_COMMON) $(SEND_BOUNCE)
 pipit-start_SRCS := send/pipit-start.c
+t-route_SRCS := send/route.c
+t-retry_SRCS := send/retry.c
+t-state_SRCS := send/state.c send/lines.c
+t-report_SRCS := send/report.c
+t-waiting_SRCS := send/waiting.c send/idset.c

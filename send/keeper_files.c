@@ -170,7 +170,9 @@ static int judge(struct keeper *k, int fd, char const *path, uint64_t *id)
     return adopt(k, path, q.id);
   }
   if (q.state != QFILE_DONE) return (no_header(k, fd, path, named), 0);
-  if (!in_pool) return pool_put(k, fd, path, q.id) ? 2 : 0;
+  /* Its writer was killed: it keeps the id of its name, by which queued knows that there may be
+   * more in it than its header says. */
+  if (!in_pool) return pool_put(k, fd, path, named) ? 2 : 0;
   return 2;
 }
 

@@ -186,6 +186,7 @@ void message_hurry(struct send *s)
     m->force = 1;
     m->hurry = m->again != 0;
   }
+  scan_hurry(s);
 }
 
 /* Why a message could not be taken in, and when to try again. */

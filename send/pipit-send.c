@@ -112,7 +112,6 @@ static void become(void)
   struct accounts a;
   if (!accounts_load(&a) || !accounts_become(&a, ACCOUNT_SEND)) cannot_start(accounts_why());
   if (!priv_limit_memory(SEND_MEMORY)) cannot_start_sys("unable to limit memory");
-  if (sandbox_no_exec() == -1) cannot_start_sys("unable to give up execution");
 }
 
 static int open_queue(void)
@@ -156,6 +155,7 @@ static struct send *init(int readyfd)
   if (!trigger_open(s)) cannot_start_sys("unable to open trigger");
   if (!scan_init(s)) cannot_start("out of memory");
   s->signals = init_signals();
+  if (sandbox_no_exec() == -1) cannot_start_sys("unable to give up execution");
   if (!children_start(s)) cannot_start_sys("unable to fork");
   return s;
 }

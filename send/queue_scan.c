@@ -29,6 +29,7 @@ struct scan {
   int running;
   int again;       /* another one is due after this one */
   int allowed;     /* the keeper has worked in its journal */
+  int hurry;       /* ALRM came: what this scan finds is due now */
   uint64_t at;     /* clock_ms() of the next scan */
   uint64_t overflow_at;
 };
@@ -77,6 +78,11 @@ int scan_init(struct send *s)
   return s->scan != 0;
 }
 
+void scan_hurry(struct send *s)
+{
+  s->scan->hurry = s->scan->running || !s->scan->allowed;
+}
+
 void scan_start(struct send *s)
 {
   struct scan *c = s->scan;
@@ -112,7 +118,8 @@ static void found(struct send *s, struct qfile const *q)
 {
   struct state st = STATE_ZERO;
   int r = message_state(s, q, &st);
-  if (r == 1 && idset_add(&s->known, q->id) == 1) message_wait(s, q->id, first_due(&st), WAIT_CHECK);
+  if (r == 1 && idset_add(&s->known, q->id) == 1)
+    message_wait(s, q->id, s->scan->hurry ? 0 : first_due(&st), WAIT_CHECK);
   else if (r == 0) fresh(s, q->id, WAIT_CHECK);
   else if (r == -1) log_trouble("trouble reading state", q->id);
   state_free(&st);
@@ -150,7 +157,7 @@ static DIR *open_next(struct send *s)
 static void scan_end(struct send *s)
 {
   struct scan *c = s->scan;
-  c->running = 0;
+  c->running = c->hurry = 0;
   c->at = clock_ms() + SCAN_EVERY;
   if (c->again) scan_start(s);
 }

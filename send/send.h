@@ -186,6 +186,8 @@ extern void trigger_read(struct send *s);
 extern int scan_init(struct send *s);
 /* Begin a scan as soon as no other one runs. */
 extern void scan_start(struct send *s);
+/* What the scan that runs, or the first one, will find is due at once. */
+extern void scan_hurry(struct send *s);
 /* Look at some names. */
 extern void scan_turn(struct send *s);
 /* Milliseconds until a turn is due. */

@@ -189,7 +189,7 @@ static int may_begin(struct session *s)
     send_answer(s, &a, 0, s->size, 0);
     return 0;
   }
-  if (stream_is_pending(&s->io)) {
+  if (session_is_ahead(s)) {
     session_close(s, 554, "5.5.0", "you sent data before you were asked to", "typed ahead of DATA");
     return 0;
   }
@@ -206,7 +206,7 @@ void receive_data(struct session *s)
     data_start(&d, s->mend, store, s);
     if (read_text(s, &d)) {
       /* Only PIPELINING allows to go on before the answer (RFC 2920, 3.1). */
-      int ahead = !s->esmtp && stream_is_pending(&s->io);
+      int ahead = !s->esmtp && session_is_ahead(s);
       if (is_unacceptable(s, &d, &a)) reject(s, &d, &a);
       else commit(s, &d);
       if (ahead) session_close(s, 554, "5.5.0", "you went on without waiting", "typed ahead");

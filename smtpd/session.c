@@ -111,10 +111,15 @@ static void next_command(struct session *s)
   take_line(s, line, len, too_long || len + 1 > s->settings->maxline);
 }
 
+int session_is_ahead(struct session *s)
+{
+  return !s->client.relay && stream_is_pending(&s->io);
+}
+
 static void greet(struct session *s)
 {
   char text[600];
-  if (stream_is_pending(&s->io)) {
+  if (session_is_ahead(s)) {
     session_close(s, 554, "5.5.0", "you spoke before you were greeted", "early talker");
     return;
   }

@@ -75,6 +75,10 @@ extern void session_close(struct session *s, unsigned int code, char const *stat
 /* End the session for what a read or a write has met. */
 extern void session_lost(struct session *s, enum stream_result r);
 
+/* Has the client sent what it may send only after our answer? Who may relay
+ * may: scripts pipe whole dialogues into sendmail -bs. */
+extern int session_is_ahead(struct session *s);
+
 /* Forget the transaction. */
 extern void session_reset(struct session *s);
 

@@ -156,12 +156,12 @@ class Instance:
         command = command or (os.path.join(self.home, 'bin', 'pipit-run'), self.home)
         with open(self.home + '.out', 'ab') as out:
             self.scan = self.popen(*command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd='/')
-        if wait and not wait_for(self.ready, START_SECONDS):
+        if wait and not wait_for(self.ready, START_SECONDS, 0.1):
             raise RuntimeError('the instance is not ready after %d s: %s' % (START_SECONDS, self.tail()))
         return self
 
     def ready(self):
-        return self.banner() and self.pids('pipit-lspawn') and self.pids('pipit-rspawn')
+        return self.pids('pipit-lspawn') and self.pids('pipit-rspawn') and self.banner()
 
     def banner(self):
         """Is there a server that greets with 220?"""
@@ -295,12 +295,12 @@ class Instance:
         with self.smtp() as s: return deliver(s, sender, rcpts, data)
 
 def deliver(s, sender, rcpts, data):
-    """Hand <data> over on an open smtplib session; returns the final reply's text."""
+    """Hand <data>, which has LF line ends, over on an open smtplib session; returns the final reply's text."""
     s.ehlo_or_helo_if_needed()
     for code, text in [s.mail(sender)] + [s.rcpt(r) for r in ([rcpts] if isinstance(rcpts, str) else rcpts)]:
         if code != 250:
             s.rset()
             raise smtplib.SMTPResponseException(code, text)
-    code, text = s.data(data)
+    code, text = s.data(data.replace(b'\n', b'\r\n'))
     if code != 250: raise smtplib.SMTPResponseException(code, text)
     return text.decode()

@@ -85,7 +85,7 @@ def php():
     return fetch('php', ['php8.2-cli', 'php8.2-common', 'php8.2-opcache', 'php8.2-readline'], 'usr/bin/php8.2')
 
 def git_email():
-    return fetch('git-email', ['git-email'], 'usr/lib/git-core/git-send-email')
+    return fetch('git-email', ['git-email', 'libmailtools-perl'], 'usr/lib/git-core/git-send-email')
 
 def mutt():
     return fetch('mutt', ['mutt'], 'usr/bin/mutt')

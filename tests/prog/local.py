@@ -54,7 +54,8 @@ def local(message=MSG, **kw):
     return p.returncode, out.decode('utf8', 'replace')
 
 def new(name='Maildir'):
-    return sorted(glob.glob(os.path.join(USER, name, 'new', '*')))
+    """The messages in new/, the latest last."""
+    return sorted(glob.glob(os.path.join(USER, name, 'new', '*')), key=lambda f: os.stat(f).st_ctime_ns)
 
 def tmp(name='Maildir'):
     return os.listdir(os.path.join(USER, name, 'tmp'))
@@ -416,9 +417,6 @@ def maildirs():
     os.symlink('Real', os.path.join(USER, 'Maildir'))
     equal((local()[0], len(new('Real'))), (0, 1), 'the Maildir itself may be a link')
 
-def limited(blocks):
-    return ['sh', '-c', 'ulimit -f %d; exec "$@"' % blocks, 'sh']
-
 def mboxes():
     fresh()
     put('.qmail', './box\n')
@@ -442,10 +440,19 @@ def mboxes():
     codes = [p.wait() for p in ps]
     for p in ps: p.stdout.close()
     equal((set(codes), len(mailbox.mbox(os.path.join(USER, 'box')))), ({0}, 30), '30 deliveries at once make 30 messages')
-    box = read('box')
+    box = b'From x\n\n' + b'y' * 300000 + b'\n\n'
     big = b'Subject: big\n\n' + b'x' * 50000 + b'\n'
-    code, out = local(big, before=limited(64)) # 64 blocks of 512 or 1024 bytes, less than both copies
-    equal((code, read('box')), (111, box), 'a write that fails leaves the mbox as it was')
+    put('box', box)
+    # 640 blocks of 512 bytes: enough for the copy of the message, not for the mbox.
+    code, out = local(big, before=['sh', '-c', 'ulimit -f 640; exec "$@"', 'sh'])
+    check(code == 111 and 'Unable to write ./box: File too large' in out, 'a file size limit defers')
+    check(read('box') == box, 'and leaves the mbox as it was')
+    long = b'>' * 200000 + b'From x\n' + b'F' * 70000 + b'\n' + b'From ' * 20000 + b'\n'
+    put('box', '')
+    local(long)
+    check(b'\n\n'.join(read('box').split(b'\n\n')[1:]) == b'' and read('box').split(b'\n', 3)[3] ==
+          b'>' + b'>' * 200000 + b'From x\n' + b'F' * 70000 + b'\n>' + b'From ' * 20000 + b'\n\n',
+          'long lines are quoted as short ones')
     for kind in ('fifo', 'folder', 'device'):
         fresh()
         path = os.path.join(USER, 'box')

@@ -818,11 +818,49 @@ def test_descriptors():
     stop(p)
     clear()
 
+def test_accounts():
+    """A privilege-separated instance: who owns what, and who is believed."""
+    global home
+    prefix = ROOT and with_accounts()
+    if not prefix: return skip('a privilege-separated instance needs root')
+    uid = {name: ACCOUNTS_FROM + n for n, name in enumerate(['a', 'd', 'l', 'q', 'r', 's'])}
+    first, home = home, os.path.join(SCRATCH, 'separated')
+    os.environ['PIPIT_HOME'] = home
+    try:
+        subprocess.run([*prefix, BIN + '/pipit-setup', '-n', 'host.example', home], check=True, capture_output=True)
+        r, w = os.pipe()
+        log = open(os.path.join(SCRATCH, 'log'), 'ab')
+        p = subprocess.Popen([*prefix, BIN + '/pipit-queued', '-d', str(w)], stderr=log, pass_fds=[w])
+        os.close(w)
+        equal(os.read(r, 1), b'\n', 'queued starts as root')
+        status = open('/proc/%d/status' % p.pid).read()
+        check('Uid:' + ('\t%d' % uid['q']) * 4 in status and 'Groups:\t%d ' % uid['q'] in status, 'and is pipitq then')
+        def by(who, **kw):
+            c = Client(who)
+            r = c.send(**kw)
+            c.close()
+            f, = glob.glob(queue('mess/*', r[2]))
+            return f, Message(f)
+        f, m = by(uid['d'], trace=b'from x by y')
+        check(m.good and m.msg.startswith(b'Received: from x by y id '), 'pipitd is believed')
+        st = os.stat(f)
+        equal((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)), (uid['q'], uid['s'], 0o660), 'a file is pipitq:pipits 0660')
+        for who in ('s', 'r', 'q', 'a'):
+            f, m = by(uid[who], trace=b'from x by y')
+            check(b'from uid %d)' % uid[who] in m.received, 'pipit%s is not' % who)
+        f, m = by(uid['d'], trace=b'from x by y', body=b'x' * 100000)
+        st = os.stat(f)
+        equal((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)), (uid['q'], uid['s'], 0o660), 'a large file, too')
+        stop(p)
+    finally:
+        home = first
+        os.environ['PIPIT_HOME'] = home
+
 home = make_home()
 os.environ['PIPIT_HOME'] = home
 tests = [test_messages, test_trace, test_envelopes, test_protocol, test_trigger, test_recycling, test_races, test_junk, test_filler,
          test_collision, test_ids, test_parallel, test_limits, test_reserve, test_faults, test_kills, test_begun,
-         test_dirs, test_life, test_descriptors, test_full_disk]
+         test_dirs, test_accounts, test_life, test_descriptors, test_full_disk]
 only = sys.argv[1:]
 for t in tests:
     if only and t.__name__ not in only: continue

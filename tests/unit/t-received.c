@@ -45,11 +45,13 @@ static void test_lines(void)
   size_t at;
   setenv("TZ", "UTC", 1);
   size_t n = received_trace(out, "from a\n  by b", 13, 1795300000000001, 1795300000, &at);
-  check(is(out, n, "Received: from a\n  by b id 1795300000000001; Sat, 21 Nov 2026 22:26:40 +0000\n"),
+  check(is(out, n, "Received: from a\n  by b id 1795300000000001; "
+                   "Sat, 21 Nov 2026 22:26:40 +0000\n"),
         "a trace that is believed");
   check(!memcmp(out + at, "1795300000000001;", 17), "the place of the id");
   n = received_uid(out, "mx.example", 1000, 7, 1795300000, &at);
-  check(is(out, n, "Received: by mx.example (pipit, from uid 1000) id 7; Sat, 21 Nov 2026 22:26:40 +0000\n"),
+  check(is(out, n, "Received: by mx.example (pipit, from uid 1000) id 7; "
+                   "Sat, 21 Nov 2026 22:26:40 +0000\n"),
         "a message from a user");
   memset(text, 'x', sizeof text);
   n = received_trace(out, text, sizeof text, UINT64_MAX, 1795300000, &at);

@@ -170,7 +170,8 @@ static void test_trouble(void)
   check(ok && !strcmp(s.why, "no room"), "no room, three times over one connection");
   end(pid);
   pid = start(serve_nonsense);
-  check(submit_open(&s, 0, 0, 0) && send_one() == SUBMIT_TEMPORARY, "nonsense for a reply: temporary");
+  check(submit_open(&s, 0, 0, 0) && send_one() == SUBMIT_TEMPORARY,
+        "nonsense for a reply: temporary");
   end(pid);
   pid = start(serve_no_id);
   check(submit_open(&s, 0, 0, 0) && send_one() == SUBMIT_TEMPORARY && !s.id,
@@ -212,7 +213,8 @@ static int send_sizes(size_t const *sizes, size_t n)
 
 static void test_sizes(void)
 {
-  static size_t const sizes[] = { 0, 1, 8000, 150, 8192, 8100, 60, 1, 3000000, 1, 8187, 8186, 9000 };
+  static size_t const sizes[] = { 0, 1,       8000, 150,  8192, 8100, 60,
+                                  1, 3000000, 1,    8187, 8186, 9000 };
   int ok = 1;
   pid_t pid = start(serve_counting);
   for (size_t i = 0; i <= sizeof sizes / sizeof *sizes; i++) ok &= send_sizes(sizes, i);
@@ -244,7 +246,8 @@ static void test_sizes(void)
 static void write_program(char const *text)
 {
   FILE *f = fopen("program", "w");
-  if (!f || fprintf(f, "#!/bin/sh\n%s\n", text) < 0 || fclose(f) || chmod("program", 0755)) exit(111);
+  if (!f || fprintf(f, "#!/bin/sh\n%s\n", text) < 0 || fclose(f) || chmod("program", 0755))
+    exit(111);
 }
 
 static void test_programs(void)
@@ -267,12 +270,15 @@ static void test_programs(void)
     { "exit 100", "exit 100", SUBMIT_TEMPORARY, 100, 0 },
     { "exit 115", "exit 115", SUBMIT_PERMANENT, 115, 0 },
     { "killed", "kill -9 $$", SUBMIT_TEMPORARY, QQ_BUG, 0 },
-    { "82, D on 6", "printf 'Dno spam (#5.7.1)\\n' >&6; exit 82", SUBMIT_PERMANENT, 82, "no spam (#5.7.1)" },
+    { "82, D on 6", "printf 'Dno spam (#5.7.1)\\n' >&6; exit 82", SUBMIT_PERMANENT, 82,
+      "no spam (#5.7.1)" },
     { "82, Z on 6", "printf 'Zlater\\nplease' >&6; exit 82", SUBMIT_TEMPORARY, 82, "later please" },
     { "82, no letter", "printf 'what' >&6; exit 82", SUBMIT_TEMPORARY, 82, "what" },
     { "82, no text", "exit 82", SUBMIT_TEMPORARY, 82, 0 },
-    { "88 on ERROR_FD", "eval \"printf Dvirus >&$ERROR_FD\"; exit 88", SUBMIT_PERMANENT, 88, "virus" },
-    { "82 on ERROR_FD", "eval \"printf Zgrey >&$ERROR_FD\"; exit 82", SUBMIT_TEMPORARY, 82, "grey" },
+    { "88 on ERROR_FD", "eval \"printf Dvirus >&$ERROR_FD\"; exit 88", SUBMIT_PERMANENT, 88,
+      "virus" },
+    { "82 on ERROR_FD", "eval \"printf Zgrey >&$ERROR_FD\"; exit 82", SUBMIT_TEMPORARY, 82,
+      "grey" },
     { "a text without its code", "printf Dno >&6; exit 31", SUBMIT_PERMANENT, 31, 0 },
     { "a text and success", "printf Dno >&6; exit 0", SUBMIT_OK, 0, "" },
     { "a flood of text before anything is read",

@@ -1,0 +1,185 @@
+"""sender.py - for tests of pipit-send: queue files, and stub spawners on descriptors 3 and 4"""
+import array, fcntl, glob, os, re, select, signal, socket, struct, subprocess, threading, time
+from instance import reachable
+from pipit import *
+
+LIVE, DONE = b'LIVE', b'DONE'
+SPLIT = 3
+TABLE = []
+for n in range(256):
+    for _ in range(8): n = n >> 1 ^ 0x82f63b78 if n & 1 else n >> 1
+    TABLE.append(n)
+
+def crc32c(data, c=0):
+    c ^= 0xffffffff
+    for b in data: c = c >> 8 ^ TABLE[(c ^ b) & 255]
+    return c ^ 0xffffffff
+
+last = 0
+def new_id():
+    global last
+    last = max(last + 1, int(time.time() * 1e6))
+    return last
+
+class Mail:
+    """A message in the queue, written by us."""
+    def __init__(self, home, sender, rcpts, body=b'Subject: x\n\nhello\n', extras=(), id=None, where=None,
+                 birth=None, state=LIVE, owner=True):
+        self.home, self.id = home, id or new_id()
+        self.msg, self.nonce = body, os.urandom(16)
+        env = b'F' + sender.encode() + b'\0' + b''.join(b'X' + x.encode() + b'\0' for x in extras)
+        env += b''.join(b'T' + (r if isinstance(r, bytes) else r.encode()) + b'\0' for r in rcpts)
+        h = struct.pack('>IQQ16sQQIII', 1, self.id, birth or self.id, self.nonce, len(body), len(env), 1234, len(rcpts),
+                        crc32c(self.nonce + body + env))
+        self.data = (b'pipit-q\n' + state + h + struct.pack('>I', crc32c(h))).ljust(128, b'\0') + body + env
+        self.path = where or self.name('mess')
+        with open(self.path, 'wb') as f: f.write(self.data)
+        os.chmod(self.path, 0o660)
+        own(self.path)
+
+    def name(self, dir):
+        return '%s/queue/%s/%d/%d' % (self.home, dir, self.id % SPLIT, self.id)
+
+    def announce(self):
+        fd = os.open(self.home + '/queue/lock/trigger', os.O_WRONLY | os.O_NONBLOCK)
+        os.write(fd, struct.pack('>Q', self.id))
+        os.close(fd)
+        return self
+
+    def in_mess(self):
+        return os.path.exists(self.name('mess'))
+
+    def finished(self):
+        """Is its file in the pool, marked finished?"""
+        try: return open('%s/queue/free/%d' % (self.home, self.id), 'rb').read(12)[8:] == DONE
+        except FileNotFoundError: return False
+
+class Job:
+    def __init__(self, stub, packet, fd):
+        self.stub, self.fd = stub, fd
+        self.num, self.id, self.offset, self.length = struct.unpack('>IQQQ', packet[1:29])
+        host, sender, rest = packet[29:].split(b'\0', 2)
+        self.host, self.sender = host.decode(), sender.decode()
+        extras = []
+        while not rest.startswith(b'\0'):
+            x, rest = rest.split(b'\0', 1)
+            extras.append(x.decode())
+        self.extras = extras
+        self.rcpts = [r.decode() for r in rest[1:].split(b'\0')[:-1]]
+
+    def read(self):
+        """The message, as a delivery gets it."""
+        if self.stub.local:
+            data = b''
+            while len(data) <= self.length:
+                piece = os.read(self.fd, 65536)
+                if not piece: break
+                data += piece
+            return data
+        return os.pread(self.fd, self.length, self.offset)
+
+    def result(self, letter, text='', index=0, num=None):
+        if isinstance(text, str): text = text.encode()
+        self.stub.send(b'R' + struct.pack('>II', self.num if num is None else num, index) + letter.encode() + text)
+
+    def end(self):
+        os.close(self.fd)
+        self.fd = -1
+        self.stub.send(b'E' + struct.pack('>I', self.num))
+
+    def all(self, letter, text=''):
+        for i in range(len(self.rcpts)): self.result(letter, text, i)
+        self.end()
+
+class Stub:
+    """A spawner. With <answer>, a function of a job, jobs are answered by a thread."""
+    def __init__(self, local, max=4000, answer=None):
+        self.sock, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.local, self.answer = local, answer
+        self.lock = threading.Lock()
+        self.send(b'H' + struct.pack('>I', max))
+        if answer: threading.Thread(target=self.serve, daemon=True).start()
+
+    def send(self, packet):
+        with self.lock:
+            try: self.sock.send(packet)
+            except OSError: pass
+
+    def job(self, seconds=10):
+        """The next job, or None."""
+        if not select.select([self.sock], [], [], seconds)[0]: return None
+        packet, anc, flags, _ = self.sock.recvmsg(65536, socket.CMSG_SPACE(16))
+        if not packet: return None
+        fds = array.array('i', anc[0][2])
+        return Job(self, packet, fds[0])
+
+    def serve(self):
+        try:
+            while True:
+                j = self.job(3600)
+                if not j: return
+                self.answer(j)
+        except OSError: pass
+
+    def close(self):
+        try: self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError: pass
+        self.sock.close()
+
+class Send:
+    """A running pipit-send with two stubs."""
+    count = 0
+    def __init__(self, home, local=None, remote=None, env=(), prefix=(), max=4000):
+        Send.count += 1
+        self.home = home
+        self.log_path = os.path.join(SCRATCH, 'send.%d.log' % Send.count)
+        self.stubs = [Stub(True, max, local), Stub(False, max, remote)]
+        self.local, self.remote = self.stubs
+        l, r = [s.theirs.fileno() for s in self.stubs]
+        ready, w = os.pipe()
+        def fds():
+            high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in (l, r, w)]
+            for to, fd in zip((3, 4, 5), high): os.dup2(fd, to)
+        with open(self.log_path, 'wb') as log:
+            self.process = as_account([*prefix, os.path.join(reachable(BIN), 'pipit-send'), '-d', '5'], preexec_fn=fds,
+                                      pass_fds=(3, 4, 5), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                      stderr=log, env=dict(os.environ, PIPIT_HOME=home, **dict(env)))
+        os.close(w)
+        for s in self.stubs: s.theirs.close()
+        self.ready = bool(select.select([ready], [], [], 15)[0]) and os.read(ready, 1) == b'\n'
+        os.close(ready)
+
+    def log(self):
+        return open(self.log_path, errors='replace').read()
+
+    def wait_log(self, pattern, seconds=10):
+        """Wait for a line; its match."""
+        return wait_for(lambda: re.search(pattern, self.log(), re.M), seconds)
+
+    def has(self, line):
+        return line in self.log().splitlines()
+
+    def give(self, sig):
+        self.process.send_signal(sig)
+
+    def children(self):
+        """Pids of keeper and feeder, in the order of their start."""
+        if self.process.poll() is not None: return []
+        path = '/proc/%d/task/%d/children' % (self.process.pid, self.process.pid)
+        with open(path) as f: return sorted(map(int, f.read().split()))
+
+    def stop(self, sig=signal.SIGTERM, seconds=30):
+        """Stop it; the exit status. Its keeper is through when this returns."""
+        pids = self.children()
+        if self.process.poll() is None: self.process.send_signal(sig)
+        try: status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = self.process.wait()
+        for s in self.stubs: s.close()
+        wait_for(lambda: not any(alive(p) for p in pids), 25)
+        return status
+
+def alive(pid):
+    try: return open('/proc/%d/stat' % pid).read().rsplit(')', 1)[1].split()[0] not in 'ZX'
+    except FileNotFoundError: return False

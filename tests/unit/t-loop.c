@@ -1,0 +1,63 @@
+/* t-loop.c - Delivered-To lines, in pieces of any size */
+
+#include <string.h>
+
+#include "check.h"
+#include "../../local/loop.h"
+
+static struct loop_case {
+  char const *why, *message;
+  int loops;
+} const cases[] = {
+    {"our line", "Delivered-To: joe@host.example\n\n", 1},
+    {"our line among others", "A: b\nDelivered-To: joe@host.example\nC: d\n\nx\n", 1},
+    {"case of the name and the host", "delivered-TO: joe@HOST.Example\n\n", 1},
+    {"blanks and CR around", "Delivered-To:\t joe@host.example \r\n\r\n", 1},
+    {"no blank", "Delivered-To:joe@host.example\n", 1},
+    {"a last line without newline", "A: b\nDelivered-To: joe@host.example", 1},
+    {"case of the local part matters", "Delivered-To: Joe@host.example\n", 0},
+    {"another host", "Delivered-To: joe@host.example.org\n", 0},
+    {"another user", "Delivered-To: xjoe@host.example\n", 0},
+    {"another header", "X-Delivered-To: joe@host.example\n", 0},
+    {"the body does not count", "A: b\n\nDelivered-To: joe@host.example\n", 0},
+    {"nor after an empty line of CR LF", "A: b\r\n\r\nDelivered-To: joe@host.example\n", 0},
+    {"an empty message", "", 0},
+    {"a body only", "\nDelivered-To: joe@host.example\n", 0},
+};
+
+static int run(char const *s, size_t len, size_t step)
+{
+  static struct loop l;
+  static char const address[] = "joe@host.example";
+  loop_init(&l, address, sizeof address - 1);
+  for (size_t at = 0; at < len; at += step)
+    if (!loop_look(&l, s + at, len - at < step ? len - at : step)) return 1;
+  return !loop_end(&l);
+}
+
+static void long_lines(void)
+{
+  static char s[3 * LOOP_LINE_MAX];
+  static char const line[] = "\nDelivered-To: joe@host.example\n\n";
+  int good = 1;
+  for (size_t len = LOOP_LINE_MAX - 40; len < LOOP_LINE_MAX + 40; len++) {
+    memset(s, 'x', len);
+    memcpy(s + len, line, sizeof line - 1);
+    for (size_t step = 1; step < 5; step++) good &= run(s, len + sizeof line - 1, step);
+    good &= run(s, len + sizeof line - 1, sizeof s);
+  }
+  check(good, "our line behind a line of any length");
+}
+
+int main(void)
+{
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    size_t len = strlen(cases[i].message);
+    int good = 1;
+    for (size_t step = 1; step <= len + 1; step++)
+      good &= run(cases[i].message, len, step) == cases[i].loops;
+    check(good, cases[i].why);
+  }
+  long_lines();
+  return check_done();
+}

@@ -1,0 +1,43 @@
+/* t-report.c - codes, servers and their words in the report of a delivery */
+
+#include <string.h>
+
+#include "check.h"
+#include "../../send/bounce.h"
+
+static struct {
+  char const *why, *text, *status, *remote, *said;
+} const cases[] = {
+  { "a refusal", "192.0.2.1 does not like recipient.\nRemote host said: 550 5.1.1 no\n", "5.1.1", "192.0.2.1", "550 5.1.1 no\n" },
+  { "a greeting", "Connected to 192.0.2.1 but greeting failed.\nRemote host said: 421 no\n", 0, "192.0.2.1", "421 no\n" },
+  { "IPv6", "2001:db8::1 failed after I sent the message.\nRemote host said: 451-4.7.1 a\n451 4.7.1 b\n", "4.7.1", "2001:db8::1", "451-4.7.1 a\n451 4.7.1 b\n" },
+  { "an address in brackets", "Connected to [192.0.2.1], but", 0, "192.0.2.1", 0 },
+  { "a code in qmail's manner", "Sorry, no mailbox here by that name. (#5.1.1)\n", "5.1.1", 0, 0 },
+  { "an address is no code", "4.3.2.1 accepted message.\n", 0, "4.3.2.1", 0 },
+  { "a version is none", "version 5.1.1.2.3 or 15.1.1 or 5.1111.1\n", 0, 0, 0 },
+  { "a code at the end", "x 5.7.1", "5.7.1", 0, 0 },
+  { "an address in the second line is the server's word", "no\n192.0.2.1\n", 0, 0, 0 },
+  { "nothing said", "Remote host said: ", 0, 0, 0 },
+  { "nothing at all", "", 0, 0, 0 },
+};
+
+static int is(size_t n, size_t at, char const *text, char const *expected)
+{
+  if (!expected) return !n;
+  return n == strlen(expected) && !memcmp(text + at, expected, n);
+}
+
+int main(void)
+{
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char const *t = cases[i].text;
+    size_t len = strlen(t);
+    size_t a = 0, b = 0, c = 0;
+    size_t status = bounce_status(t, len, &a);
+    size_t remote = bounce_remote(t, len, &b);
+    size_t said = bounce_said(t, len, &c);
+    check(is(status, a, t, cases[i].status) && is(remote, b, t, cases[i].remote) &&
+              is(said, c, t, cases[i].said), cases[i].why);
+  }
+  return check_done();
+}

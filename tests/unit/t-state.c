@@ -1,0 +1,176 @@
+/* t-state.c - state files and their lines: what is written is read, torn or not */
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "../../send/lines.h"
+#include "../../send/state.h"
+
+#define RUN 77
+
+static char const nonce[QFILE_NONCE + 1] = "0123456789abcdef";
+static char const other[QFILE_NONCE + 1] = "0123456789abcdeF";
+
+static int make_file(stralloc const *sa, size_t len)
+{
+  int fd = open("state", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  if (fd == -1 || write(fd, sa->s, len) != (ssize_t)len) _exit(111);
+  return fd;
+}
+
+static void add(stralloc *file, stralloc *payload)
+{
+  if (!lines_add(file, nonce, payload->s, payload->len)) _exit(111);
+  payload->len = 0;
+}
+
+static void build(stralloc *file)
+{
+  stralloc p = STRALLOC_ZERO;
+  struct state_rcpt r = { .when = 1800000000, .age = 5, .wait = 400, .attempts = 3 };
+  lines_title(file, STATE_TITLE, nonce);
+  state_put_done(&p, 1);
+  add(file, &p);
+  state_put_again(&p, 2, RUN, &r);
+  add(file, &p);
+  state_put_again(&p, 3, RUN + 1, &r);
+  add(file, &p);
+  state_put_failed(&p, 4, "a\\b\nno\\n", 8);
+  add(file, &p);
+  state_put_failed(&p, 0, "", 0);
+  add(file, &p);
+  stralloc_free(&p);
+}
+
+static void check_whole(stralloc const *file)
+{
+  struct state st = STATE_ZERO;
+  int fd = make_file(file, file->len);
+  check(state_read(&st, fd, nonce, 5, RUN) == 1, "a state file is read");
+  check(st.rcpts[1].fate == STATE_DONE && st.rcpts[4].fate == STATE_FAILED &&
+            st.rcpts[0].fate == STATE_FAILED && st.rcpts[2].fate == STATE_OPEN && st.failed == 2,
+        "what became of each recipient");
+  check(st.rcpts[2].when == 1800000000 && st.rcpts[2].age == 5 && st.rcpts[2].wait == 400 &&
+            st.rcpts[2].attempts == 3, "when one is to be tried again");
+  check(st.rcpts[3].when == 1800000000 && st.rcpts[3].attempts == 0,
+        "attempts of another run do not count");
+  state_free(&st);
+  check(state_read(&st, fd, nonce, 2, RUN) == 1 && st.failed == 1,
+        "recipients that the message has not are left out");
+  state_free(&st);
+  check(state_read(&st, fd, other, 5, RUN) == 0 && !st.rcpts, "another nonce: another message's");
+  close(fd);
+}
+
+/* Cut at every byte: never an error, never more than was there. */
+static void check_torn(stralloc const *file)
+{
+  int ok = 1;
+  int last = -1;
+  for (size_t len = 0; len <= file->len; len++) {
+    struct state st = STATE_ZERO;
+    int fd = make_file(file, len);
+    int r = state_read(&st, fd, nonce, 5, RUN);
+    int known = 0;
+    for (uint32_t i = 0; i < st.count; i++)
+      known += st.rcpts[i].fate != STATE_OPEN || st.rcpts[i].when;
+    if (r == -1 || known < last || (len < file->len && known == 5)) ok = 0;
+    last = known;
+    state_free(&st);
+    close(fd);
+  }
+  check(ok && last == 5, "cut off at any byte: the lines before it count");
+}
+
+static void check_damaged(stralloc *file)
+{
+  struct state st = STATE_ZERO;
+  size_t at = file->len - 3; /* in the last line */
+  file->s[at] ^= 1;
+  int fd = make_file(file, file->len);
+  check(state_read(&st, fd, nonce, 5, RUN) == 1 && st.rcpts[0].fate == STATE_OPEN &&
+            st.rcpts[4].fate == STATE_FAILED, "a changed line ends the file");
+  file->s[at] ^= 1;
+  state_free(&st);
+  close(fd);
+}
+
+/* New lines over an old, longer file, as when it is used again. */
+static void check_reused(stralloc const *file)
+{
+  struct state st = STATE_ZERO;
+  stralloc fresh = STRALLOC_ZERO;
+  stralloc p = STRALLOC_ZERO;
+  int fd = make_file(file, file->len);
+  lines_title(&fresh, STATE_TITLE, other);
+  state_put_done(&p, 3);
+  lines_add(&fresh, other, p.s, p.len);
+  if (pwrite(fd, fresh.s, fresh.len, 0) != (ssize_t)fresh.len) _exit(111);
+  check(state_read(&st, fd, other, 5, RUN) == 1 && st.rcpts[3].fate == STATE_DONE && !st.failed &&
+            st.rcpts[1].fate == STATE_OPEN, "an older file's lines do not count for the new one");
+  state_free(&st);
+  stralloc_free(&fresh);
+  stralloc_free(&p);
+  close(fd);
+}
+
+static void check_text(stralloc const *file)
+{
+  struct lines l;
+  stralloc text = STRALLOC_ZERO;
+  char const *s;
+  size_t len;
+  uint32_t rcpt = 99;
+  int found = 0;
+  int fd = make_file(file, file->len);
+  int r = lines_open(&l, fd, STATE_TITLE);
+  while (r == 1 && (r = lines_next(&l, &s, &len)) == 1)
+    if (!found) found = state_get_failed(s, len, &rcpt, &text);
+  check(found == 1 && rcpt == 4 && text.len == 8 && !memcmp(text.s, "a\\b\nno\\n", 8),
+        "a failure's text comes back as it was");
+  check(l.good == file->len, "the end of the good lines is known");
+  stralloc_free(&text);
+  close(fd);
+}
+
+static void check_long(void)
+{
+  static char big[LINES_MAX];
+  stralloc out = STRALLOC_ZERO;
+  memset(big, 'x', sizeof big);
+  check(!lines_add(&out, nonce, big, sizeof big) && !out.len, "a line over the limit is refused");
+  lines_title(&out, STATE_TITLE, nonce);
+  for (int i = 0; i < 5; i++) lines_add(&out, nonce, big, LINES_MAX - 10);
+  int fd = make_file(&out, out.len);
+  struct lines l;
+  char const *s;
+  size_t len;
+  int n = 0;
+  if (lines_open(&l, fd, STATE_TITLE) == 1)
+    while (lines_next(&l, &s, &len) == 1 && len == LINES_MAX - 10) n++;
+  check(n == 5, "lines of the limit are read");
+  close(fd);
+  stralloc_free(&out);
+}
+
+int main(void)
+{
+  stralloc file = STRALLOC_ZERO;
+  char const *scratch = getenv("SCRATCH");
+  if (!scratch || chdir(scratch) == -1) return 111;
+  build(&file);
+  check_whole(&file);
+  check_torn(&file);
+  check_damaged(&file);
+  check_reused(&file);
+  check_text(&file);
+  check_long();
+  size_t pos = 0;
+  uint64_t n;
+  check(!lines_number("99999999999999999999999", 23, &pos, &n), "a number that is too large is none");
+  return check_done();
+}
