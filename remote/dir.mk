@@ -8,4 +8,4 @@ pipit-remote_LIBS := -lcares
 
 t-output_SRCS := remote/output.c
 t-quote_SRCS := remote/quote.c
-t-route_SRCS := remote/route.c
+t-remote-route_SRCS := remote/route.c
