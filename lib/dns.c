@@ -120,9 +120,10 @@ static int wait_once(struct dns *d, tain const *deadline)
   ares_socket_t socks[ARES_GETSOCK_MAXNUM];
   iopause_fd x[ARES_GETSOCK_MAXNUM];
   unsigned int n = 0;
-  int bits = ares_getsock(d->channel, socks, ARES_GETSOCK_MAXNUM);
+  /* ares.h's macros for the bits shift a 1 into the sign: undefined. */
+  unsigned int bits = (unsigned int)ares_getsock(d->channel, socks, ARES_GETSOCK_MAXNUM);
   for (unsigned int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-    int r = ARES_GETSOCK_READABLE(bits, i) != 0, w = ARES_GETSOCK_WRITABLE(bits, i) != 0;
+    int r = bits >> i & 1, w = bits >> (i + ARES_GETSOCK_MAXNUM) & 1;
     if (!r && !w) continue;
     x[n].fd = socks[i];
     x[n++].events = (short)((r ? IOPAUSE_READ : 0) | (w ? IOPAUSE_WRITE : 0));

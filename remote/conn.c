@@ -192,6 +192,7 @@ enum conn_status conn_write(struct conn *c, char const *out, size_t len, unsigne
 {
   tain deadline;
   smtpreply_start(&c->reply);
+  if (c->inpos < c->inlen) return CONN_MALFORMED;
   while (len) {
     ssize_t w = fd_write(c->fd, out, len);
     if (w > 0) {

@@ -73,8 +73,9 @@ def fallback():
             equal(len(two.sessions), 0, why + ': no other server is asked')
     with Sink(ip(1), 25, greeting='554 first'), Sink(ip(2), 25, greeting='451 second'):
         answers(to('d.example'), 'Z', 'greeting failed', 'no server of any use: not now')
-    with Sink(ip(1), 25, ehlo='500 no', helo='550 no'):
-        answers(to('d.example'), 'Z', '', 'one server refuses our name, the other is away: not now')
+    for n in (1, 2):
+        with Sink(ip(n), 25, ehlo='500 no', helo='550 no'):
+            answers(to('d.example'), 'Z', '', 'server %d of two refuses our name, the other is away: not now' % n)
     with Sink(ip(1), 25, greeting='554 first'):
         answers(to('d.example'), 'Z', 'first', 'what a server said is told before a refused connection')
     answers(to('d.example'), 'Z', "wasn't able to establish an SMTP connection. (#4.4.1)", 'nobody listens: not now')

@@ -184,8 +184,10 @@ def hostile():
     equal(r.letters, 'rZ', 'a code that makes no sense at MAIL: not now')
     r, s = send(dict(data='250 fine'))
     equal((r.letters, len(s.transactions)), ('rZ', 0), 'a code that makes no sense at DATA: not now, nothing sent')
-    r, s = send(dict(mail=Raw(b'250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n'), ehlo='250 x'))
-    equal((r.letters, len(s.transactions)), ('rZ', 0), 'replies that nothing was asked for: not now')
+    for stage, said in (('mail', b'250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n'), ('data', b'354 go\r\n250 taken\r\n'),
+                        ('greeting', b'220 hi\r\n250 x\r\n250 ok\r\n250 ok\r\n354 go\r\n')):
+        r, s = send({stage: Raw(said), 'ehlo': '250 x', 'dot': Silent}, timeoutremote=1)
+        equal((r.letters, len(s.transactions)), ('rZ', 0), 'replies at %s that nothing was asked for: not now' % stage)
     r, s = send(dict(rcpt=['250 ok', Close('421 bye')]), ['a@b', 'b@b', 'c@b'])
     equal((r.letters, len(s.transactions)), ('rrrZ', 0), '421 between recipients: not now for all')
     r, s = send(dict(rcpt=['550 no', Close('421 bye')]), ['a@b', 'b@b', 'c@b'])
