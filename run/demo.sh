@@ -92,10 +92,9 @@ message() {
 
 # The client is pipit-remote, with a control directory that sends all mail to this port.
 send_by_smtp() {
-  mkdir "$tmp/control" "$tmp/queue" &&
+  mkdir "$tmp/control" &&
     echo "$me" >"$tmp/control/me" && echo ":127.0.0.1:$port" >"$tmp/control/smtproutes" || fail "$tmp: cannot be written"
   chmod 755 "$tmp" "$tmp/control"
-  [ -z "$as" ] || chown -R "$account:" "$tmp/queue"
   message "in by SMTP, port $port" "$1" | (cd / && PIPIT_HOME=$tmp $as "$dir/bin/pipit-remote" "$me" "demo@$me" "$to") >"$tmp/report"
   tr '\0' '\n' <"$tmp/report" | grep -q '^K' || fail "SMTP: $(tr '\0' ' ' <"$tmp/report")"
 }
