@@ -11,9 +11,8 @@ def first_lines(name):
     with open(os.path.join(TOP, name)) as f: return f.read().split('\n\n')[0].split('\n')
 
 def make(*args):
-    env = {k: v for k, v in os.environ.items() if not k.startswith(('MAKE', 'MFLAGS'))}
     sanitize = ['SANITIZE=1'] if BUILT.endswith('/san') else []
-    return subprocess.run(['make', '-C', TOP, 'B=' + os.path.relpath(BUILT, TOP), *sanitize, *args], text=True, env=env,
+    return subprocess.run(['make', '-C', TOP, 'B=' + os.path.relpath(BUILT, TOP), *sanitize, *args], text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 def install():
