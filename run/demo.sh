@@ -82,7 +82,8 @@ start() {
     [ $tries -lt 100 ] && kill -0 "$pid" 2>/dev/null || fail 'the mail server did not start; see above'
     sleep 0.1
   done 2>/dev/null
-  s6-svwait -U -a -t 20000 "$dir/service/queued" "$dir/service/send" "$dir/service/smtpd" 2>/dev/null ||
+  # Only its account hears from the supervision.
+  (cd / && $as s6-svwait -U -a -t 20000 "$dir/service/queued" "$dir/service/send" "$dir/service/smtpd") ||
     fail 'the services did not get ready; their last log lines are above'
 }
 

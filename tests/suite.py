@@ -37,7 +37,7 @@ def run(test, build, bindir, limit):
     env = dict(os.environ, SCRATCH=scratch, BIN=bindir, BUILD=build, PYTHONDONTWRITEBYTECODE='1',
                PATH=bindir + ':/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
                LC_ALL='C.UTF-8', ASAN_OPTIONS='detect_leaks=0:abort_on_error=1')
-    for name in ('PIPIT_HOME', 'QMAILQUEUE', 'MAKEFLAGS', 'MFLAGS', 'MAKELEVEL'): env.pop(name, None)
+    for v in ('PIPIT_HOME', 'QMAILQUEUE', 'MAKEFLAGS', 'MFLAGS', 'MAKELEVEL'): env.pop(v, None)
     began = time.monotonic()
     with open(log, 'wb') as out:
         p = subprocess.Popen(command(test), stdin=subprocess.DEVNULL, stdout=out,
