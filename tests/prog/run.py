@@ -37,7 +37,7 @@ def processes(home):
         except OSError: continue
         if cwd.startswith(home + '/') and open('/proc/%s/stat' % pid).read().rsplit(')')[1].split()[0] != 'Z':
             found.append(int(pid))
-    return found
+    return sorted(found)
 
 def tools(name, *without):
     """A directory with everything on the path but <without>."""
@@ -59,6 +59,8 @@ def stopped_cleanly(what, home, wait):
     check(wait_for(lambda: not processes(home), 5), what + ': no process is left %r' % processes(home))
     logs = [log(home, s) for s in SERVICES]
     check(all(l.rstrip().endswith('stopped') for l in logs), what + ': the last words of each service are in its log')
+    for pid in processes(home): # after a failure: the supervision first, it would start the others again
+        os.kill(pid, signal.SIGKILL)
 
 def family(name, path, stop):
     home = make(name)

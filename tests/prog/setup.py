@@ -123,6 +123,16 @@ def again(home):
     check(p.returncode == 0 and os.path.isdir(moved + '/queue/mess/0') and not os.path.exists(moved + '/queue.new'),
           'a run that was cut off is completed by the next: %r' % p.stderr)
 
+def prepared():
+    """Control files that were there first are not replaced."""
+    home = os.path.join(SCRATCH, 'prepared')
+    os.makedirs(home + '/control')
+    write(home, 'control/locals', 'mine.example\n')
+    for d in (home, home + '/control', home + '/control/locals'): own(d)
+    p = run('-n', 'a.example', *AS, home)
+    equal((p.returncode, read(home, 'control/locals'), read(home, 'control/me')), (0, 'mine.example\n', 'a.example\n'),
+          'a directory with prepared control files')
+
 def unreadable_programs():
     """As root, from a checkout in a home that nobody else can enter."""
     private = os.path.join(SCRATCH, 'private')
@@ -164,6 +174,7 @@ def separated():
 
 bad_arguments()
 again(one_account())
+prepared()
 if ROOT:
     unreadable_programs()
     separated()
