@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """rspawn.py - pipit-rspawn and its workers: jobs in, results out, connections kept"""
-import os, shutil, signal, subprocess, sys, time
+import os, shutil, signal, socket, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from jobs import Spawner
+import peers
 from sink import Close, Raw, Silent, Sink, Slow
 
 home = make_home()
@@ -236,9 +237,35 @@ def programs():
     check('unable to run' in open(LOG).read(), 'and the log says so')
     closes(r, 'QMAILREMOTE')
 
+def foreign():
+    """Postfix's smtp-sink, with all that it can be told to be."""
+    try: postfix = peers.postfix()
+    except (peers.Unavailable, OSError) as e: return skip('no smtp-sink here: %s' % e)
+    rights = dict(user=ACCOUNT.pw_uid, group=ACCOUNT.pw_gid, extra_groups=[]) if ROOT else {}
+    for options, want in (([], 'K'), (['-p'], 'K'), (['-e'], 'K'), (['-8'], 'K'), (['-f', 'rcpt'], 'D'), (['-r', 'rcpt'], 'Z'),
+                          (['-f', 'mail'], 'D'), (['-r', 'data'], 'Z'), (['-f', '.'], 'D'), (['-r', '.'], 'Z'), (['-q', 'data'], 'Z'),
+                          (['-Q', 'connect'], 'Z')):
+        port = free_port()
+        sink = postfix.start('usr/sbin/smtp-sink', *options, '127.0.0.1:%d' % port, '100', stderr=subprocess.DEVNULL, **rights)
+        try:
+            if not wait_for(lambda: sink.poll() is not None or listens(port)) or sink.poll() is not None:
+                skip('smtp-sink does not start')
+                continue
+            control(home, 'smtproutes', ':[127.0.0.1]:%d' % port)
+            r = start()
+            got = [r.run('b.example', 's@a.example', ['x@b.example', 'y@b.example']) for i in range(40 if want == 'K' else 3)]
+            check(all(g and [x[0] for x in g] == [want] * 2 for g in got), 'smtp-sink %s: %s' % (' '.join(options), want)) or print(got[:1])
+            r.close()
+        finally:
+            sink.terminate()
+            sink.wait()
+
+def listens(port):
+    with socket.socket() as s: return s.connect_ex(('127.0.0.1', port)) == 0
+
 def usage():
     p = subprocess.run([BIN + '/pipit-rspawn', 'x'], stdin=subprocess.DEVNULL, stderr=-1)
     check(p.returncode == 100 and p.stderr.count(b'\n') == 1, 'wrong usage: one line, exit 100')
 
-for test in (usage, reuse, dropped, parallel, crashes, faults, programs): test()
+for test in (usage, reuse, dropped, parallel, crashes, faults, programs, foreign): test()
 done()
