@@ -43,7 +43,7 @@
   "pipit-local [ -n | -N ] [ -l length ] user homedir local dash ext domain sender "               \
   "defaultdelivery"
 #define MEMORY_MAX  134217728 /* bytes of address space; programs get the limit that we had */
-#define SECONDS_MAX 86400     /* after which a delivery that hangs is killed */
+#define SECONDS_MAX 604800 /* after which a delivery that hangs is killed, if nobody did before */
 
 struct job {
   int describe; /* -n */

@@ -327,6 +327,7 @@ static void set_up(struct loop *o, char const *defaultdelivery)
   o->seconds = DELIVERY_SECONDS;
   if (control_number("timeoutlocal", &o->seconds, TIMEOUT_MAX) == -1)
     strerr_dief(111, control_why());
+  if (!o->seconds) strerr_dief(111, "control/timeoutlocal: 0 seconds are too few for a delivery");
   l->home = realpath(home_dir(), 0);
   if (!l->home) strerr_diefusys(111, "find ", home_dir());
   l->stamp = mmap(0, sizeof *l->stamp, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -127,9 +127,10 @@ def usage(home):
     code, err = run('./Maildir/', home='/nonexistent')
     check(code == 111 and 'pipit-setup' in err, 'without an instance it says what to do')
     equal(run('./Maildir/')[0], 111, 'a descriptor 0 that is no socket: try later')
-    control(home, 'timeoutlocal', 'x')
-    code, err = run('./Maildir/')
-    check(code == 111 and 'control/timeoutlocal' in err, 'a bad control file is named')
+    for bad in ('x', '0', '604801'):
+        control(home, 'timeoutlocal', bad)
+        code, err = run('./Maildir/')
+        check(code == 111 and 'control/timeoutlocal' in err, 'a bad control file is named: ' + bad)
     control(home, 'timeoutlocal', None)
 
 def results(home):
