@@ -146,7 +146,7 @@ static void no_header(struct keeper *k, int fd, char const *path, uint64_t id)
   uint32_t state;
   if (fstat(fd, &st) == -1 || pread(fd, head, sizeof head, 0) == -1) return;
   uint32_unpack_big(head + QFILE_STATE_AT, &state);
-  int64_t age = clock_wall() - (int64_t)st.st_ctime;
+  int64_t age = clock_wall() - (int64_t)st.st_mtime;
   if (age >= 0 && age < OLD_SECONDS) return;
   if (memcmp(head, zeros, sizeof zeros) && state != QFILE_DONE)
     kfile_bad(k, path, id, "the header does not hold");

@@ -129,7 +129,7 @@ class Stub:
 class Send:
     """A running pipit-send with two stubs."""
     count = 0
-    def __init__(self, home, local=None, remote=None, env=(), prefix=(), max=4000):
+    def __init__(self, home, local=None, remote=None, env=(), prefix=(), max=4000, patience=15):
         Send.count += 1
         self.home = home
         self.log_path = os.path.join(SCRATCH, 'send.%d.log' % Send.count)
@@ -146,8 +146,10 @@ class Send:
                                       stderr=log, env=dict(os.environ, PIPIT_HOME=home, **dict(env)))
         os.close(w)
         for s in self.stubs: s.theirs.close()
-        self.ready = bool(select.select([ready], [], [], 15)[0]) and os.read(ready, 1) == b'\n'
+        self.ready = bool(select.select([ready], [], [], patience)[0]) and os.read(ready, 1) == b'\n'
         os.close(ready)
+        self.pid = self.process.pid
+        if prefix: self.pid = (self.children() + [self.pid])[0] # what runs it runs it as a child
 
     def log(self):
         return open(self.log_path, errors='replace').read()
@@ -160,18 +162,18 @@ class Send:
         return line in self.log().splitlines()
 
     def give(self, sig):
-        self.process.send_signal(sig)
+        os.kill(self.pid, sig)
 
     def children(self):
         """Pids of keeper and feeder, in the order of their start."""
         if self.process.poll() is not None: return []
-        path = '/proc/%d/task/%d/children' % (self.process.pid, self.process.pid)
+        path = '/proc/%d/task/%d/children' % (self.pid, self.pid)
         with open(path) as f: return sorted(map(int, f.read().split()))
 
     def stop(self, sig=signal.SIGTERM, seconds=30):
         """Stop it; the exit status. Its keeper is through when this returns."""
         pids = self.children()
-        if self.process.poll() is None: self.process.send_signal(sig)
+        if self.process.poll() is None: os.kill(self.pid, sig)
         try: status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()

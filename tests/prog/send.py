@@ -322,15 +322,13 @@ def test_files():
     check(cut.in_mess() and broken.in_mess(), 'a young file without header is let alone')
     lock.close()
     s.stop()
-    old = time.time() - 1000
-    s = Send(home, prefix=('faketime', '-f', '+5m') if shutil_which('faketime') else ())
+    for f in (cut, broken): os.utime(f.path, (0, time.time() - 100))
+    s = Send(home)
     j = s.remote.job()
     equal(j and j.rcpts, ['locked@x.example'], 'unlocked, it is mail')
     j.all('K')
-    if shutil_which('faketime'):
-        check(wait_for(lambda: not cut.in_mess()), 'an old file without header is removed')
-        check(wait_for(lambda: os.path.exists('%s/queue/bad/%d' % (home, broken.id))), 'one with a damaged header is set aside')
-    else: skip('an old file without header: no faketime here')
+    check(wait_for(lambda: not cut.in_mess()), 'an old file without header is removed')
+    check(wait_for(lambda: os.path.exists('%s/queue/bad/%d' % (home, broken.id))), 'one with a damaged header is set aside')
     m = Mail(home, 's@a.example', ['over@x.example'])
     open(home + '/queue/lock/overflow', 'w').close()
     own(home + '/queue/lock/overflow')
@@ -347,9 +345,6 @@ def test_files():
     s.give(signal.SIGALRM)
     check(s.remote.job(1) is None, 'a message that was removed by hand is forgotten')
     s.stop()
-
-def shutil_which(name):
-    return any(os.access(os.path.join(d, name), os.X_OK) for d in os.environ['PATH'].split(':'))
 
 def test_lies():
     home = fresh_home()
@@ -420,6 +415,52 @@ def test_signals():
     check(re.search('^alert: cannot start: .*concurrencyremote: line 1', broken.log(), re.M), 'and which one')
     r = subprocess.run([os.path.join(BIN, 'pipit-send'), '-x'], stderr=subprocess.PIPE)
     equal((r.returncode, len(r.stderr.splitlines())), (100, 1), 'wrong usage: 100 and one line')
+
+def inject(*faults):
+    """strace, to make system calls of pipit-send and its children fail; None where that cannot be."""
+    prefix = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'signal=none']
+    for f in faults: prefix += ['-e', 'inject=' + f]
+    try: r = subprocess.run(prefix + ['true'], stderr=subprocess.DEVNULL).returncode
+    except FileNotFoundError: r = 1
+    return prefix if r == 0 else None
+
+def test_faults():
+    home = fresh_home()
+    if inject('pipe2:error=EMFILE') is None: return skip('faults of system calls: needs strace and ptrace')
+    s = Send(home, prefix=inject('pipe2:error=EMFILE:when=1', 'fdatasync:error=EIO:when=2..3'))
+    m = Mail(home, 's@a.example', ['joe@host.example']).announce()
+    check(s.wait_log(r'^delivery 1: deferral: Unable_to_make_a_pipe_for_the_message._\(#4.3.0\)/ '), 'no pipe: deferred')
+    check(s.wait_log('^warning: unable to sync lock/done error="Input/output error"$'), 'the journal cannot be synced: told')
+    check(wait_for(lambda: states(home)), 'the progress is written all the same')
+    s.give(signal.SIGALRM)
+    j = s.local.job()
+    equal(j and j.rcpts, ['joe@host.example'], 'and it is tried again')
+    j.all('K')
+    check(wait_for(m.finished), 'it ends')
+    s.stop()
+    s = Send(home, prefix=inject('pwrite64:error=ENOSPC:when=2+'))
+    m = Mail(home, 's@a.example', ['joe@host.example']).announce()
+    s.local.job().all('K')
+    check(s.wait_log('^warning: trouble marking message finished, will try later id=%d error="No space left on device"$' % m.id),
+          'a mark that cannot be written: told')
+    check(m.in_mess(), 'the message stays')
+    Mail(home, 's@a.example', ['jim@host.example']).announce()
+    j = s.local.job()
+    check(j, 'and deliveries go on')
+    j.all('Z', 'no')
+    check(s.wait_log('^warning: unable to write state/'), 'a state file that cannot be written: told')
+    s.stop()
+    for fault, line in (('socketpair:error=EMFILE', 'unable to fork error="Too many open files"'),
+                        ('flock:error=ENOLCK', 'unable to lock mutex error="No locks available"'),
+                        ('syncfs:error=EIO', None)):
+        s = Send(home, prefix=inject(fault), patience=3)
+        if line:
+            check(s.wait_log('^alert: cannot start: ' + line), 'at the start: ' + line)
+            equal(s.process.wait(10), 111, 'exit 111')
+        else:
+            check(s.wait_log('^alert: unable to work in lock/done error="Input/output error"$'), 'the journal cannot be worked in: told')
+            check(s.wait_log('^warning: the keeper died, starting another one$') and not s.ready, 'and tried again')
+            s.stop()
 
 def test_limits():
     """The spawner's own limit; a slow reader does not stop the others; fairness."""
