@@ -89,7 +89,8 @@ deps-check:
 # In a second make, because the packages must be there before anything is built. DEMO_ONCE=1: stop
 # after the two messages.
 demo: deps
-	@$(MAKE) --no-print-directory -s all
+	@[ -e $B/bin/pipit-setup ] || echo 'building pipit, which takes a minute'
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@DEMO_ONCE=$(DEMO_ONCE) sh run/demo.sh $B/bin
 
 accounts:

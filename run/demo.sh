@@ -128,7 +128,7 @@ Both messages are delivered. The mail server is running until you press Ctrl-C.
 END
 }
 
-trap 'stop; exit 0' INT TERM HUP
+trap 'stop; echo; echo "demo: stopped; the mail stays in $dir"; exit 0' INT TERM HUP
 tmp=$(mktemp -d) || fail 'no temporary directory'
 choose_account
 choose_name

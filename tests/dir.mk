@@ -15,7 +15,7 @@ check-all: all $(UNITTESTS:%=$B/tests/%)
 	@$(SUITE) $(E2ETESTS) $(PROGTESTS) $(UNITTESTS:%=$B/tests/%)
 
 # In a second make, because the packages must be there first. Nothing is printed after the count.
-CHECK = @$(MAKE) --no-print-directory -s -j2
+CHECK = @$(MAKE) --no-print-directory -s -j$$(nproc)
 check: deps-check
 	$(CHECK) check-all
 check-sanitize: deps-check

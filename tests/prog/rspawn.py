@@ -27,8 +27,12 @@ def start(before=(), program=None, **env):
 
 def children(pid):
     """The processes below <pid> that are not zombies."""
-    out = subprocess.run(['ps', '-o', 'pid=,stat=', '--ppid', str(pid)], stdout=-1, text=True).stdout
-    return [int(l.split()[0]) for l in out.splitlines() if not l.split()[1].startswith('Z')]
+    found = []
+    for p in filter(str.isdigit, os.listdir('/proc')):
+        try: state, parent = open('/proc/%s/stat' % p).read().rsplit(')', 1)[1].split()[:2]
+        except OSError: continue
+        if parent == str(pid) and state != 'Z': found.append(int(p))
+    return found
 
 def closes(r, why):
     equal(r.close(), 0, why + ': exit 0 at the end of descriptor 0')
