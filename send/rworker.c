@@ -17,7 +17,7 @@
 #include "rworker.h"
 #include "../remote/limits.h"
 
-static char const crashed[] = "pipit-remote crashed. (#4.3.0)\n";
+static char const crashed[] = "Unable to run pipit-remote, or it crashed. (#4.3.0)\n";
 static char const cannot_start[] = "Unable to run pipit-remote. (#4.3.0)\n";
 
 uint32_t rworker_count(struct rspawn const *r)
