@@ -236,14 +236,13 @@ class Instance:
 
     def mails(self, local):
         """The messages in a mailbox, oldest first."""
-        paths = glob.glob(os.path.join(self.home, 'alias', local, '[nc]e[wu]', '*')) + \
-                glob.glob(os.path.join(self.home, 'alias', local, 'cur', '*'))
         found = []
-        for path in sorted(set(paths), key=os.path.basename):
-            try:
-                with open(path, 'rb') as f: found.append(f.read())
-            except FileNotFoundError: pass
-        return found
+        for d in ('new', 'cur'):
+            for path in glob.glob(os.path.join(self.home, 'alias', local, d, '*')):
+                try:
+                    with open(path, 'rb') as f: found.append((os.fstat(f.fileno()).st_mtime_ns, f.read()))
+                except FileNotFoundError: pass
+        return [text for when, text in sorted(found)]
 
     def wait_mails(self, local, count, seconds=20):
         wait_for(lambda: len(self.mails(local)) >= count, seconds, 0.1)
