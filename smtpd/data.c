@@ -138,6 +138,7 @@ static size_t whole_lines(struct data *d, char *s, size_t len)
 static size_t ordinary(struct data *d, char const *s, size_t len)
 {
   char const *end;
+  if (!len || !*s || *s == '\r' || *s == '\n') return 0; /* without a search through the rest */
   if ((end = memchr(s, '\n', len))) len = (size_t)(end - s);
   if ((end = memchr(s, '\r', len))) len = (size_t)(end - s);
   if ((end = memchr(s, 0, len))) len = (size_t)(end - s);
