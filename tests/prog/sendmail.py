@@ -176,7 +176,7 @@ if shutil.which('swaks'):
     equal((r.returncode, env), (0, ['Fjoe@x.org', 'Ta@far.example']), 'swaks with -bs')
     check('swaks was here' in msg and '(sendmail-bs@localhost' in msg, 'its message')
 else: skip('no swaks')
-if subprocess.run(['git', 'send-email', '--dump-aliases'], capture_output=True).returncode == 0:
+if all(subprocess.run(c, capture_output=True).returncode == 0 for c in (['perl', '-MMail::Address', '-e', '1'], ['git', 'send-email', '--dump-aliases'])):
     with open(SCRATCH + '/0001.patch', 'w') as f: f.write('From 0123456789 Mon Sep 17 00:00:00 2001\nFrom: Joe <joe@x.org>\nDate: Mon, 17 Sep 2001 00:00:00 +0000\nSubject: [PATCH] x\n\ny\n')
     r = subprocess.run(['git', 'send-email', '--quiet', '--confirm=never', '--smtp-server=' + sendmail, '--from=joe@x.org', '--envelope-sender=env@x.org',
                         '--to=a@x.org', '--cc=c@x.org', '--suppress-cc=all', '--no-thread', f.name], env=dict(full, GIT_CONFIG_NOSYSTEM='1'), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
