@@ -134,14 +134,6 @@ void children_reap(struct send *s)
   }
 }
 
-/* A live message that the keeper has given its name. */
-static void found(struct send *s, uint64_t id)
-{
-  int r = idset_add(&s->known, id);
-  if (r == 1 && !waiting_push(&s->fresh, id, id << WAIT_SHIFT | WAIT_CHECK))
-    idset_remove(&s->known, id);
-}
-
 static void obey(struct send *s, struct keeper_reply const *r)
 {
   struct msg *m = message_find(s, r->id);
@@ -155,7 +147,7 @@ static void obey(struct send *s, struct keeper_reply const *r)
     keeper_covered(&s->keeper, r->num);
     message_settled(s, r->num);
     break;
-  case 'N': found(s, r->id); break;
+  case 'N': message_new(s, r->id, WAIT_CHECK); break;
   case 'E':
     if (!m || m->phase != PHASE_FINISHING) break;
     log_end(r->id);

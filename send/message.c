@@ -78,6 +78,13 @@ int message_open(struct send *s, struct msg *m)
   return (errno = e, -1);
 }
 
+void message_new(struct send *s, uint64_t id, unsigned int flags)
+{
+  struct waiting *w = flags & WAIT_CHECK ? &s->found : &s->fresh;
+  if (id && idset_add(&s->known, id) == 1 && !waiting_push(w, id, id << WAIT_SHIFT | flags))
+    idset_remove(&s->known, id);
+}
+
 /* An id that cannot be kept for want of memory is found again by the next scan. */
 void message_wait(struct send *s, uint64_t id, uint64_t when, unsigned int flags)
 {
@@ -245,18 +252,28 @@ static void admit(struct send *s, struct waiting_entry e, unsigned int flags, in
   else if (!message_tell(s, m, 'C', "", 0)) message_leave(s, m, clock_ms() + TROUBLE_WAIT);
 }
 
+/* A heap whose first message may be taken in now, or NULL. New mail goes first,
+ * then what a scan found and nobody tried, then what was tried; but every
+ * ADMIT_FAIR-th turn goes the other way round, so that each of them moves. */
+static struct waiting *whose_turn(struct send *s, uint64_t now)
+{
+  int retries = s->later.count && s->later.entries[0].key >> WAIT_SHIFT <= now &&
+                s->active_again < ACTIVE_AGAIN;
+  struct waiting *order[] = { s->fresh.count ? &s->fresh : 0, s->found.count ? &s->found : 0,
+                              retries ? &s->later : 0 };
+  int back = s->admitted % ADMIT_FAIR == ADMIT_FAIR - 1;
+  for (int i = 0; i < 3; i++)
+    if (order[back ? 2 - i : i]) return order[back ? 2 - i : i];
+  return 0;
+}
+
 void message_admit(struct send *s)
 {
   uint64_t now = clock_ms();
-  while (s->active < ACTIVE_MAX && s->loaded < LOADED_MAX) {
-    if (s->fresh.count) {
-      struct waiting_entry e = waiting_pop(&s->fresh);
-      admit(s, e, (unsigned int)(e.key & WAIT_CHECK), 0);
-      continue;
-    }
-    if (!s->later.count || s->later.entries[0].key >> WAIT_SHIFT > now) return;
-    if (s->active_again >= ACTIVE_AGAIN) return;
-    struct waiting_entry e = waiting_pop(&s->later);
-    admit(s, e, (unsigned int)(e.key & WAIT_CHECK), !(e.key >> WAIT_SHIFT));
+  struct waiting *w;
+  while (s->active < ACTIVE_MAX && s->loaded < LOADED_MAX && (w = whose_turn(s, now))) {
+    struct waiting_entry e = waiting_pop(w);
+    s->admitted++;
+    admit(s, e, (unsigned int)(e.key & WAIT_CHECK), w == &s->later && !(e.key >> WAIT_SHIFT));
   }
 }

@@ -47,12 +47,6 @@ int trigger_open(struct send *s)
   return s->trigger_writer != -1;
 }
 
-static void fresh(struct send *s, uint64_t id, unsigned int flags)
-{
-  int r = id ? idset_add(&s->known, id) : 0;
-  if (r == 1 && !waiting_push(&s->fresh, id, id << WAIT_SHIFT | flags)) idset_remove(&s->known, id);
-}
-
 static void look_for_overflow(struct send *s)
 {
   s->scan->overflow_at = clock_ms() + OVERFLOW_EVERY;
@@ -67,7 +61,7 @@ void trigger_read(struct send *s)
   for (ssize_t i = 0; i + 8 <= n; i += 8) {
     uint64_t id;
     uint64_unpack_big(buf + i, &id);
-    fresh(s, id, 0);
+    message_new(s, id, 0);
   }
   if (n < (ssize_t)sizeof buf) look_for_overflow(s);
 }
@@ -120,7 +114,7 @@ static void found(struct send *s, struct qfile const *q)
   int r = message_state(s, q, &st);
   if (r == 1 && idset_add(&s->known, q->id) == 1)
     message_wait(s, q->id, s->scan->hurry ? 0 : first_due(&st), WAIT_CHECK);
-  else if (r == 0) fresh(s, q->id, WAIT_CHECK);
+  else if (r == 0) message_new(s, q->id, WAIT_CHECK);
   else if (r == -1) log_trouble("trouble reading state", q->id);
   state_free(&st);
 }

@@ -1,8 +1,9 @@
 /* send.h - the scheduler's state, and what its modules do with it
  *
- * A message that is known waits in <fresh> (never tried in this run's eyes, in
- * the order of arrival) or in <later> (with a time), or is active: its envelope
- * in memory, in portions, its recipients with the destinations or in a job.
+ * A message that is known waits in <fresh> (just announced) or <found> (a scan
+ * found it, nothing was tried), both in the order of arrival, or in <later>
+ * (with a time); or it is active: its envelope in memory, in portions, its
+ * recipients with the destinations or in a job.
  * Its phases:
  *   checking   the keeper reads it through before the first delivery
  *   active     recipients are loaded, waiting or being tried
@@ -31,6 +32,7 @@
 
 #define ACTIVE_MAX      1000  /* messages in memory */
 #define ACTIVE_AGAIN    500   /* of these, those that were tried before */
+#define ADMIT_FAIR      8
 #define LOADED_MAX      10000 /* recipients in memory */
 #define PORTION         1000  /* recipients of one message that are loaded at once */
 #define JOB_SHARE       50    /* recipients of one message at one domain in a job */
@@ -39,7 +41,7 @@
 #define STOP_WAIT       60000 /* milliseconds that TERM waits for running deliveries */
 #define MESSAGE_BUCKETS 1024
 
-/* The keys of <later> are times (clock_ms()), those of <fresh> ids, with a flag below. */
+/* The keys of <later> are times (clock_ms()), those of the others ids, with a flag below. */
 #define WAIT_CHECK 1u /* check the sum before a delivery */
 #define WAIT_SHIFT 1
 
@@ -104,7 +106,8 @@ struct send {
   pid_t feeder_pid;
   uint64_t feeder_at;
   struct idset known;
-  struct waiting fresh, later;
+  struct waiting fresh, found, later;
+  unsigned int admitted; /* messages taken in: whose turn it is */
   struct msg *buckets[MESSAGE_BUCKETS];
   struct msg *first, *last;
   struct msg *hungry, *hungry_last;
@@ -128,6 +131,8 @@ enum look { LOOK_OK, LOOK_GONE, LOOK_LOCKED, LOOK_TROUBLE, LOOK_NOT_MAIL };
 extern enum look message_look(struct send const *s, char const *path, int *fd, struct qfile *q);
 /* Read the state of the message <q>. 1, 0 there is none, -1 with errno. */
 extern int message_state(struct send const *s, struct qfile const *q, struct state *st);
+/* A message that may be new: it waits, with flags. */
+extern void message_new(struct send *s, uint64_t id, unsigned int flags);
 /* Wait until <when> (clock_ms(); 0: now, and whatever the recipients' own times). */
 extern void message_wait(struct send *s, uint64_t id, uint64_t when, unsigned int flags);
 /* Take in as many waiting messages as there is room for. */

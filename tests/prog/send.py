@@ -491,42 +491,6 @@ def test_limits():
     check(len(seen) <= 6, 'destinations take turns: the quiet one waits for %d others' % len(seen))
     s.stop(signal.SIGKILL)
 
-def test_many():
-    home = fresh_home(concurrencyremote='50')
-    served = []
-    s = Send(home, remote=lambda j: (served.extend(j.rcpts), j.all('K')))
-    rcpts = ['u%05d@d%d.example' % (i, i % 100) for i in range(10000)]
-    began = time.monotonic()
-    m = Mail(home, 's@a.example', rcpts).announce()
-    check(wait_for(lambda: not m.in_mess(), 60), 'a message for 10,000 recipients ends')
-    equal(len(served), 10000, 'each is tried once')
-    equal(len(set(served)), 10000, 'none is left out')
-    print('# 10,000 recipients: %.1f s' % (time.monotonic() - began))
-    s.stop()
-    one = Mail(home, 's@a.example', ['x@x.example'])
-    count = 20000
-    for i in range(count - 1):
-        id = new_id()
-        h = struct.pack('>IQQ16sQQIII', 1, id, id, one.nonce, len(one.msg), len(one.data) - 128 - len(one.msg), 1234, 1,
-                        struct.unpack('>I', one.data[72:76])[0])
-        path = '%s/queue/mess/%d/%d' % (home, id % SPLIT, id)
-        with open(path, 'wb') as f: f.write((b'pipit-q\n' + LIVE + h + struct.pack('>I', crc32c(h))).ljust(128, b'\0') + one.data[128:])
-        os.chmod(path, 0o660)
-        own(path)
-    first = []
-    began = time.monotonic()
-    s = Send(home, remote=lambda j: (first.append(time.monotonic()), j.all('K')))
-    check(wait_for(lambda: first, 20), 'with %d messages waiting the first delivery begins' % count)
-    print('# %d messages at the start: first delivery after %.2f s' % (count, first[0] - began))
-    check(first[0] - began < 5, 'within 5 s')
-    check(wait_for(lambda: len(first) >= count, 100, 0.2), 'all are delivered')
-    print('# %d messages: %.1f s' % (count, time.monotonic() - began))
-    with open('/proc/%d/status' % s.process.pid) as f: rss = int(re.search(r'VmRSS:\s+(\d+)', f.read()).group(1))
-    print('# resident: %d KiB' % rss)
-    check(wait_for(lambda: not glob.glob(home + '/queue/mess/*/*'), 20, 0.2), 'nothing is left')
-    check(wait_for(lambda: len(os.listdir(home + '/queue/free')) <= 1000, 5), 'the pool keeps its bounds')
-    s.stop()
-
 for name, test in list(globals().items()):
     if name.startswith('test_') and (len(sys.argv) < 2 or name[5:] in sys.argv[1:]):
         print('# ' + name, flush=True)
