@@ -2,6 +2,7 @@
 """rspawn.py - pipit-rspawn and its workers: jobs in, results out, connections kept"""
 import os, shutil, signal, socket, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from instance import reachable
 from pipit import *
 from jobs import Spawner
 import peers
@@ -243,7 +244,7 @@ def programs():
 
 def foreign():
     """Postfix's smtp-sink, with all that it can be told to be."""
-    try: postfix = peers.postfix()
+    try: postfix = peers.Peer(reachable(peers.postfix().root))
     except (peers.Unavailable, OSError) as e: return skip('no smtp-sink here: %s' % e)
     rights = dict(user=ACCOUNT.pw_uid, group=ACCOUNT.pw_gid, extra_groups=[]) if ROOT else {}
     for options, want in (([], 'K'), (['-p'], 'K'), (['-e'], 'K'), (['-8'], 'K'), (['-f', 'rcpt'], 'D'), (['-r', 'rcpt'], 'Z'),

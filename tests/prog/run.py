@@ -8,11 +8,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))
 from pipit import *
 
 STAND_IN = '''#!/bin/sh
+trap 'echo stopping; sleep 0.3; echo stopped; exit 0' TERM
 echo "args $*"
 env | sed "s/^/env /"
 id -un | sed "s/^/user /"
 [ "$1" != -d ] || { echo >&3; exec 3>&-; }
-trap 'echo stopping; sleep 0.3; echo stopped; exit 0' TERM
 while :; do sleep 0.05; done
 '''
 SERVICES = ('queued', 'send', 'smtpd')
