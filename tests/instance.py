@@ -10,6 +10,7 @@ from pipit import *
 
 START_SECONDS = 30
 STOP_SECONDS = 20
+SANITIZER = re.compile('AddressSanitizer|LeakSanitizer|runtime error:')
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -182,6 +183,10 @@ class Instance:
         self.scan.wait()
         self.scan = None
         bury()
+        text = '\n'.join([self.output()] + [l for lines in self.logs().values() for l in lines])
+        if SANITIZER.search(text):
+            check(False, 'a program of %s was stopped by a sanitizer' % self.home)
+            print(self.tail())
         return sorted(left.values())
 
     def others(self):
