@@ -295,16 +295,15 @@ def test_confined():
 
 def test_separated():
     """As root, with the accounts there: the port is bound first, then root is given up."""
-    import pwd
-    try: account = pwd.getpwnam('pipitd')
-    except KeyError: account = None
-    if not ROOT or not account: return skip('this needs root, and the accounts')
+    prefix = ROOT and with_accounts()
+    if not prefix: return skip('root becomes pipitd: needs root, and a mount namespace')
+    uid = ACCOUNTS_FROM + 1
     where = os.path.join(SCRATCH, 'separated')
-    subprocess.run([os.path.join(BIN, 'pipit-setup'), '-n', 'host.example', where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([*prefix, os.path.join(BIN, 'pipit-setup'), '-n', 'host.example', where], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with open('/proc/sys/net/ipv4/ip_unprivileged_port_start') as f: low = int(f.read()) > 100
     port = 99 if low else free_port()
     r, w = os.pipe()
-    p = subprocess.Popen([os.path.join(where, 'bin/pipit-smtpd'), '-l', '-a', '127.0.0.1', '-p', str(port), '-d', str(w)], pass_fds=[w],
+    p = subprocess.Popen([*prefix, os.path.join(where, 'bin/pipit-smtpd'), '-l', '-a', '127.0.0.1', '-p', str(port), '-d', str(w)], pass_fds=[w],
                          stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, PIPIT_HOME=where))
     os.close(w)
     ready = os.read(r, 1)
@@ -313,8 +312,8 @@ def test_separated():
         p.wait(10)
         return skip('port %d is not to be had here' % port)
     status = open('/proc/%d/status' % p.pid).read()
-    check(re.search(r'^Uid:' + r'\t%d' % account.pw_uid * 4 + '$', status, re.M) and
-          re.search(r'^Groups:\t%d *$' % account.pw_gid, status, re.M), 'root becomes pipitd')
+    check(re.search(r'^Uid:' + r'\t%d' % uid * 4 + '$', status, re.M) and
+          re.search(r'^Groups:\t%d *$' % uid, status, re.M), 'root becomes pipitd')
     with socket.create_connection(('127.0.0.1', port), 20) as s: equal(s.recv(100)[:3], b'220', 'and serves')
     p.terminate()
     equal(p.wait(20), 0, 'until SIGTERM')
