@@ -53,7 +53,8 @@ extern enum bounce_kind bounce_kind(char const *sender, size_t len);
  * 0 with errno. <b> is zeroed before by the caller. */
 extern int bounce_gather(struct bounce *b, int fd, struct qfile const *q, int statefd);
 
-/* Append the bounce's text. <id> makes its Message-ID, <boundary> its parts. 1, or 0 with ENOMEM. */
+/* Append the bounce's text. <id> makes its Message-ID, <boundary> its parts. 1,
+ * or 0 with ENOMEM. */
 extern int bounce_write(struct bounce const *b, stralloc *out, char const *boundary, uint64_t id,
                         int64_t now);
 extern void bounce_free(struct bounce *b);

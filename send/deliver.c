@@ -105,7 +105,8 @@ static int make_pipe(struct send *s, struct job *j)
 }
 
 /* The job is on its way: its recipients leave the group. */
-static void started(struct send *s, struct spawner *p, struct running *j, struct group *g, uint32_t n)
+static void started(struct send *s, struct spawner *p, struct running *j, struct group *g,
+                    uint32_t n)
 {
   j->msg = g->msg;
   for (j->count = 0; j->count < n; j->count++) {

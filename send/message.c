@@ -71,7 +71,8 @@ int message_open(struct send *s, struct msg *m)
   int fd = openat(s->queuefd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd == -1) return -1;
   int r = qfile_read(fd, &q);
-  if (r == 1 && q.state == QFILE_LIVE && q.id == m->q.id && !memcmp(q.nonce, m->q.nonce, QFILE_NONCE))
+  if (r == 1 && q.state == QFILE_LIVE && q.id == m->q.id &&
+      !memcmp(q.nonce, m->q.nonce, QFILE_NONCE))
     return fd;
   int e = r == -1 ? errno : ENOENT;
   close(fd);

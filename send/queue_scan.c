@@ -41,9 +41,10 @@ int trigger_open(struct send *s)
   int made = mkfifoat(s->queuefd, TRIGGER_NAME, 0666) == 0;
   if (!made && errno != EEXIST) return 0;
   if (made && fchmodat(s->queuefd, TRIGGER_NAME, 0666, 0) == -1) return 0;
-  s->trigger = openat(s->queuefd, TRIGGER_NAME, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+  int const flags = O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW;
+  s->trigger = openat(s->queuefd, TRIGGER_NAME, O_RDONLY | flags);
   if (s->trigger == -1) return 0;
-  s->trigger_writer = openat(s->queuefd, TRIGGER_NAME, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+  s->trigger_writer = openat(s->queuefd, TRIGGER_NAME, O_WRONLY | flags);
   return s->trigger_writer != -1;
 }
 

@@ -46,8 +46,8 @@ static void put_off(struct send *s, struct rcpt *r, uint32_t skip, uint32_t age)
 {
   stralloc line = STRALLOC_ZERO;
   struct msg *m = r->msg;
-  struct state_rcpt st = { .when = (uint32_t)clock_wall(), .age = age, .wait = retry_wait(age, skip),
-                           .attempts = r->attempts };
+  struct state_rcpt st = { .when = (uint32_t)clock_wall(), .age = age,
+                           .wait = retry_wait(age, skip), .attempts = r->attempts };
   uint64_t due = clock_ms() + (uint64_t)st.wait * 1000;
   if (state_put_again(&line, r->index, s->run, &st)) tell(s, m, &line);
   m->again++;
@@ -63,7 +63,8 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
   if (r->attempts < UINT16_MAX) r->attempts++;
   if (retry_expired(age, s->settings.lifetime, r->attempts, clock_wall())) {
     stralloc sa = STRALLOC_ZERO;
-    if (stralloc_catb(&sa, text, len) && (!len || text[len - 1] == '\n' || stralloc_append(&sa, '\n')) &&
+    if (stralloc_catb(&sa, text, len) &&
+        (!len || text[len - 1] == '\n' || stralloc_append(&sa, '\n')) &&
         stralloc_cats(&sa, BOUNCE_TOO_LONG)) {
       log_result(r, 'D', sa.s, sa.len);
       failed(s, r, sa.s, sa.len);

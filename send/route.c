@@ -107,7 +107,8 @@ int verp_is(char const *sender, size_t len)
 int verp_sender(stralloc *out, char const *sender, size_t len, char const *rcpt, size_t rlen)
 {
   size_t rat = address_at(rcpt, rlen);
-  if (!verp_is(sender, len) || rat == rlen) return stralloc_catb(out, sender, len) && stralloc_0(out);
+  if (!verp_is(sender, len) || rat == rlen)
+    return stralloc_catb(out, sender, len) && stralloc_0(out);
   len -= VERP_LEN;
   size_t at = address_at(sender, len);
   return stralloc_catb(out, sender, at) && stralloc_catb(out, rcpt, rat) &&

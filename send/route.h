@@ -37,6 +37,7 @@ extern int verp_is(char const *sender, size_t len);
 
 /* Append the sender for <rcpt>, with its NUL: prefixbox=host@host for an
  * expanded one, else as it is. 1, or 0 with ENOMEM. */
-extern int verp_sender(stralloc *out, char const *sender, size_t len, char const *rcpt, size_t rlen);
+extern int verp_sender(stralloc *out, char const *sender, size_t len, char const *rcpt,
+                       size_t rlen);
 
 #endif

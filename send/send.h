@@ -143,7 +143,8 @@ extern int message_open(struct send *s, struct msg *m);
 /* A recipient of <m> is no longer in memory: go on, settle, or finish. */
 extern void message_progress(struct send *s, struct msg *m);
 /* Tell the keeper about <m>. The seq; 0: no memory. */
-extern uint64_t message_tell(struct send *s, struct msg *m, char type, char const *data, size_t len);
+extern uint64_t message_tell(struct send *s, struct msg *m, char type, char const *data,
+                             size_t len);
 /* The keeper has everything up to now: what settled for it can go. */
 extern void message_settled(struct send *s, uint64_t covered);
 /* <m> leaves memory; it waits until <when>, or with 0 is forgotten. */

@@ -101,7 +101,8 @@ static void apply(struct state *st, char const *s, size_t len, uint64_t run)
   }
 }
 
-int state_read(struct state *st, int fd, char const nonce[QFILE_NONCE], uint32_t count, uint64_t run)
+int state_read(struct state *st, int fd, char const nonce[QFILE_NONCE], uint32_t count,
+               uint64_t run)
 {
   struct lines *l = malloc(sizeof *l);
   char const *s;
