@@ -80,16 +80,20 @@ while time.monotonic() < began + (SECONDS if all(killed.values()) else 3 * SECON
     pids = i.pids(name)
     if pids and kill(rng.choice(pids)): killed[name] += 1
     time.sleep(rng.uniform(0, 2 * KILL_EVERY))
-# All of them at once, twice.
-for _ in range(2):
-    for pid in [p for name in TARGETS for p in i.pids(name)]: kill(pid)
-    time.sleep(2)
+# All of them at once.
+for pid in [p for name in TARGETS for p in i.pids(name)]: kill(pid)
+time.sleep(3)
+# And all of them with their supervisors and loggers, as when the machine is reset.
+while i.others():
+    for pid in i.others(): kill(pid)
 running = False
 for t in threads: t.join()
+i.scan.wait()
+i.start()
 print('killed: %s; acknowledged: %d' % (killed, len(acked)))
 check(all(killed.values()), 'processes of every kind were killed')
 check(len(acked) > 100, 'mail was taken in between')
-check(wait_for(i.ready, START_SECONDS), 'supervision has started all of it again')
+check(wait_for(i.ready, START_SECONDS), 'all of it runs again')
 for _ in range(20):
     i.alrm()
     if i.wait_queue_empty(3): break
