@@ -29,6 +29,7 @@ acked, lock, running = {}, threading.Lock(), True
 
 def make(number):
     body = (hashlib.sha256(str(number).encode()).hexdigest() + '\n') * (1 + number % 300)
+    if number // 10 % 15 == 0: body *= 100 # more than a pipe or a socket holds
     return ('Subject: load\nX-Id: %d\nX-Sum: %s\n\n%s' % (number, hashlib.md5(body.encode()).hexdigest(), body)).encode()
 
 def whole(message):

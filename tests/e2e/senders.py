@@ -84,7 +84,8 @@ if php:
 # git send-email runs the sendmail that it is given
 i.mailbox('git')
 git = fetched(peers.git_email)
-if git and shutil.which('git'):
+if not shutil.which('git'): skip('git is not installed')
+elif git:
     repo = os.path.join(SCRATCH, 'repo')
     os.mkdir(repo); own(repo)
     env = {'HOME': repo, 'PERL5LIB': git.path('usr/share/perl5'), 'GIT_CONFIG_NOSYSTEM': '1', 'GIT_AUTHOR_NAME': 'A', 'GIT_AUTHOR_EMAIL': 'a@mail.example',
