@@ -35,9 +35,13 @@ def wait_for(condition, seconds=10, step=0.02):
         time.sleep(step)
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A port of 127.0.0.1 that no outgoing connection will take meanwhile: below the range of theirs."""
+    while True:
+        port = random.randrange(10000, 32768)
+        with socket.socket() as s:
+            try: s.bind(('127.0.0.1', port))
+            except OSError: continue
+        return port
 
 def own(path):
     if ROOT: os.chown(path, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
