@@ -1,5 +1,5 @@
 """pipit.py - what the Python tests share: a home to run programs in, cases, waiting"""
-import os, pwd, re, shutil, socket, subprocess, sys, time
+import os, pwd, random, re, shutil, socket, subprocess, sys, time
 
 SCRATCH = os.environ['SCRATCH']
 BIN = os.environ['BIN']
