@@ -179,7 +179,7 @@ else: skip('no swaks')
 if all(subprocess.run(c, capture_output=True).returncode == 0 for c in (['perl', '-MMail::Address', '-e', '1'], ['git', 'send-email', '--dump-aliases'])):
     with open(SCRATCH + '/0001.patch', 'w') as f: f.write('From 0123456789 Mon Sep 17 00:00:00 2001\nFrom: Joe <joe@x.org>\nDate: Mon, 17 Sep 2001 00:00:00 +0000\nSubject: [PATCH] x\n\ny\n')
     r = subprocess.run(['git', 'send-email', '--quiet', '--confirm=never', '--smtp-server=' + sendmail, '--from=joe@x.org', '--envelope-sender=env@x.org',
-                        '--to=a@x.org', '--cc=c@x.org', '--suppress-cc=all', '--no-thread', f.name], env=dict(full, GIT_CONFIG_NOSYSTEM='1'), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+                        '--to=a@x.org', '--cc=c@x.org', '--suppress-cc=all', '--no-thread', f.name], env=dict(full, GIT_CONFIG_NOSYSTEM='1', GIT_COMMITTER_NAME='Joe', GIT_COMMITTER_EMAIL='joe@x.org', GIT_AUTHOR_NAME='Joe', GIT_AUTHOR_EMAIL='joe@x.org'), stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
     env, msg = result()
     equal((r.returncode, env[:1], sorted(env[1:])), (0, ['Fenv@x.org'], ['Ta@x.org', 'Tc@x.org']), 'git send-email')
 else: skip('no git send-email, or not all that it needs')
