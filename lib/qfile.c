@@ -11,6 +11,7 @@
 #include <skalibs/uint64.h>
 
 #include "crc32c.h"
+#include "fileat.h"
 #include "qfile.h"
 
 #define MAGIC       "pipit-q\n"
@@ -79,25 +80,11 @@ int qfile_unpack(struct qfile *q, char const in[QFILE_HEADER])
   return q->id && q->msglen <= QFILE_MSG_MAX && q->envlen <= QFILE_ENV_MAX;
 }
 
-/* Read up to <len> bytes at <at>. The number read, fewer only at the end of the file; -1. */
-static ssize_t read_at(int fd, char *s, size_t len, uint64_t at)
-{
-  size_t got = 0;
-  while (got < len) {
-    ssize_t n = pread(fd, s + got, len - got, (off_t)(at + got));
-    if (n == -1 && errno == EINTR) continue;
-    if (n == -1) return -1;
-    if (!n) break;
-    got += (size_t)n;
-  }
-  return (ssize_t)got;
-}
-
 int qfile_read(int fd, struct qfile *q)
 {
   char header[QFILE_HEADER];
   struct stat st;
-  ssize_t n = read_at(fd, header, sizeof header, 0);
+  ssize_t n = fileat_read(fd, header, sizeof header, 0);
   if (n == -1) return -1;
   if ((size_t)n < sizeof header || !qfile_unpack(q, header)) return 0;
   if (fstat(fd, &st) == -1) return -1;
@@ -112,7 +99,7 @@ int qfile_check_body(int fd, struct qfile const *q)
   uint32_t sum = qfile_sum_start(q->nonce);
   while (left) {
     size_t want = left < sizeof buf ? (size_t)left : sizeof buf;
-    ssize_t n = read_at(fd, buf, want, at);
+    ssize_t n = fileat_read(fd, buf, want, at);
     if (n == -1) return -1;
     if ((size_t)n < want) return 0;
     sum = qfile_sum_add(sum, buf, want);
@@ -126,13 +113,7 @@ int qfile_mark_done(int fd)
 {
   char state[4];
   uint32_pack_big(state, QFILE_DONE);
-  for (;;) {
-    ssize_t n = pwrite(fd, state, sizeof state, QFILE_STATE_AT);
-    if (n == (ssize_t)sizeof state) return 1;
-    if (n == -1 && errno == EINTR) continue;
-    if (n != -1) errno = EIO;
-    return 0;
-  }
+  return fileat_write(fd, state, sizeof state, QFILE_STATE_AT);
 }
 
 uint32_t qfile_sum_start(char const nonce[QFILE_NONCE])

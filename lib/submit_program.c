@@ -21,6 +21,7 @@
 #include <skalibs/djbunix.h>
 #include <skalibs/sig.h>
 
+#include "clock.h"
 #include "home.h"
 #include "priv.h"
 #include "submit_parts.h"
@@ -107,13 +108,6 @@ static void shut(int *fd)
   *fd = -1;
 }
 
-static int64_t now_ms(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Read what the program has left; more than fits is thrown away. */
 static void read_text(struct submit *s)
 {
@@ -140,7 +134,7 @@ static void read_text(struct submit *s)
 static int wait_for(struct submit *s, int fd, short events, int64_t end)
 {
   struct pollfd x[2] = { { .fd = fd, .events = events }, { .fd = s->textfd, .events = POLLIN } };
-  int64_t left = end - now_ms();
+  int64_t left = end - (int64_t)clock_ms();
   if (left <= 0) return 0;
   if (fd == -1 && left > LOOK_MS) left = LOOK_MS;
   if (poll(x, 2, (int)left) > 0 && x[1].revents) read_text(s);
@@ -151,13 +145,13 @@ static int wait_for(struct submit *s, int fd, short events, int64_t end)
  * will tell. */
 static void give_bytes(struct submit *s, int *fd, char const *bytes, size_t len)
 {
-  int64_t end = now_ms() + STALL_SECONDS * 1000;
+  int64_t end = (int64_t)clock_ms() + STALL_SECONDS * 1000;
   while (len && *fd != -1 && !s->broken) {
     ssize_t n = write(*fd, bytes, len);
     if (n > 0) {
       bytes += n;
       len -= (size_t)n;
-      end = now_ms() + STALL_SECONDS * 1000;
+      end = (int64_t)clock_ms() + STALL_SECONDS * 1000;
     } else if (errno == EAGAIN) {
       if (!wait_for(s, *fd, POLLOUT, end))
         submit_fail(s, QQ_TIMEOUT, "the queue program does not read");
@@ -187,7 +181,7 @@ void submit_program_message(struct submit *s, char const *bytes, size_t len)
 /* Wait for the program; kill it when it takes too long. The status of waitpid. */
 static int await(struct submit *s)
 {
-  int64_t end = now_ms() + (s->broken ? ABORT_SECONDS : STALL_SECONDS) * 1000;
+  int64_t end = (int64_t)clock_ms() + (s->broken ? ABORT_SECONDS : STALL_SECONDS) * 1000;
   int pidfd = pidfd_open(s->pid, 0);
   int status = 0;
   for (;;) {

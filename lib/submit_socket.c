@@ -17,6 +17,7 @@
 #include <skalibs/uint32.h>
 #include <skalibs/uint64.h>
 
+#include "clock.h"
 #include "home.h"
 #include "qfile.h"
 #include "submit_parts.h"
@@ -63,23 +64,16 @@ static int connect_once(void)
   return -1;
 }
 
-static time_t seconds(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return t.tv_sec;
-}
-
 /* Connect, waiting for queued when the flags say so. */
 static int connect_queue(struct submit *s, unsigned int flags)
 {
   struct timespec const pause = { .tv_nsec = RETRY_MS * 1000000L };
-  time_t end = seconds() + SUBMIT_WAIT_SECONDS;
+  uint64_t end = clock_ms() + SUBMIT_WAIT_SECONDS * 1000;
   for (;;) {
     s->fd = connect_once();
     if (s->fd != -1) break;
     if (home_fd() == -1) return (submit_fail(s, QQ_HOME, "the home cannot be opened"), 0);
-    if (!(flags & SUBMIT_WAIT) || seconds() >= end) {
+    if (!(flags & SUBMIT_WAIT) || clock_ms() >= end) {
       submit_fail(s, QQ_TEMPORARY, "the queue does not answer; is pipit-queued running?");
       return 0;
     }

@@ -13,6 +13,7 @@
 #include <skalibs/allreadwrite.h>
 #include <skalibs/buffer.h>
 
+#include "clock.h"
 #include "mbox.h"
 #include "program.h"
 
@@ -120,15 +121,14 @@ static int sync_folder(char const *path)
 }
 
 /* Get one lock before <deadline>; 1, or 0 with errno (EWOULDBLOCK: somebody has it). */
-static int lock_by(int fd, int (*lock)(int), struct timespec const *deadline)
+static int lock_by(int fd, int (*lock)(int), uint64_t deadline)
 {
-  struct timespec now, nap = {.tv_sec = 0, .tv_nsec = LOCK_NAP_MS * 1000000L};
+  struct timespec nap = {.tv_sec = 0, .tv_nsec = LOCK_NAP_MS * 1000000L};
   for (;;) {
     if (lock(fd) == 0) return 1;
     if (errno == EACCES || errno == EAGAIN) errno = EWOULDBLOCK;
     if (errno != EWOULDBLOCK && errno != EINTR) return 0;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec >= deadline->tv_sec) return (errno = EWOULDBLOCK, 0);
+    if (clock_ms() >= deadline) return (errno = EWOULDBLOCK, 0);
     nanosleep(&nap, 0);
   }
 }
@@ -147,12 +147,10 @@ static int try_fcntl(int fd)
 /* Get both locks, in this order; a file system that has only one kind is enough. */
 static int lock_both(int fd)
 {
-  struct timespec deadline;
-  clock_gettime(CLOCK_MONOTONIC, &deadline);
-  deadline.tv_sec += MBOX_LOCK_SECONDS;
-  int one = lock_by(fd, try_flock, &deadline);
+  uint64_t deadline = clock_ms() + MBOX_LOCK_SECONDS * 1000;
+  int one = lock_by(fd, try_flock, deadline);
   if (!one && errno == EWOULDBLOCK) return 0;
-  int two = lock_by(fd, try_fcntl, &deadline);
+  int two = lock_by(fd, try_fcntl, deadline);
   if (!two && errno == EWOULDBLOCK) return 0;
   return one || two;
 }

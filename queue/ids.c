@@ -12,6 +12,7 @@
 
 #include <skalibs/djbunix.h>
 
+#include "clock.h"
 #include "ids.h"
 #include "qfile.h"
 #include "newfile.h"
@@ -25,7 +26,7 @@ static void raise_above(struct queue const *q, uint64_t id)
 
 uint64_t ids_next(struct queue const *q)
 {
-  uint64_t now = queue_now();
+  uint64_t now = clock_wall_us();
   uint64_t last = atomic_load(q->lastid);
   uint64_t id;
   do id = now > last ? now : last + 1;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "fileat.h"
 #include "ids.h"
 #include "message.h"
 #include "recycle.h"
@@ -83,7 +85,7 @@ static void flush(struct message *m)
     queue_alert("cannot make a file in queue/mess");
     return;
   }
-  if (!newfile_write(m->new.fd, m->buf, m->len, QFILE_HEADER + m->flushed)) {
+  if (!fileat_write(m->new.fd, m->buf, m->len, QFILE_HEADER + m->flushed)) {
     fail_write(m, "cannot write to the queue");
     return;
   }
@@ -125,7 +127,7 @@ static void add_received(struct message *m, char const *trace, size_t tracelen)
 void message_begin(struct message *m, struct queue const *q, uid_t uid, uint64_t size,
                    char const *trace, size_t tracelen)
 {
-  struct qfile const file = { .state = QFILE_LIVE, .id = ids_next(q), .birth = queue_now(),
+  struct qfile const file = { .state = QFILE_LIVE, .id = ids_next(q), .birth = clock_wall_us(),
                               .uid = (uint32_t)uid };
   struct envelope const envelope = ENVELOPE_ZERO;
   m->q = q;
@@ -168,7 +170,7 @@ static int finish_new(struct message *m)
   if (m->code) return 0;
   mess_name(m, name);
   qfile_pack(header, &m->file);
-  if (!newfile_write(m->new.fd, header, sizeof header, 0))
+  if (!fileat_write(m->new.fd, header, sizeof header, 0))
     return (fail_write(m, "cannot write to the queue"), 0);
   if (!newfile_link(&m->new, m->q, name))
     return (fail_write(m, "cannot name a file in queue/mess"), 0);

@@ -74,19 +74,3 @@ int newfile_sync_dir(struct queue const *q, char const *dir)
   errno = e;
   return r == 0;
 }
-
-int newfile_write(int fd, char const *s, size_t len, uint64_t at)
-{
-  while (len) {
-    ssize_t n = pwrite(fd, s, len, (off_t)at);
-    if (n == -1 && errno == EINTR) continue;
-    if (n <= 0) {
-      if (!n) errno = EIO;
-      return 0;
-    }
-    s += n;
-    len -= (size_t)n;
-    at += (size_t)n;
-  }
-  return 1;
-}

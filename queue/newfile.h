@@ -26,7 +26,4 @@ extern void newfile_close(struct newfile *f, struct queue const *q);
 /* fsync a directory below queue/. 1, or 0 with errno. */
 extern int newfile_sync_dir(struct queue const *q, char const *dir);
 
-/* Write all of s[0..len) at <at>. 1, or 0 with errno. */
-extern int newfile_write(int fd, char const *s, size_t len, uint64_t at);
-
 #endif

@@ -15,6 +15,8 @@
 #include <skalibs/djbunix.h>
 #include <skalibs/random.h>
 
+#include "clock.h"
+#include "fileat.h"
 #include "ids.h"
 #include "newfile.h"
 #include "pool.h"
@@ -150,7 +152,7 @@ static int make_file(struct newfile *new, struct queue const *q, uint64_t id)
   f.sum = qfile_sum_start(f.nonce);
   qfile_pack(image, &f);
   if (!newfile_open(new, q, "free", id)) return 0;
-  if (!newfile_write(new->fd, image, sizeof image, 0)) return 0;
+  if (!fileat_write(new->fd, image, sizeof image, 0)) return 0;
   sync_file_range(new->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* all start before the first is awaited */
   return 1;
 }
@@ -223,7 +225,7 @@ void pool_fill(struct queue const *q)
   static struct filler f;
   struct timespec const pause = { .tv_nsec = PAUSE_MS * 1000000L };
   uint64_t calls;
-  time_t forget = 0;
+  uint64_t forget = 0;
   f.q = q;
   /* A filler that was killed may have left names that are not on disk. */
   while (!newfile_sync_dir(q, "free")) {
@@ -231,12 +233,11 @@ void pool_fill(struct queue const *q)
     sleep(FORGET_SECONDS);
   }
   for (;;) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec >= forget) {
+    uint64_t now = clock_ms();
+    if (now >= forget) {
       clear(q->pool);
       f.nseen = 0;
-      forget = now.tv_sec + FORGET_SECONDS;
+      forget = now + FORGET_SECONDS * 1000;
     }
     atomic_store(&q->pool->called, 0);
     int ok = fill(&f);

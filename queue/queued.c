@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <time.h>
 
 #include "logline.h"
 #include "queued.h"
@@ -40,11 +39,4 @@ void queue_alert(char const *what)
 void queue_warning(char const *what)
 {
   report("warning", what);
-}
-
-uint64_t queue_now(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
-  return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }

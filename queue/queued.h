@@ -47,7 +47,4 @@ extern int queue_room(struct queue const *q, uint64_t bytes);
 extern void queue_alert(char const *what);
 extern void queue_warning(char const *what);
 
-/* Microseconds since the epoch. */
-extern uint64_t queue_now(void);
-
 #endif

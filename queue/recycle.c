@@ -10,6 +10,7 @@
 
 #include <skalibs/djbunix.h>
 
+#include "fileat.h"
 #include "pool.h"
 #include "recycle.h"
 
@@ -98,11 +99,11 @@ static int write_body(int fd, struct message const *m, size_t zeros)
   ssize_t n = pwritev(fd, v, zeros ? 2 : 1, QFILE_HEADER);
   size_t done = n == -1 ? 0 : (size_t)n;
   if (n == -1 && errno != EINTR) return 0;
-  if (done < m->len && !newfile_write(fd, m->buf + done, m->len - done, QFILE_HEADER + done))
+  if (done < m->len && !fileat_write(fd, m->buf + done, m->len - done, QFILE_HEADER + done))
     return 0;
   if (done < m->len) done = m->len;
   return done == m->len + zeros ||
-         newfile_write(fd, zero, m->len + zeros - done, QFILE_HEADER + done);
+         fileat_write(fd, zero, m->len + zeros - done, QFILE_HEADER + done);
 }
 
 int recycle_write(struct recycled *r, struct message const *m)
@@ -116,7 +117,7 @@ int recycle_write(struct recycled *r, struct message const *m)
   }
   if (!write_body(r->fd, m, (size_t)tail)) return 0;
   qfile_pack(header, &m->file);
-  if (!newfile_write(r->fd, header, sizeof header, 0) || fdatasync(r->fd) == -1) return 0;
+  if (!fileat_write(r->fd, header, sizeof header, 0) || fdatasync(r->fd) == -1) return 0;
   fd_close(r->fd);
   return 1;
 }

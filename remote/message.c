@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "fileat.h"
 #include "message.h"
 
 static struct output const fresh = OUTPUT_ZERO;
@@ -12,14 +13,9 @@ static int convert_piece(struct message *m)
 {
   uint64_t left = m->length - m->done;
   size_t want = left < MESSAGE_WHOLE ? (size_t)left : MESSAGE_WHOLE;
-  size_t got = 0;
-  while (got < want) {
-    ssize_t r = pread(m->fd, m->in + got, want - got, (off_t)(m->offset + m->done + got));
-    if (r == -1 && errno == EINTR) continue;
-    if (r == -1) return 0;
-    if (r == 0) return (errno = EPIPE, 0);
-    got += (size_t)r;
-  }
+  ssize_t got = fileat_read(m->fd, m->in, want, m->offset + m->done);
+  if (got == -1) return 0;
+  if ((size_t)got < want) return (errno = EPIPE, 0);
   m->outlen = output_add(&m->output, m->out, m->in, want);
   m->done += want;
   return 1;

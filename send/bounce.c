@@ -7,6 +7,7 @@
 
 #include "bounce.h"
 #include "control.h"
+#include "fileat.h"
 #include "records.h"
 #include "lines.h"
 #include "route.h"
@@ -139,13 +140,10 @@ static int read_copy(struct bounce *b, int fd, struct qfile const *q)
   size_t want = q->msglen < BOUNCE_COPY_MAX ? (size_t)q->msglen : BOUNCE_COPY_MAX;
   b->header_only = q->msglen > BOUNCE_COPY_MAX;
   if (!stralloc_ready(&b->copy, want + 1)) return 0;
-  while (b->copy.len < want) {
-    ssize_t n = pread(fd, b->copy.s + b->copy.len, want - b->copy.len,
-                      (off_t)(QFILE_HEADER + b->copy.len));
-    if (n == -1 && errno == EINTR) continue;
-    if (n <= 0) return n ? 0 : (errno = EIO, 0);
-    b->copy.len += (size_t)n;
-  }
+  ssize_t n = fileat_read(fd, b->copy.s, want, QFILE_HEADER);
+  if (n == -1) return 0;
+  if ((size_t)n < want) return (errno = EIO, 0);
+  b->copy.len = want;
   if (b->header_only) b->copy.len = header_length(b->copy.s, b->copy.len);
   return !b->copy.len || b->copy.s[b->copy.len - 1] == '\n' || stralloc_append(&b->copy, '\n');
 }

@@ -7,7 +7,7 @@ t-getpw_SRCS := send/getpw.c
 
 # the scheduler, and what starts it
 PROGRAMS += pipit-send pipit-start
-SEND_COMMON := send/clock.c send/lines.c send/state.c send/records.c send/route.c send/report.c send/log.c
+SEND_COMMON := send/lines.c send/state.c send/records.c send/route.c send/report.c send/log.c
 SEND_BOUNCE := send/bounce.c send/bounce_text.c
 pipit-send_SRCS := send/pipit-send.c send/children.c send/deliver.c send/destination.c send/feeder.c \
 	send/idset.c send/journal.c send/keeper.c send/keeper_bounce.c send/keeper_files.c \

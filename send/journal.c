@@ -10,23 +10,11 @@
 #include <skalibs/types.h>
 #include <skalibs/uint64.h>
 
+#include "fileat.h"
 #include "journal.h"
 #include "lines.h"
 
 #define JOURNAL_TITLE "pipit-journal-1"
-
-static int write_at(int fd, char const *s, size_t len, uint64_t at)
-{
-  while (len) {
-    ssize_t n = pwrite(fd, s, len, (off_t)at);
-    if (n == -1 && errno == EINTR) continue;
-    if (n <= 0) return n ? 0 : (errno = EIO, 0);
-    s += n;
-    at += (uint64_t)n;
-    len -= (size_t)n;
-  }
-  return 1;
-}
 
 /* Take "<letter> <id> <nonce>[ <payload>]" apart and show it. */
 static int show(char const *s, size_t len, journal_line *f, void *data)
@@ -69,7 +57,7 @@ int journal_renew(struct journal *j)
   char nonce[QFILE_NONCE];
   if (syncfs(j->queuefd) == -1) return 0;
   random_buf(nonce, sizeof nonce);
-  int ok = lines_title(&title, JOURNAL_TITLE, nonce) && write_at(j->fd, title.s, title.len, 0) &&
+  int ok = lines_title(&title, JOURNAL_TITLE, nonce) && fileat_write(j->fd, title.s, title.len, 0) &&
            fdatasync(j->fd) == 0;
   if (ok) {
     memcpy(j->nonce, nonce, sizeof nonce);
@@ -114,7 +102,7 @@ int journal_sync(struct journal *j)
   if (j->end + j->pending.len > JOURNAL_MAX) {
     if (!journal_renew(j)) return 0;
   } else {
-    if (!write_at(j->fd, j->pending.s, j->pending.len, j->end) || fdatasync(j->fd) == -1) return 0;
+    if (!fileat_write(j->fd, j->pending.s, j->pending.len, j->end) || fdatasync(j->fd) == -1) return 0;
     j->end += j->pending.len;
   }
   j->pending.len = 0;

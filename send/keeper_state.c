@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fileat.h"
 #include "keeper.h"
 #include "lines.h"
 #include "log.h"
@@ -105,18 +106,6 @@ static int open_for_writing(struct keeper *k, uint64_t id)
   return openat(k->queuefd, name, flags | O_CREAT, STATE_MODE);
 }
 
-static int write_at(int fd, stralloc const *sa, uint64_t at)
-{
-  size_t done = 0;
-  while (done < sa->len) {
-    ssize_t n = pwrite(fd, sa->s + done, sa->len - done, (off_t)(at + done));
-    if (n == -1 && errno == EINTR) continue;
-    if (n <= 0) return n ? 0 : (errno = EIO, 0);
-    done += (size_t)n;
-  }
-  return 1;
-}
-
 /* Where new lines go; 0 when the file is not this message's yet. -1 with errno. */
 static int64_t find_end(int fd, char const *nonce)
 {
@@ -156,7 +145,7 @@ static int write_open(struct keeper *k, struct open_state *o)
   if (fd == -1) return 0;
   int64_t end = find_end(fd, o->nonce);
   int ok = end >= 0 && (end || lines_title(&out, STATE_TITLE, o->nonce)) &&
-           make_lines(k, o, &out) && write_at(fd, &out, (uint64_t)end);
+           make_lines(k, o, &out) && fileat_write(fd, out.s, out.len, (uint64_t)end);
   int e = errno;
   stralloc_free(&out);
   close(fd);

@@ -88,13 +88,6 @@ static int is_open(int fd)
   return fcntl(fd, F_GETFD) != -1;
 }
 
-static uint64_t microseconds(void)
-{
-  struct timespec t;
-  if (clock_gettime(CLOCK_REALTIME, &t) == -1 || t.tv_sec < 0) return 1;
-  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static void init_spawners(struct send *s)
 {
   s->spawners[CHANNEL_LOCAL].fd = LSPAWN_FD;
@@ -143,7 +136,7 @@ static struct send *init(int readyfd)
   s->readyfd = readyfd;
   s->keeper = (struct keeper_link)KEEPER_LINK_ZERO;
   s->feeder = s->trigger = s->trigger_writer = -1;
-  s->run = microseconds();
+  s->run = clock_wall_us();
   init_spawners(s);
   become();
   s->queuefd = open_queue();

@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <skalibs/selfpipe.h>
 #include <skalibs/sig.h>
 #include <skalibs/strerr.h>
 
+#include "clock.h"
 #include "listen.h"
 #include "logline.h"
 #include "program.h"
@@ -50,13 +50,6 @@ static void on_term(int sig)
 {
   (void)sig;
   stop_session = 1;
-}
-
-static int64_t now(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* --- clients that are not served --- */
@@ -188,7 +181,7 @@ static void accept_some(struct loop *p, int listening)
       return;
     } else if (!is_passing(errno)) {
       strerr_warnwusys("accept a connection; pausing");
-      p->paused_until = now() + PAUSE_MS;
+      p->paused_until = (int64_t)clock_ms() + PAUSE_MS;
       return;
     }
   }
@@ -210,7 +203,7 @@ static void reread_rules(struct loop *p)
 /* As under tcpserver, a new session sees what the control files say now. */
 static void look_for_changes(struct loop *p)
 {
-  int64_t t = now();
+  int64_t t = (int64_t)clock_ms();
   reread_rules(p);
   if (t - p->checked < CHECK_MS) return;
   p->checked = t;
@@ -250,13 +243,13 @@ static void wait_and_accept(struct loop *p)
 {
   struct pollfd x[SOCKETS_MAX + 1] = { { .fd = p->signals, .events = POLLIN } };
   struct sockets const *s = &p->l->sockets;
-  int64_t pause = p->paused_until - now();
+  int64_t pause = p->paused_until - (int64_t)clock_ms();
   nfds_t n = 1;
   for (size_t i = 0; pause <= 0 && i < s->count; i++)
     x[n++] = (struct pollfd){ .fd = s->fd[i], .events = POLLIN };
   if (poll(x, n, pause > 0 ? (int)pause : -1) == -1 && errno != EINTR) {
     strerr_warnwusys("poll; pausing");
-    p->paused_until = now() + PAUSE_MS;
+    p->paused_until = (int64_t)clock_ms() + PAUSE_MS;
     return;
   }
   if (x[0].revents) take_signals(p);
@@ -272,10 +265,10 @@ static void shut_down(struct loop *p)
 {
   sockets_close(&p->l->sockets);
   for (int second = 0; second < SHUTDOWN_SECONDS && p->running.count; second++) {
-    int64_t end = now() + 1000;
+    int64_t end = (int64_t)clock_ms() + 1000;
     /* Again every second: a session may just have been about to wait. */
     sessions_kill(&p->running, SIGTERM);
-    for (int64_t left; p->running.count && (left = end - now()) > 0;) {
+    for (int64_t left; p->running.count && (left = end - (int64_t)clock_ms()) > 0;) {
       struct pollfd x = { .fd = p->signals, .events = POLLIN };
       if (poll(&x, 1, (int)left) > 0) take_signals(p);
     }

@@ -9,21 +9,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "stream.h"
 
 #define WAIT_MAX   30000 /* ms of one wait: how late the end of a session may be noticed */
 #define LINGER_MS  1000
 #define LINGER_MAX 262144 /* bytes thrown away while lingering */
-
-static int64_t now(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int64_t min(int64_t a, int64_t b)
 {
@@ -48,7 +41,7 @@ void stream_start(struct stream *io, int in, int out, unsigned long idle, unsign
   io->in = in;
   io->out = out;
   io->idle = (int64_t)(idle ? idle : 1) * 1000;
-  io->began = now();
+  io->began = (int64_t)clock_ms();
   io->expires = io->began + (int64_t)(session ? session : 1) * 1000;
   io->wait = min(min(io->idle, io->expires - io->began), WAIT_MAX);
   io->may_stop = 0;
@@ -61,7 +54,7 @@ void stream_start(struct stream *io, int in, int out, unsigned long idle, unsign
 
 unsigned long stream_age(struct stream const *io)
 {
-  return (unsigned long)((now() - io->began) / 1000);
+  return (unsigned long)(((int64_t)clock_ms() - io->began) / 1000);
 }
 
 /* One read or write that waits no longer than io->wait; then -1 with EAGAIN. */
@@ -89,7 +82,7 @@ static enum stream_result judge(struct stream const *io, int64_t began)
 {
   if (errno == EINTR) return STREAM_OK;
   if (errno != EAGAIN && errno != EWOULDBLOCK) return STREAM_ERROR;
-  int64_t t = now();
+  int64_t t = (int64_t)clock_ms();
   if (t >= io->expires) return STREAM_EXPIRED;
   return t - began >= io->idle ? STREAM_IDLE : STREAM_OK;
 }
@@ -97,7 +90,7 @@ static enum stream_result judge(struct stream const *io, int64_t began)
 static enum stream_result write_all(struct stream *io)
 {
   size_t done = 0;
-  int64_t began = now();
+  int64_t began = (int64_t)clock_ms();
   while (done < io->outlen) {
     ssize_t n = write_some(io, io->outbuf + done, io->outlen - done);
     if (n >= 0) {
@@ -144,10 +137,10 @@ enum stream_result stream_fill(struct stream *io)
   enum stream_result r = stream_flush(io);
   if (r != STREAM_OK) return r;
   make_room(io);
-  int64_t began = now();
+  int64_t began = (int64_t)clock_ms();
   for (;;) {
     if (io->may_stop && io->stop && *io->stop) return STREAM_STOPPED;
-    if (now() >= io->expires) return STREAM_EXPIRED;
+    if ((int64_t)clock_ms() >= io->expires) return STREAM_EXPIRED;
     ssize_t n = read_some(io, io->inbuf + io->len, sizeof io->inbuf - io->len);
     if (!n) return STREAM_EOF;
     if (n > 0) {
@@ -168,12 +161,12 @@ int stream_is_pending(struct stream *io)
 
 void stream_linger(struct stream *io)
 {
-  int64_t end = now() + LINGER_MS;
+  int64_t end = (int64_t)clock_ms() + LINGER_MS;
   size_t taken = 0;
   if (!io->is_socket || io->broken != STREAM_OK || shutdown(io->out, SHUT_WR) == -1) return;
   while (taken < LINGER_MAX) {
     struct pollfd p = { .fd = io->in, .events = POLLIN };
-    int64_t left = end - now();
+    int64_t left = end - (int64_t)clock_ms();
     if (left <= 0 || poll(&p, 1, (int)left) <= 0) return;
     ssize_t n = recv(io->in, io->inbuf, sizeof io->inbuf, MSG_DONTWAIT);
     if (n <= 0) return;

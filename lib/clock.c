@@ -1,4 +1,4 @@
-/* clock.c - the two clocks of the scheduler; see clock.h */
+/* clock.c - the clocks that pipit goes by; see clock.h */
 
 #include <time.h>
 
@@ -15,4 +15,11 @@ int64_t clock_wall(void)
 {
   time_t now = time(0);
   return now < 0 ? 0 : (int64_t)now;
+}
+
+uint64_t clock_wall_us(void)
+{
+  struct timespec t;
+  if (clock_gettime(CLOCK_REALTIME, &t) == -1 || t.tv_sec < 0) return 0;
+  return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }

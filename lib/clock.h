@@ -1,6 +1,6 @@
-/* clock.h - the two clocks of the scheduler: one that never jumps, and the wall's */
-#ifndef PIPIT_SEND_CLOCK_H
-#define PIPIT_SEND_CLOCK_H
+/* clock.h - the clocks that pipit goes by: one that never jumps, and the wall's */
+#ifndef PIPIT_CLOCK_H
+#define PIPIT_CLOCK_H
 
 #include <stdint.h>
 
@@ -10,5 +10,7 @@
 extern uint64_t clock_ms(void);
 /* Seconds since the epoch by the wall clock, which may jump; never negative. */
 extern int64_t clock_wall(void);
+/* The same in microseconds. */
+extern uint64_t clock_wall_us(void);
 
 #endif
