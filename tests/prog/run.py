@@ -125,11 +125,23 @@ def as_root():
     os.kill(p.pid, signal.SIGTERM)
     stopped_cleanly('root', home, lambda: p.poll() is not None)
 
-def refused(why, code, *args, path=os.environ['PATH']):
-    p = subprocess.run(['/bin/sh', BIN + '/pipit-run', *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+def refused(why, code, *args, path=os.environ['PATH'], prefix=()):
+    p = subprocess.run([*prefix, '/bin/sh', BIN + '/pipit-run', *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                        env=dict(os.environ, PATH=path), cwd=SCRATCH)
     check(p.returncode == code and p.stderr.count('\n') == 1 and p.stderr.startswith('pipit-run: '),
           '%s: %d %r' % (why, p.returncode, p.stderr))
+
+def of_others():
+    """What belongs to somebody else is not run with root's rights."""
+    prefix = with_accounts()
+    if not prefix: return skip('an instance with an account for each part: no mount namespace to be had here')
+    home = os.path.join(SCRATCH, 'others')
+    subprocess.run([*prefix, BIN + '/pipit-setup', '-n', 'a.example', home], check=True, stdout=subprocess.DEVNULL)
+    os.chown(home + '/service', ACCOUNT.pw_uid, ACCOUNT.pw_gid)
+    refused('a separated instance whose services are not root\'s', 100, home, prefix=prefix)
+    os.chown(home + '/service', 0, 0)
+    os.chown(home + '/queue', 0, 0)
+    refused('an instance whose queue is root\'s', 100, home, prefix=prefix)
 
 refused('no argument', 100)
 refused('two arguments', 100, 'a', 'b')
@@ -146,6 +158,8 @@ if os.path.exists('/usr/bin/svscan'):
 else:
     skip('daemontools is not installed')
 rules()
-if ROOT: as_root()
+if ROOT:
+    as_root()
+    of_others()
 else: skip('an instance that root starts: needs root')
 done()

@@ -145,6 +145,13 @@ def unreadable_programs():
     equal((p.returncode, who(home + '/bin/pipit-run')[0]), (0, ACCOUNT.pw_uid),
           'root without -u brings it up to date as its account')
 
+def of_others():
+    """A directory of one user with the queue of another: whose rights would root take?"""
+    home = os.path.join(SCRATCH, 'mixed')
+    run('-n', 'a.example', *AS, home)
+    os.chown(home, 1, 1)
+    refused('a directory and its queue of two users', 'its queue/ to', home)
+
 def separated():
     prefix = with_accounts()
     if prefix is None: return skip('an instance with an account for each part: no mount namespace to be had here')
@@ -177,6 +184,7 @@ again(one_account())
 prepared()
 if ROOT:
     unreadable_programs()
+    of_others()
     separated()
 else:
     skip('an instance with an account for each part: needs root')
