@@ -162,7 +162,11 @@ class Instance:
         return self
 
     def ready(self):
-        return self.pids('pipit-lspawn') and self.pids('pipit-rspawn') and self.banner()
+        return self.pids('pipit-lspawn') and self.pids('pipit-rspawn') and self.queue_open() and self.banner()
+
+    def queue_open(self):
+        """Does queued listen?"""
+        with socket.socket(socket.AF_UNIX) as s: return s.connect_ex(os.path.join(self.home, 'run', 'queue')) == 0
 
     def banner(self):
         """Is there a server that greets with 220?"""

@@ -51,15 +51,18 @@ check('ann@mail.example' in str(m['To']) and m['From'] and m['Date'] and m['Mess
       'it has From, To, Date, Message-ID and Subject')
 equal((m['Auto-Submitted'] or '').split(';')[0], 'auto-replied', 'nobody answers it by machine')
 text = parts[0].get_content() if parts else ''
-check('gone@far.example' in text and 'no <such> user here' in text, 'its text names the recipient and the reason')
+check('gone@far.example' in text and 'no <such> user here' in text,
+      'its text names the recipient and the reason')
 check('fine@far.example' not in text, 'and not the recipient that was served')
 equal(len(blocks), 2, 'the status has one block for the message and one for the recipient')
 if len(blocks) == 2:
-    check(blocks[0]['Reporting-MTA'] and 'mail.example' in blocks[0]['Reporting-MTA'], 'Reporting-MTA is this host')
+    check(blocks[0]['Reporting-MTA'] and 'mail.example' in blocks[0]['Reporting-MTA'],
+          'Reporting-MTA is this host')
     equal(blocks[1]['Final-Recipient'].replace(' ', ''), 'rfc822;gone@far.example', 'Final-Recipient')
     equal(blocks[1]['Action'], 'failed', 'Action')
     equal(blocks[1]['Status'], '5.1.1', "Status is the server's")
-    check((blocks[1]['Diagnostic-Code'] or '').replace(' ', '').startswith('smtp;550'), "Diagnostic-Code is the server's reply")
+    check((blocks[1]['Diagnostic-Code'] or '').replace(' ', '').startswith('smtp;550'),
+          "Diagnostic-Code is the server's reply")
 if len(parts) == 3: check(b'X-Mark: original' in parts[2].as_bytes(), 'the header of the original is in it')
 equal([x[1] for x in host.mails], [['fine@far.example']], 'the other recipient has the message')
 
@@ -80,7 +83,8 @@ i.send('ann@mail.example', ['gone1@far.example', 'gone2@far.example', 'refuse@ma
 mails = i.wait_mails('ann', 4)
 check(wait_for(lambda: not i.queue()), 'all failures are reported')
 raw = b''.join(i.mails('ann')[3:])
-check(all(x in raw for x in (b'gone1@far.example', b'gone2@far.example', b'refuse@mail.example')), 'every one of three')
+check(all(x in raw for x in (b'gone1@far.example', b'gone2@far.example', b'refuse@mail.example')),
+      'every one of three')
 report.seen['ann'] = len(i.mails('ann'))
 
 # A report that cannot be delivered goes to the postmaster; that one, if it fails, nowhere.
@@ -93,7 +97,8 @@ report('postmaster', 'a failed message of the null sender is a double bounce too
 i.control('doublebounceto', 'refuse')
 i.stop(); i.start()
 i.send('gone@far.example', 'refuse@mail.example', original)
-check(wait_for(lambda: any('triple bounce: discarding' in l for l in i.log('send'))), 'a triple bounce is logged')
+check(wait_for(lambda: any('triple bounce: discarding' in l for l in i.log('send'))),
+      'a triple bounce is logged')
 check(i.wait_queue_empty(), 'and discarded')
 
 # Too old: the deferral becomes a bounce, with two attempts at least in this run.
@@ -108,7 +113,8 @@ for _ in range(8):
     i.alrm()
     time.sleep(0.7)
 raw, m, parts, blocks = report('ann', 'after queuelifetime the sender gets a report')
-check(b'450 4.7.1 not now' in raw and len(blocks) == 2 and blocks[1]['Action'] == 'failed', 'with the last answer')
+check(b'450 4.7.1 not now' in raw and len(blocks) == 2 and blocks[1]['Action'] == 'failed',
+      'with the last answer')
 check(i.wait_queue_empty(), 'the queue is empty at the end')
 host.stop()
 equal(i.stop(), [], 'stopping leaves no process')

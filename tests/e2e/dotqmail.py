@@ -17,12 +17,13 @@ def send(rcpt, sender='from-me@Sender.example', body=b'Subject: s\n\nhello\n'):
     check(i.wait_queue_empty(), '%s: the message leaves the queue' % rcpt)
 
 def environment(name):
-    text = open(os.path.join(dump, name), 'rb').read() if wait_for(lambda: os.path.exists(os.path.join(dump, name))) else b''
+    path = os.path.join(dump, name)
+    text = open(path, 'rb').read() if wait_for(lambda: os.path.exists(path)) else b''
     return dict(e.split('=', 1) for e in text.decode(errors='replace').split('\0') if '=' in e)
 
 # A program and what it is told
-i.dot_qmail('shop-default', '|cat >%s/m.tmp && cp /proc/self/environ %s/e.tmp && pwd >%s/pwd && mv %s/e.tmp %s/env && mv %s/m.tmp %s/mail\n'
-            % ((dump,) * 7))
+i.dot_qmail('shop-default', '|d=%s; cat >$d/m.tmp && cp /proc/self/environ $d/e.tmp && pwd >$d/pwd &&'
+            ' mv $d/e.tmp $d/env && mv $d/m.tmp $d/mail\n' % dump)
 send('Order.New-42@shop.example')
 env = environment('env')
 wait_for(lambda: os.path.exists(dump + '/mail'))
@@ -33,8 +34,10 @@ expected = {'SENDER': 'from-me@Sender.example', 'NEWSENDER': 'from-me@Sender.exa
             'HOME': home, 'RPLINE': 'Return-Path: <from-me@Sender.example>\n',
             'DTLINE': 'Delivered-To: shop-Order.New-42@shop.example\n'}
 equal({k: env.get(k) for k in expected}, expected, 'a program has the environment of qmail-local')
-check(env.get('UFLINE', '').startswith('From from-me@Sender.example ') and env.get('UFLINE', '').endswith('\n'), 'UFLINE too')
-equal(open(dump + '/pwd').read().strip() if os.path.exists(dump + '/pwd') else None, home, 'it runs in the home directory')
+check(env.get('UFLINE', '').startswith('From from-me@Sender.example ') and env.get('UFLINE', '').endswith('\n'),
+      'UFLINE too')
+equal(open(dump + '/pwd').read().strip() if os.path.exists(dump + '/pwd') else None, home,
+      'it runs in the home directory')
 mail = open(dump + '/mail', 'rb').read() if os.path.exists(dump + '/mail') else b''
 equal(strip_trace(mail), b'Subject: s\n\nhello\n', 'it reads the message')
 check(mail.startswith(b'Received:'), 'without Return-Path and Delivered-To, which DTLINE and RPLINE hold')
@@ -42,21 +45,25 @@ check(mail.startswith(b'Received:'), 'without Return-Path and Delivered-To, whic
 # Forwards, with the new Delivered-To; several lines; comments
 i.dot_qmail('joe-list', '# a list\n&ann@mail.example\ncopy@mail.example\n./joe/\n')
 send('joe-list@mail.example')
-equal([len(i.wait_mails(x, 1)) for x in ('joe', 'ann', 'copy')], [1, 1, 1], 'forwards and a Maildir of one file')
+equal([len(i.wait_mails(x, 1)) for x in ('joe', 'ann', 'copy')], [1, 1, 1],
+      'forwards and a Maildir of one file')
 check(i.mails('ann') and b'Delivered-To: ann@mail.example\n' in i.mails('ann')[0] and
       b'Delivered-To: joe-list@mail.example\n' in i.mails('ann')[0], 'a forwarded message carries both Delivered-To')
-check(i.mails('ann') and i.mails('ann')[0].startswith(b'Return-Path: <from-me@Sender.example>\n'), 'and its sender')
+check(i.mails('ann') and i.mails('ann')[0].startswith(b'Return-Path: <from-me@Sender.example>\n'),
+      'and its sender')
 
 # A forwarding loop ends in a bounce to the sender.
 i.dot_qmail('loop1', '&loop2@mail.example\n'); i.dot_qmail('loop2', '&loop1@mail.example\n')
 send('loop1@mail.example', 'ann@mail.example')
-check(len(i.wait_mails('ann', 2)) == 2 and b'loop' in i.mails('ann')[1].lower(), 'a loop of forwards is broken and reported')
+check(len(i.wait_mails('ann', 2)) == 2 and b'loop' in i.mails('ann')[1].lower(),
+      'a loop of forwards is broken and reported')
 
 # -owner takes the errors of the list.
 i.dot_qmail('news', '&refuse@mail.example\n'); i.dot_qmail('news-owner', './owner/\n')
 i.dot_qmail('refuse', '|echo no; exit 100\n')
 send('news@mail.example', 'ann@mail.example')
-equal((len(i.wait_mails('owner', 1)), len(i.mails('ann'))), (1, 2), "a list's bounces go to its owner, not to the sender")
+equal((len(i.wait_mails('owner', 1)), len(i.mails('ann'))), (1, 2),
+      "a list's bounces go to its owner, not to the sender")
 
 # Exit codes
 i.dot_qmail('x99', '|exit 99\n./joe/\n')
@@ -64,14 +71,17 @@ send('x99@mail.example', 'ann@mail.example')
 equal((len(i.mails('joe')), len(i.mails('ann'))), (1, 2), 'exit 99: done, the following lines are ignored')
 i.dot_qmail('x100', '|echo go away; exit 100\n')
 send('x100@mail.example', 'ann@mail.example')
-check(len(i.wait_mails('ann', 3)) == 3 and b'go away' in i.mails('ann')[2], 'exit 100: bounced with its output')
+check(len(i.wait_mails('ann', 3)) == 3 and b'go away' in i.mails('ann')[2],
+      'exit 100: bounced with its output')
 i.dot_qmail('x111', '|test -e %s/open || { echo not yet; exit 111; }\n./joe/\n' % dump)
 i.send('ann@mail.example', 'x111@mail.example', b'Subject: later\n\nx\n')
-check(wait_for(lambda: any('deferral: ' in l and 'not_yet' in l for l in i.log('send'))), 'exit 111: deferred, the log has its output')
+check(wait_for(lambda: any('deferral: ' in l and 'not_yet' in l for l in i.log('send'))),
+      'exit 111: deferred, the log has its output')
 open(dump + '/open', 'w').close()
 i.alrm()
 check(i.wait_queue_empty(), 'exit 111: tried again')
-equal((len(i.wait_mails('joe', 2)), len(i.mails('ann'))), (2, 3), 'exit 111: and delivered then, nothing bounced')
+equal((len(i.wait_mails('joe', 2)), len(i.mails('ann'))), (2, 3),
+      'exit 111: and delivered then, nothing bounced')
 i.dot_qmail('sig', '|kill -9 $$\n')
 i.send('ann@mail.example', 'sig@mail.example', b'Subject: killed\n\nx\n')
 check(wait_for(lambda: sum('deferral: ' in l for l in i.log('send')) > 1), 'a killed program: deferred')
@@ -89,14 +99,17 @@ i.control('locals', 'mail.example\nextra.example')
 i.hup()
 time.sleep(0.5)
 i.dot_qmail('joe-virtual', './joe/\n')
-equal(i.sendmail('-f', 'ann@mail.example', 'virtual@new.example', input=b'Subject: v\n\nv\n')[0], 0, 'a new virtual domain')
-equal(i.sendmail('-f', 'ann@mail.example', 'joe@extra.example', input=b'Subject: v\n\nv\n')[0], 0, 'a new local domain')
+equal(i.sendmail('-f', 'ann@mail.example', 'virtual@new.example', input=b'Subject: v\n\nv\n')[0], 0,
+      'a new virtual domain')
+equal(i.sendmail('-f', 'ann@mail.example', 'joe@extra.example', input=b'Subject: v\n\nv\n')[0], 0,
+      'a new local domain')
 equal(len(i.wait_mails('joe', 4)), 4, 'HUP makes both known')
 
 # An mbox
 i.dot_qmail('mbox', './mbox\n')
 send('mbox@mail.example', body=b'Subject: s\n\nFrom here\nto there\n')
 text = open(os.path.join(home, 'mbox'), 'rb').read() if os.path.exists(os.path.join(home, 'mbox')) else b''
-check(text.startswith(b'From from-me@Sender.example ') and text.endswith(b'\n>From here\nto there\n\n'), 'an mbox is written')
+check(text.startswith(b'From from-me@Sender.example ') and text.endswith(b'\n>From here\nto there\n\n'),
+      'an mbox is written')
 equal(i.stop(), [], 'stopping leaves no process')
 done()

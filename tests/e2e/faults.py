@@ -39,7 +39,8 @@ def mended(why, count):
     for _ in range(10):
         i.alrm()
         if i.wait_queue_empty(2): break
-    equal((len(i.mails('joe')), len(i.mails('ann'))), (count, 0), '%s: delivered once that is mended, nothing bounced' % why)
+    equal((len(i.mails('joe')), len(i.mails('ann'))), (count, 0),
+          '%s: delivered once that is mended, nothing bounced' % why)
 
 # The program that delivers is missing, or cannot be executed.
 program = os.path.join(i.home, 'bin', 'pipit-local')
@@ -81,7 +82,8 @@ def relayed(why, count):
     for _ in range(10):
         i.alrm()
         if i.wait_queue_empty(2): break
-    equal((len(host.mails), len(i.mails('ann'))), (count, 0), '%s: relayed once that is mended, nothing bounced' % why)
+    equal((len(host.mails), len(i.mails('ann'))), (count, 0),
+          '%s: relayed once that is mended, nothing bounced' % why)
 
 send('joe@far.example')
 wait_for(lambda: host.mails)
@@ -106,7 +108,8 @@ check(wait_for(lambda: any('virtualdomains' in l and re.search('alert|warning', 
       'control/virtualdomains unreadable at HUP: send says so')
 count = len(i.mails('joe'))
 send('joe@virtual.example')
-equal(len(i.wait_mails('joe', count + 1)), count + 1, 'control/virtualdomains unreadable at HUP: the old content is in force')
+equal(len(i.wait_mails('joe', count + 1)), count + 1,
+      'control/virtualdomains unreadable at HUP: the old content is in force')
 # At start nothing is delivered before it can be read; nothing bounces.
 i.stop()
 i.start(wait=False)
@@ -119,10 +122,12 @@ check(wait_for(i.ready, START_SECONDS), 'control/virtualdomains readable again: 
 mended('control/virtualdomains unreadable', count + 2)
 rcpthosts = os.path.join(i.home, 'control', 'rcpthosts')
 os.chmod(rcpthosts, 0)
-check(re.search('^421 ', i.run(os.path.join(i.home, 'bin', 'pipit-smtpd'))[1], re.M), 'control/rcpthosts unreadable: a new smtpd answers 421')
+check(re.search('^421 ', i.run(os.path.join(i.home, 'bin', 'pipit-smtpd'))[1], re.M),
+      'control/rcpthosts unreadable: a new smtpd answers 421')
 os.utime(rcpthosts)
 send()
-equal(len(i.wait_mails('joe', count + 3)), count + 3, 'control/rcpthosts unreadable: the one that listens keeps the old content')
+equal(len(i.wait_mails('joe', count + 3)), count + 3,
+      'control/rcpthosts unreadable: the one that listens keeps the old content')
 os.chmod(rcpthosts, 0o644)
 
 # No room: 452 before DATA, the client keeps the message.
@@ -154,10 +159,12 @@ else:
     before = len(i.queue())
     i.send('ann@mail.example', 'small@mail.example', b'Subject: large\n\n' + b'x' * 70 * 1024 + b'\n')
     deferred('the file system is full')
-    equal((i.mails('small'), os.listdir(small + '/tmp')), ([], []), 'the file system is full: no part of the message is there')
+    equal((i.mails('small'), os.listdir(small + '/tmp')), ([], []),
+          'the file system is full: no part of the message is there')
     subprocess.run(['mount', '-o', 'remount,size=1m', small], check=True)
     wait_for(lambda: (i.alrm(), i.mails('small'))[1], 20, 1)
-    equal((len(i.mails('small')), len(i.queue())), (1, before), 'the file system is full: delivered once there is room')
+    equal((len(i.mails('small')), len(i.queue())), (1, before),
+          'the file system is full: delivered once there is room')
 equal(i.mails('ann'), [], 'nothing at all has bounced')
 host.stop()
 equal(i.stop(), [], 'stopping leaves no process')

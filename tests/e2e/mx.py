@@ -63,17 +63,20 @@ send('a@one.example'); got(first, 'a@one.example', 'the best MX gets the mail')
 send('b@backup.example'); got(second, 'b@backup.example', 'the next MX gets it when the best one is not there')
 send('c@six.example'); got(six, 'c@six.example', 'an MX that has only an IPv6 address gets it')
 send('d@bare.example'); got(first, 'd@bare.example', 'a domain without MX is its own')
-equal(second.mails and [m[1] for m in second.mails], [['b@backup.example']], 'nothing else went to the second MX')
+equal(second.mails and [m[1] for m in second.mails], [['b@backup.example']],
+      'nothing else went to the second MX')
 
 send('e@null.example')
 mails = i.wait_mails('ann', 1)
-check(mails and b'e@null.example' in mails[0] and b'5.1.10' in mails[0], 'a null MX bounces at once, with 5.1.10')
+check(mails and b'e@null.example' in mails[0] and b'5.1.10' in mails[0],
+      'a null MX bounces at once, with 5.1.10')
 send('f@nothing.example')
 mails = i.wait_mails('ann', 2)
 check(len(mails) == 2 and b'f@nothing.example' in mails[1], 'a domain that does not exist bounces')
 
 for domain in ('sick', 'slow', 'busy'): send('g@%s.example' % domain)
-check(wait_for(lambda: sum('deferral: ' in l for l in i.log('send')) >= 3, 40, 0.2), 'SERVFAIL, timeout and 450 defer')
+check(wait_for(lambda: sum('deferral: ' in l for l in i.log('send')) >= 3, 40, 0.2),
+      'SERVFAIL, timeout and 450 defer')
 equal((len(i.queue()), len(i.mails('ann'))), (3, 2), 'and do not bounce')
 dns.zone['sick.example'] = dns.zone['slow.example'] = {'MX': ['10 mx1.example']}
 busy.rcpt = None

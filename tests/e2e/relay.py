@@ -58,7 +58,8 @@ rcpts = ['r%d@relayed.example' % n for n in range(5)]
 i.send('several@sender.example', rcpts + ['one@other.example'], b'Subject: several\n\nx\n')
 wait_for(lambda: len([m for m in sink.mails if m[0].startswith('several')]) >= 2)
 found = sorted((sorted(m[1]) for m in sink.mails if m[0].startswith('several')), key=len)
-equal(found, [['one@other.example'], rcpts], 'recipients at one domain share a transaction, another domain has its own')
+equal(found, [['one@other.example'], rcpts],
+      'recipients at one domain share a transaction, another domain has its own')
 equal(sink.transactions - before, 2, 'the content was sent twice, not six times')
 
 # 4xx for one recipient: the others are served at once, it after ALRM, and nobody twice.
@@ -78,7 +79,8 @@ i.alrm()
 check(i.wait_queue_empty(), 'ALRM delivers them when they are welcome')
 equal(sorted(m[1] for m in sink.mails if m[0].startswith('mixed')),
       [['later@relayed.example'], ['now@relayed.example']], 'nobody has the message twice')
-equal(len([m for m in sink.mails if m[0].startswith('slow')]), 1, 'the message deferred after DATA is delivered once')
+equal(len([m for m in sink.mails if m[0].startswith('slow')]), 1,
+      'the message deferred after DATA is delivered once')
 
 # A sink that is down: deferred, delivered when it is back.
 sink.stop()

@@ -36,12 +36,14 @@ tcprules = shutil.which('tcprules')
 rules = os.path.join(i.home, 'control', 'tcp.smtp.cdb')
 if not tcprules: skip('tcprules is not installed')
 else:
-    text = '127.0.0.1:allow\n127.0.0.2:allow,RELAYCLIENT=""\n127.0.0.3:allow,RELAYCLIENT=".suffix.example"\n127.0.0.4:deny\n127.0.0.5:allow,DATABYTES="100"\n:allow\n'
+    text = ('127.0.0.1:allow\n127.0.0.2:allow,RELAYCLIENT=""\n127.0.0.3:allow,RELAYCLIENT=".suffix.example"\n'
+            '127.0.0.4:deny\n127.0.0.5:allow,DATABYTES="100"\n:allow\n')
     subprocess.run([tcprules, rules, rules + '.tmp'], input=text.encode(), check=True)
     os.chmod(rules, 0o644)
     i.stop(); i.start()
     equal(rcpt(i.port, 'x@far.example'), '553', '-l with tcprules: a stranger is refused')
-    equal(rcpt(i.port, 'x@far.example', '127.0.0.2'), '250', '-l with tcprules: a client with RELAYCLIENT may relay')
+    equal(rcpt(i.port, 'x@far.example', '127.0.0.2'), '250',
+          '-l with tcprules: a client with RELAYCLIENT may relay')
     try: denied = rcpt(i.port, 'joe@mail.example', '127.0.0.4')
     except (ConnectionError, OSError): denied = ''
     check(not denied.startswith('2'), '-l with tcprules: a denied client is not served')
@@ -64,7 +66,8 @@ if tcprules and shutil.which('tcpserver'):
     equal(rcpt(port, 'x@far.example', '127.0.0.2'), '250', 'tcpserver: a client with RELAYCLIENT may relay')
     with smtplib.SMTP('127.0.0.1', port, timeout=20) as s:
         deliver(s, 'tcp@b.example', 'joe@mail.example', b'Subject: tcpserver\n\nx\n')
-    check(any(b'Subject: tcpserver' in m for m in i.wait_mails('joe', 1)), 'tcpserver: a message is delivered')
+    check(any(b'Subject: tcpserver' in m for m in i.wait_mails('joe', 1)),
+          'tcpserver: a message is delivered')
     p.terminate(); p.wait()
 else: skip('tcpserver is not installed')
 
@@ -85,7 +88,8 @@ p = i.popen(smtpd, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL)
 theirs.close()
 with ours, ours.makefile('rwb') as f:
     codes = [f.readline()[:3]]
-    for command in (b'EHLO c.example', b'MAIL FROM:<ann@sender.example>\r\nRCPT TO:<joe@mail.example>\r\nRCPT TO:<x@far.example>', b'QUIT'):
+    for command in (b'EHLO c.example', b'MAIL FROM:<ann@sender.example>\r\nRCPT TO:<joe@mail.example>\r\n'
+                    b'RCPT TO:<x@far.example>', b'QUIT'):
         f.write(command + b'\r\n')
         f.flush()
         for _ in command.splitlines():

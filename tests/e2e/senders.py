@@ -24,7 +24,8 @@ code, text = i.sendmail('-t', '-oi', input=b'To: Joe <tee@mail.example>\nBcc: hi
                         b'Subject: from -t\n\nline\n.\nafter a dot\n')
 equal((code, text), (0, ''), 'sendmail -t -oi takes a message and says nothing')
 m = arrived('tee', 'from -t', 'sendmail -t delivers to To')
-equal((m['Bcc'], body(m)), (None, 'line\n.\nafter a dot\n'), 'Bcc is gone, a lone dot does not end the message')
+equal((m['Bcc'], body(m)), (None, 'line\n.\nafter a dot\n'),
+      'Bcc is gone, a lone dot does not end the message')
 check(m['Date'] and m['Message-ID'] and m['From'], 'Date, Message-ID and From are added')
 equal(arrived('hidden', 'from -t', 'sendmail -t delivers to Bcc')['Bcc'], None, 'its reader sees no Bcc')
 
@@ -50,7 +51,8 @@ check(code != 0 and text, 'sendmail -t without a recipient is refused with a mes
 i.mailbox('bs')
 code, text = i.sendmail('-bs', input=b'EHLO me\r\nMAIL FROM:<u@mail.example>\r\nRCPT TO:<bs@mail.example>\r\nDATA\r\n'
                         b'Subject: bs\r\n\r\nhello\r\n.\r\nQUIT\r\n')
-check(code == 0 and text.startswith('220 ') and '\n354 ' in text and '\n221 ' in text, 'sendmail -bs speaks SMTP: %r' % text)
+check(code == 0 and text.startswith('220 ') and '\n354 ' in text and '\n221 ' in text,
+      'sendmail -bs speaks SMTP: %r' % text)
 arrived('bs', 'bs', 'a message handed over by sendmail -bs arrives')
 
 # s-nail
@@ -88,7 +90,8 @@ if not shutil.which('git'): skip('git is not installed')
 elif git:
     repo = os.path.join(SCRATCH, 'repo')
     os.mkdir(repo); own(repo)
-    env = {'HOME': repo, 'PERL5LIB': git.path('usr/share/perl5'), 'GIT_CONFIG_NOSYSTEM': '1', 'GIT_AUTHOR_NAME': 'A', 'GIT_AUTHOR_EMAIL': 'a@mail.example',
+    env = {'HOME': repo, 'PERL5LIB': git.path('usr/share/perl5'), 'GIT_CONFIG_NOSYSTEM': '1',
+           'GIT_AUTHOR_NAME': 'A', 'GIT_AUTHOR_EMAIL': 'a@mail.example',
            'GIT_COMMITTER_NAME': 'A', 'GIT_COMMITTER_EMAIL': 'a@mail.example'}
     sh = '''cd %s && git init -q . && echo x >f && git add f && git commit -qm "Add the file f" &&
             git format-patch -q -1 --root && perl %s --sendmail-cmd='%s -i' --from=a@mail.example \\
@@ -111,7 +114,8 @@ if mutt:
                 stderr=subprocess.STDOUT, env=dict(i.env, HOME=SCRATCH, LD_LIBRARY_PATH=mutt.env['LD_LIBRARY_PATH']))
     text = p.communicate(b'hello from mutt\n', 60)[0]
     equal(p.returncode, 0, 'mutt sends: %r' % text.decode(errors='replace'))
-    equal(body(arrived('mutt', 'from mutt', "mutt's message arrives")), 'hello from mutt\n', 'its text is right')
+    equal(body(arrived('mutt', 'from mutt', "mutt's message arrives")), 'hello from mutt\n',
+          'its text is right')
 
 check(i.wait_queue_empty(), 'the queue is empty at the end')
 i.stop()

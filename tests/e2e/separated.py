@@ -58,44 +58,54 @@ def owner(path):
     return st.st_uid, st.st_gid, st.st_mode & 0o7777
 gid = {n: pwd.getpwnam(n).pw_gid for n in NAMES}
 for path in ('queue', 'queue/mess', 'queue/mess/0', 'queue/state/0', 'queue/free', 'queue/bad', 'queue/lock'):
-    equal(owner(path), (uid['pipitq'], gid['pipits'], 0o2770), '%s belongs to pipitq:pipits, mode 2770' % path)
-equal((owner('run')[0], owner('run/queue')[2]), (uid['pipitq'], 0o666), 'run/ belongs to pipitq, its socket is open to all')
+    equal(owner(path), (uid['pipitq'], gid['pipits'], 0o2770),
+          '%s belongs to pipitq:pipits, mode 2770' % path)
+equal((owner('run')[0], owner('run/queue')[2]), (uid['pipitq'], 0o666),
+      'run/ belongs to pipitq, its socket is open to all')
 for path in ('bin', 'control', 'users', 'service', 'bin/pipit-lspawn'):
-    check(owner(path)[0] == 0 and not owner(path)[2] & 0o022, '%s belongs to root, nobody else writes there' % path)
-equal([p for p in glob.glob(i.home + '/bin/*') if os.stat(p).st_mode & 0o6000], [], 'no program is setuid or setgid')
+    check(owner(path)[0] == 0 and not owner(path)[2] & 0o022,
+          '%s belongs to root, nobody else writes there' % path)
+equal([p for p in glob.glob(i.home + '/bin/*') if os.stat(p).st_mode & 0o6000], [],
+      'no program is setuid or setgid')
 
 # Mail in by SMTP and by an ordinary user's sendmail, out to the user's Maildir
 i.send('ann@sender.example', 'joe@mail.example', b'Subject: by SMTP\n\nx\n')
-p = subprocess.run([i.home + '/bin/sendmail', '-f', 'me@mail.example', 'joe@mail.example'], input=b'Subject: by sendmail\n\nx\n',
+p = subprocess.run([i.home + '/bin/sendmail', '-f', 'me@mail.example', 'joe@mail.example'],
+                   input=b'Subject: by sendmail\n\nx\n',
                    user=65532, group=65532, extra_groups=[], cwd='/', env=dict(i.env))
 equal(p.returncode, 0, 'sendmail of an ordinary user reaches the queue')
 new = os.path.join(home, 'Maildir/new')
 wait_for(lambda: len(os.listdir(new)) >= 2, 20)
 files = [os.path.join(new, f) for f in os.listdir(new)]
-equal(sorted(open(f).read().split('Subject: ')[1] for f in files), ['by SMTP\n\nx\n', 'by sendmail\n\nx\n'], 'both lie in the Maildir')
+equal(sorted(open(f).read().split('Subject: ')[1] for f in files), ['by SMTP\n\nx\n', 'by sendmail\n\nx\n'],
+      'both lie in the Maildir')
 equal({os.stat(f).st_uid for f in files}, {USER}, 'the files belong to the user')
-check(any('uid 65532' in open(f).read() for f in files), 'the Received field names the uid that sent by sendmail')
+check(any('uid 65532' in open(f).read() for f in files),
+      'the Received field names the uid that sent by sendmail')
 by_smtp = [open(f).read() for f in files if 'by SMTP' in open(f).read()]
 check(by_smtp and 'from uid' not in by_smtp[0], "queued believes the SMTP server's Received text")
 i.send('ann@sender.example', 'postmaster@mail.example', b'Subject: for the postmaster\n\nx\n')
-check(wait_for(lambda: os.listdir(i.home + '/alias/Maildir/new')), "the postmaster's mail lies in alias/Maildir")
+check(wait_for(lambda: os.listdir(i.home + '/alias/Maildir/new')),
+      "the postmaster's mail lies in alias/Maildir")
 equal({os.stat(f).st_uid for f in glob.glob(i.home + '/alias/Maildir/new/*')}, {uid['pipita']}, 'as pipita')
 i.send('ann@sender.example', 'joe-who@mail.example', b'Subject: program\n\nx\n')
 wait_for(lambda: os.path.exists(home + '/who'))
 who = open(home + '/who').read() if os.path.exists(home + '/who') else ''
-equal([re.search(r'^%s:\t(.*)$' % k, who, re.M) and re.search(r'^%s:\t(.*)$' % k, who, re.M)[1].split() for k in ('Uid', 'Gid')],
-      [[str(USER)] * 4] * 2, "a user's program runs as the user")
+ids = dict(re.findall(r'^(Uid|Gid):\t(.*)$', who, re.M))
+equal(ids, dict.fromkeys(('Uid', 'Gid'), '\t'.join([str(USER)] * 4)), "a user's program runs as the user")
 groups = re.search(r'^Groups:\t(.*)$', who, re.M)
 equal(groups and [g for g in groups[1].split() if g != str(USER)], [], 'with no group of others')
-check(i.home + '/queue' not in (open(home + '/fds').read() if os.path.exists(home + '/fds') else ''), 'with no descriptor of the queue')
+check(i.home + '/queue' not in (open(home + '/fds').read() if os.path.exists(home + '/fds') else ''),
+      'with no descriptor of the queue')
 
 # A message that waits, so that every process exists.
 i.sendmail('-f', 'me@mail.example', 'x@far.example', input=b'Subject: far\n\nx\n')
-check(wait_for(lambda: any('deferral: ' in l for l in i.log('send'))), 'mail for elsewhere is tried, and waits')
+check(wait_for(lambda: any('deferral: ' in l for l in i.log('send'))),
+      'mail for elsewhere is tried, and waits')
 def runs_as(pid):
     with open('/proc/%d/status' % pid) as f: return int(re.search(r'^Uid:\t(\d+)', f.read(), re.M)[1])
-for name, account in (('pipit-queued', 'pipitq'), ('pipit-send', 'pipits'), ('pipit-rspawn', 'pipitr'), ('pipit-smtpd', 'pipitd'),
-                      ('s6-log', 'pipitl')):
+for name, account in (('pipit-queued', 'pipitq'), ('pipit-send', 'pipits'), ('pipit-rspawn', 'pipitr'),
+                      ('pipit-smtpd', 'pipitd'), ('s6-log', 'pipitl')):
     got = {runs_as(p) for p in i.pids(name)}
     equal(got, {uid[account]}, '%s runs as %s' % (name, account))
 equal({runs_as(p) for p in i.pids('pipit-lspawn')}, {0}, 'pipit-lspawn runs as root')
@@ -108,6 +118,7 @@ check(denied(i.home + '/queue/mess', 65532) and denied(i.home + '/queue/mess', u
       denied(i.home + '/queue/mess', uid['pipitr']), 'neither users nor pipitd nor pipitr can look into the queue')
 for path in glob.glob(i.home + '/queue/mess/*/*'):
     st = os.stat(path)
-    equal((st.st_uid, st.st_gid, st.st_mode & 0o777), (uid['pipitq'], gid['pipits'], 0o660), 'a message file is pipitq:pipits 660')
+    equal((st.st_uid, st.st_gid, st.st_mode & 0o777), (uid['pipitq'], gid['pipits'], 0o660),
+          'a message file is pipitq:pipits 660')
 equal(i.stop(), [], 'stopping leaves no process')
 done()

@@ -20,9 +20,11 @@ def swaks(*args, data):
 
 if not shutil.which('swaks'): skip('swaks is not installed')
 else:
-    equal(swaks('--from', 'ann@sender.example', '--to', 'joe@mail.example', data=swaks_plain), 0, 'swaks is served')
+    equal(swaks('--from', 'ann@sender.example', '--to', 'joe@mail.example', data=swaks_plain), 0,
+          'swaks is served')
     mails = i.wait_mails('joe', 1)
-    equal([strip_trace(m) for m in mails], [swaks_plain + b'\n'], 'the message of swaks is unchanged, dots too')
+    equal([strip_trace(m) for m in mails], [swaks_plain + b'\n'],
+          'the message of swaks is unchanged, dots too')
     top = mails[0].splitlines() if mails else [b'', b'']
     equal(top[:2], [b'Return-Path: <ann@sender.example>', b'Delivered-To: joe@mail.example'],
           'Return-Path and Delivered-To stand first')
@@ -46,7 +48,8 @@ else:
     equal([strip_trace(m) for m in i.wait_mails('pipe', 1)], [eight + b'\n'], '8-bit bytes arrive unchanged')
     equal(swaks('--from', '<>', '--to', 'pipe@mail.example', data=b'Subject: null\n\nn\n'), 0,
           'the null sender is taken')
-    check(i.wait_mails('pipe', 2)[-1].startswith(b'Return-Path: <>\n'), 'the null sender stands in Return-Path')
+    check(i.wait_mails('pipe', 2)[-1].startswith(b'Return-Path: <>\n'),
+          'the null sender stands in Return-Path')
     check(swaks('--from', 'ann@sender.example', '--to', 'x@elsewhere.example', data=swaks_plain) != 0,
           'mail for elsewhere is refused to a stranger')
 

@@ -18,8 +18,9 @@ def try_out(i, kind, stop):
 
     old = i.pids('pipit-queued') + i.pids('pipit-send') + i.pids('pipit-smtpd')
     for pid in old: kill(pid)
-    check(wait_for(lambda: i.ready() and i.pids('pipit-queued') and not set(old) & set(i.pids('pipit-queued') + i.pids('pipit-send') +
-                   i.pids('pipit-smtpd')), START_SECONDS), '%s: killed services are started again' % kind)
+    now = lambda: i.pids('pipit-queued') + i.pids('pipit-send') + i.pids('pipit-smtpd')
+    check(wait_for(lambda: i.ready() and i.pids('pipit-queued') and not set(old) & set(now()), START_SECONDS),
+          '%s: killed services are started again' % kind)
     code = wait_for(lambda: i.sendmail('joe@mail.example', input=b'Subject: two\n\nx\n')[0] == 0, 10, 0.5)
     check(code, '%s: and take mail again' % kind)
     equal(len(i.wait_mails('joe', 2)), 2, '%s: and deliver it' % kind)
@@ -49,7 +50,8 @@ equal(len(i.wait_mails('joe', 3)), 3, 's6: and is delivered after the next start
 # TERM to send alone: it finishes, and the supervisor starts it again.
 (old,) = i.send_pids() or (0,)
 kill(old, signal.SIGTERM)
-check(wait_for(lambda: i.send_pids() and old not in i.send_pids() and i.ready(), START_SECONDS), 's6: TERM to send restarts it')
+check(wait_for(lambda: i.send_pids() and old not in i.send_pids() and i.ready(), START_SECONDS),
+      's6: TERM to send restarts it')
 check(any('status: exiting' in l for l in i.log('send')), 's6: it said that it was exiting')
 i.send('ann@sender.example', 'joe@mail.example', b'Subject: four\n\nx\n')
 equal(len(i.wait_mails('joe', 4)), 4, 's6: and mail goes on')
@@ -74,7 +76,9 @@ try_out(i, 'daemontools', i.stop)
 i.start()
 i.alrm()
 equal(len(i.wait_mails('joe', 3)), 3, 'daemontools: and delivers what waited')
-equal(i.run('svstat', i.home + '/service/send')[1].split()[1:2], ['up'], 'daemontools: svstat says that send is up')
-check(i.pids('supervise') and i.pids('multilog') and not i.pids('s6-svscan'), 'daemontools: with supervise and multilog')
+equal(i.run('svstat', i.home + '/service/send')[1].split()[1:2], ['up'],
+      'daemontools: svstat says that send is up')
+check(i.pids('supervise') and i.pids('multilog') and not i.pids('s6-svscan'),
+      'daemontools: with supervise and multilog')
 equal(i.stop(), [], 'daemontools: stopping leaves no process')
 done()
