@@ -1,0 +1,37 @@
+#!/bin/sh
+# pipit: a privilege-separated instance of its own, with its own listener.
+# hold: pipit-start does not run. B_POOL=0: no file is used again (the pool stays empty).
+BINS=$(cd "$(dirname "$0")/../../build/bin" && pwd)
+D=$BENCH_DIR/pipit
+case $1 in
+info) echo "pipit; pipit-smtpd -l; hold = no pipit-start; fdatasync as always" ;;
+spool) echo $D/queue ;;
+wipe)
+	find $D/queue/mess $D/queue/state $D/queue/bad -type f -delete 2>/dev/null
+	rm -f $D/queue/lock/done
+	[ "$B_POOL" = 0 ] && find $D/queue/free -type f -delete; : ;;
+config)
+	$BINS/pipit-setup -n bench.test -s $B_PORT $D >/dev/null
+	cd $D/control || exit 1
+	printf 'local.test\nbench.test\n' >locals
+	echo local.test >rcpthosts
+	i=0; while [ $i -lt 100 ]; do echo "d$i.test:127.0.0.$((i+1)):$B_SINK"; i=$((i+1)); done >smtproutes
+	if [ -n "$B_CONC" ]; then echo $B_CONC >concurrencyremote; else rm -f concurrencyremote; fi
+	if [ "$B_POOL" = 0 ]; then echo 0 >queuepool; else rm -f queuepool; fi
+	echo 1000 >concurrencysmtpd ;;
+start)
+	cd /
+	run() { env - PIPIT_HOME=$D PATH=/usr/bin:/bin RELAYCLIENT= $B_TRACE "$@" >>$B_DIR/log 2>&1 & }
+	run $D/bin/pipit-queued
+	echo $! >$B_DIR/pid.queued
+	while [ ! -S $D/run/queue ]; do sleep 0.1; done
+	[ "$B_SCEN" = hold ] || { run $D/bin/pipit-start ./Maildir/; echo $! >$B_DIR/pid.send; }
+	run $D/bin/pipit-smtpd -l -a 127.0.0.1 -p $B_PORT
+	echo $! >$B_DIR/pid.smtpd ;;
+stop)
+	for f in smtpd send queued; do [ -s $B_DIR/pid.$f ] && kill $(cat $B_DIR/pid.$f); done
+	rm -f $B_DIR/pid.*; : ;;
+queued) find $D/queue/mess -type f | wc -l ;;
+kick) kill -ALRM $(cat $B_DIR/pid.send) ;;
+files) find $D/bin -type f ;;
+esac
