@@ -194,6 +194,7 @@ void deliver_start(struct send *s)
     struct spawner *p = s->spawners + c;
     struct group *g;
     while (!s->stopping && !s->lost && has_room(s, p) &&
+           s->finishing < FINISHING_MAX &&
            keeper_backlog(&s->keeper) < KEEPER_BACKLOG_MAX &&
            (g = dests_turn(&s->dests, p->channel)))
       start_one(s, p, g);

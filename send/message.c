@@ -128,6 +128,7 @@ static void unlink_message(struct send *s, struct msg *m)
 void message_leave(struct send *s, struct msg *m, uint64_t when)
 {
   unlink_message(s, m);
+  s->finishing -= m->phase == PHASE_FINISHING;
   unsigned int flags = m->phase == PHASE_CHECKING ? WAIT_CHECK : 0;
   if (when) message_wait(s, m->q.id, m->hurry ? 0 : when, flags);
   else idset_remove(&s->known, m->q.id);
@@ -143,6 +144,7 @@ static void settle(struct send *s, struct msg *m)
   state_free(&m->state);
   if (!m->more && !m->trouble && m->finished == m->index) {
     m->phase = PHASE_FINISHING;
+    s->finishing++;
     if (!message_tell(s, m, 'F', m->failed ? "\1" : "", m->failed != 0))
       message_leave(s, m, clock_ms() + TROUBLE_WAIT);
     return;

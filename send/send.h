@@ -32,6 +32,7 @@
 
 #define ACTIVE_MAX      1000  /* messages in memory */
 #define ACTIVE_AGAIN    500   /* of these, those that were tried before */
+#define FINISHING_MAX   64    /* messages waiting for the keeper: what a kill of both repeats at most */
 #define ADMIT_FAIR      8
 #define LOADED_MAX      10000 /* recipients in memory */
 #define PORTION         1000  /* recipients of one message that are loaded at once */
@@ -112,6 +113,7 @@ struct send {
   struct msg *first, *last;
   struct msg *hungry, *hungry_last;
   size_t active, active_again, loaded;
+  size_t finishing; /* messages that the keeper was told to make an end of, and has not yet */
   struct dests dests;
   uint64_t deliveries; /* the last delivery's number */
   struct job_packet *packet;
