@@ -189,11 +189,12 @@ int job_recv(int sock, struct job_packet *p)
   };
   int fds[FDS_MAX];
   ssize_t len;
+  /* ECONNRESET tells that the other side closed with packets of ours unread; those that it sent
+   * before still come after it. */
   do len = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  while (len == -1 && errno == EINTR);
+  while (len == -1 && (errno == EINTR || errno == ECONNRESET));
   if (len == -1) {
     if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
-    if (errno == ECONNRESET) errno = EPIPE;
     return -1;
   }
   size_t nfds = take_fds(&m, fds);

@@ -135,7 +135,9 @@ static int obey(struct keeper *k)
   char buf[KEEPER_PACKET_MAX];
   for (int i = 0; i < BATCH; i++) {
     ssize_t n = recv(k->sock, buf, sizeof buf, MSG_DONTWAIT);
-    if (n == -1 && (errno == EAGAIN || errno == EINTR)) return 1;
+    /* ECONNRESET tells that send died with our answers unread: what it said before still comes. */
+    if (n == -1 && (errno == EINTR || errno == ECONNRESET)) continue;
+    if (n == -1 && errno == EAGAIN) return 1;
     if (n < KEEPER_HEAD) {
       k->eof = 1;
       return 1;

@@ -72,7 +72,7 @@ int keeper_hear(struct keeper_link *k, struct keeper_reply *r)
   if (k->fd == -1) return 0;
   for (;;) {
     ssize_t n = recv(k->fd, packet, sizeof packet, MSG_DONTWAIT);
-    if (n == -1 && errno == EINTR) continue;
+    if (n == -1 && (errno == EINTR || errno == ECONNRESET)) continue;
     if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
     if (n != sizeof packet) return -1;
     r->type = packet[0];

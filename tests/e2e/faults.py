@@ -113,7 +113,7 @@ equal(len(i.wait_mails('joe', count + 1)), count + 1,
 # At start nothing is delivered before it can be read; nothing bounces.
 i.stop()
 i.start(wait=False)
-wait_for(i.banner, START_SECONDS)
+wait_for(lambda: i.banner() and i.queue_open(), START_SECONDS)
 send('joe@virtual.example')
 time.sleep(2)
 check(i.queue() and not i.mails('ann'), 'control/virtualdomains unreadable at start: mail waits')
