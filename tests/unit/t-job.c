@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -133,6 +134,19 @@ static void check_bad(int const s[2])
   check(open_fds() == before, "the descriptors of bad packets are closed");
 }
 
+/* The other side dies with a packet of ours unread: what it said before is still heard. */
+static void check_last_words(void)
+{
+  int s[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s) == -1) exit(111);
+  int sent = job_send_end(s[0], 1) == 1 && job_send_end(s[1], 7) == 1;
+  close(s[1]);
+  check(sent && job_recv(s[0], &p) == 1 && p.type == 'E' && p.num == 7,
+        "what was said before a death is heard");
+  check(job_recv(s[0], &p) == -1 && errno == EPIPE, "and after it the end");
+  close(s[0]);
+}
+
 int main(void)
 {
   int s[2];
@@ -142,6 +156,7 @@ int main(void)
   check_limits(s);
   check_reports(s);
   check_bad(s);
+  check_last_words();
   int r;
   while ((r = job_send_end(s[0], 1)) == 1) {}
   check(r == 0, "a full socket would block");
