@@ -1,9 +1,11 @@
 UNITTESTS += $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/t-*.c)))
 PROGTESTS := $(sort $(wildcard tests/prog/*.sh tests/prog/*.py))
 E2ETESTS := $(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
+# Sweeps: a sample of their points, or all of them where CRASH=long is in the environment.
+CRASHTESTS := $(sort $(wildcard tests/crash/*.py))
 SUITE = /usr/bin/python3 tests/suite.py $(if $(J),-j $J) $(if $(K),-k $K) $(if $(filter 1,$(SANITIZE)),-t 900) $B
 
-.PHONY: check check-sanitize check-all check-unit check-prog check-e2e
+.PHONY: check check-sanitize check-all check-unit check-prog check-e2e check-crash crash
 # make check-unit K=control runs only the tests whose name holds "control".
 check-unit: $(UNITTESTS:%=$B/tests/%)
 	$(SUITE) $^
@@ -11,8 +13,10 @@ check-prog: all $(UNITTESTS:%=$B/tests/%)
 	$(SUITE) $(PROGTESTS)
 check-e2e: all
 	$(SUITE) $(E2ETESTS)
+check-crash: all
+	$(SUITE) $(CRASHTESTS)
 check-all: all $(UNITTESTS:%=$B/tests/%)
-	@$(SUITE) $(E2ETESTS) $(PROGTESTS) $(UNITTESTS:%=$B/tests/%)
+	@$(SUITE) $(CRASHTESTS) $(E2ETESTS) $(PROGTESTS) $(UNITTESTS:%=$B/tests/%)
 
 # In a second make, because the packages must be there first. Nothing is printed after the count.
 CHECK = @$(MAKE) --no-print-directory -s -j$$(nproc)
@@ -20,3 +24,8 @@ check: deps-check
 	$(CHECK) check-all
 check-sanitize: deps-check
 	$(CHECK) SANITIZE=1 B=build/san check-all
+
+# Hours; each sweep tells its progress.
+crash: deps-check
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@CRASH=long $(SUITE) -j 1 -t 360000 -v $(CRASHTESTS)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """suite.py - run test programs side by side and count their cases
 
-usage: suite.py [-j N] [-t SECONDS] [-k WORD] BUILD TEST...
+usage: suite.py [-j N] [-t SECONDS] [-k WORD] [-v] BUILD TEST...
 
 A TEST is an executable, a .sh or a .py file. It runs with an empty directory
 in $SCRATCH, build/bin first on PATH and in $BIN (a copy of it, where the
@@ -10,7 +10,8 @@ the tests: they run programs as nobody), and prints one line per case:
 "ok - why", "not ok - why" or "skip - why". A test that exits with another
 status than 0, prints no case, or takes over SECONDS (default 300), has failed
 once more. -k picks the tests whose name holds WORD. The output of each test is
-kept in BUILD/tests/log/; that of a failed one is shown.
+kept in BUILD/tests/log/; that of a failed one is shown. -v leaves the tests their
+standard error, for those that tell their progress there.
 The last line is "N passed, N failed, N skipped".
 """
 import argparse, concurrent.futures, os, shutil, signal, subprocess, sys, tempfile, time
@@ -29,7 +30,7 @@ def reachable(path):
         path = os.path.dirname(path)
     return False
 
-def run(test, build, bindir, limit):
+def run(test, build, bindir, limit, verbose):
     name = os.path.splitext(os.path.basename(test))[0]
     log = os.path.join(build, 'tests', 'log', name)
     scratch = tempfile.mkdtemp(prefix='pipit.')
@@ -41,7 +42,7 @@ def run(test, build, bindir, limit):
     began = time.monotonic()
     with open(log, 'wb') as out:
         p = subprocess.Popen(command(test), stdin=subprocess.DEVNULL, stdout=out,
-                             stderr=subprocess.STDOUT, env=env, start_new_session=True)
+                             stderr=None if verbose else subprocess.STDOUT, env=env, start_new_session=True)
         try: status = p.wait(limit)
         except subprocess.TimeoutExpired:
             status = 'still running after %d s' % limit
@@ -65,6 +66,7 @@ def main():
     ap.add_argument('-j', type=int, default=os.cpu_count())
     ap.add_argument('-t', type=int, default=300)
     ap.add_argument('-k', default='')
+    ap.add_argument('-v', action='store_true')
     ap.add_argument('build')
     ap.add_argument('tests', nargs='*')
     a = ap.parse_args()
@@ -84,7 +86,7 @@ def main():
 def run_all(tests, build, bindir, a):
     passed = failed = skipped = 0
     with concurrent.futures.ThreadPoolExecutor(a.j) as pool:
-        todo = [pool.submit(run, t, build, bindir, a.t) for t in tests]
+        todo = [pool.submit(run, t, build, bindir, a.t, a.v) for t in tests]
         for i, f in enumerate(concurrent.futures.as_completed(todo), 1):
             name, count, trouble, lines, took = f.result()
             passed += count['ok']; failed += count['not ok'] + bool(trouble); skipped += count['skip']
