@@ -2,18 +2,9 @@
 import array, fcntl, glob, os, re, select, signal, socket, struct, subprocess, threading, time
 from instance import reachable
 from pipit import *
+from queuefile import DONE, LIVE, crc32c
 
-LIVE, DONE = b'LIVE', b'DONE'
 SPLIT = 3
-TABLE = []
-for n in range(256):
-    for _ in range(8): n = n >> 1 ^ 0x82f63b78 if n & 1 else n >> 1
-    TABLE.append(n)
-
-def crc32c(data, c=0):
-    c ^= 0xffffffff
-    for b in data: c = c >> 8 ^ TABLE[(c ^ b) & 255]
-    return c ^ 0xffffffff
 
 last = 0
 def new_id():

@@ -2,6 +2,7 @@
 import os, re, shutil, struct, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))
 from pipit import *
+from queuefile import crc32c
 
 home = make_home()
 plain = dict({k: v for k, v in os.environ.items() if not k.startswith(('QMAIL', 'MAIL'))}, PIPIT_HOME=home, USER='joe', TZ='UTC')
@@ -17,13 +18,6 @@ def send(args, message=b'\n'):
 
 def ids():
     return sorted(int(f) for n in os.listdir(home + '/queue/mess') for f in os.listdir(home + '/queue/mess/' + n))
-
-def crc32c(data):
-    crc = 0xffffffff
-    for b in data:
-        crc ^= b
-        for i in range(8): crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
-    return crc ^ 0xffffffff
 
 def path(kind, id): return '%s/queue/%s/%d/%d' % (home, kind, id % 3, id)
 
