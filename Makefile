@@ -114,6 +114,7 @@ help:
 	@echo 'make check-unit, check-prog, check-e2e    some of them'
 	@echo 'make check-sanitize  every test with the address and undefined behaviour sanitizers'
 	@echo 'make crash           kill, error and power-cut sweeps, all points (hours)'
+	@echo 'make hostile         hostile input, with sizes past 4 GiB (half an hour)'
 	@echo 'make deps            install the Debian packages that pipit is built from'
 	@echo 'make deps-check      and those that its tests use'
 	@echo 'make accounts        make the accounts of conf-users (root)'

@@ -54,7 +54,8 @@ static void run(char const *program, char const *const *argv)
 {
   char const *path = home_program(program);
   execv(path, (char *const *)argv);
-  strerr_diefusys(EXIT_TEMPORARY, "run ", path);
+  /* One argument may name more recipients than a program can be given: it never will. */
+  strerr_diefusys(errno == E2BIG ? EXIT_PERMANENT : EXIT_TEMPORARY, "run ", path);
 }
 
 static void parse_options(int argc, char const *const *argv, struct options *o)

@@ -3,9 +3,11 @@ PROGTESTS := $(sort $(wildcard tests/prog/*.sh tests/prog/*.py))
 E2ETESTS := $(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 # Sweeps: a sample of their points, or all of them where CRASH=long is in the environment.
 CRASHTESTS := $(sort $(wildcard tests/crash/*.py))
+# Hostile input: some of these have a long form too, with sizes past 4 GiB and more of everything.
+HOSTILETESTS = $(filter %/hostile-%,$(PROGTESTS) $(E2ETESTS))
 SUITE = /usr/bin/python3 tests/suite.py $(if $(J),-j $J) $(if $(K),-k $K) $(if $(filter 1,$(SANITIZE)),-t 900) $B
 
-.PHONY: check check-sanitize check-all check-unit check-prog check-e2e check-crash crash
+.PHONY: check check-sanitize check-all check-unit check-prog check-e2e check-crash crash hostile
 # make check-unit K=control runs only the tests whose name holds "control".
 check-unit: $(UNITTESTS:%=$B/tests/%)
 	$(SUITE) $^
@@ -29,3 +31,8 @@ check-sanitize: deps-check
 crash: deps-check
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@CRASH=long $(SUITE) -j 1 -t 360000 -v $(CRASHTESTS)
+
+# Half an hour, and 16 GB in /tmp.
+hostile: deps-check
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@CRASH=long $(SUITE) -j 1 -t 7200 -v $(HOSTILETESTS)

@@ -87,6 +87,9 @@ os.unlink(lab + '/pipit-smtpd')
 r = call('-bs', env={'PIPIT_HOME': SCRATCH + '/none'})
 check(r[0] == 111 and r[1].startswith('sendmail: fatal: unable to run '), 'a missing program: 111')
 
+r = subprocess.run([sendmail, '-i', *['"' * 120000] * 4], env=plain, stdin=subprocess.DEVNULL, capture_output=True)
+check(r.returncode == 100 and b'Argument list too long' in r.stderr, 'more recipients in an argument than a program can be given: 100')
+
 # What is refused makes no file.
 before = sorted(os.listdir(SCRATCH))
 for args in (['-C', '/etc/passwd'], ['-C' + SCRATCH + '/c'], ['-D' + SCRATCH + '/d'], ['-X', SCRATCH + '/x'], ['-X' + SCRATCH + '/x'], ['-be'], ['-bd'],
