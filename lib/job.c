@@ -8,39 +8,12 @@
 #include <skalibs/uint32.h>
 #include <skalibs/uint64.h>
 
+#include "fdpass.h"
 #include "job.h"
 
 #define JOB_FIXED    29 /* bytes of a J packet before the host */
 #define RESULT_FIXED 10
 #define END_FIXED    5
-#define FDS_MAX      4 /* descriptors that a received packet may bring and that are closed */
-
-/* Send one packet of <n> pieces, with <fd> when that is one. */
-static int send_packet(int sock, struct iovec *v, size_t n, int fd)
-{
-  union {
-    struct cmsghdr align;
-    char s[CMSG_SPACE(sizeof(int))];
-  } control;
-  struct msghdr m = { .msg_iov = v, .msg_iovlen = n };
-  if (fd != -1) {
-    memset(&control, 0, sizeof control);
-    m.msg_control = control.s;
-    m.msg_controllen = sizeof control.s;
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
-  }
-  for (;;) {
-    if (sendmsg(sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != -1) return 1;
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
-    if (errno == ECONNRESET || errno == ENOTCONN) errno = EPIPE;
-    return -1;
-  }
-}
 
 int job_send(int sock, struct job const *j)
 {
@@ -63,7 +36,7 @@ int job_send(int sock, struct job const *j)
     room -= v[i].iov_len;
   }
   if (!j->nrcpts || j->nrcpts > JOB_RCPTS_MAX) return (errno = EMSGSIZE, -1);
-  return send_packet(sock, v, sizeof v / sizeof *v, j->fd);
+  return fdpass_send(sock, v, sizeof v / sizeof *v, j->fd);
 }
 
 int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
@@ -75,7 +48,7 @@ int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char co
   fixed[9] = letter;
   if (textlen > JOB_TEXT_MAX) textlen = JOB_TEXT_MAX;
   struct iovec v[2] = { { fixed, sizeof fixed }, { (char *)text, textlen } };
-  return send_packet(sock, v, 2, -1);
+  return fdpass_send(sock, v, 2, -1);
 }
 
 static int send_number(int sock, char type, uint32_t n)
@@ -83,7 +56,7 @@ static int send_number(int sock, char type, uint32_t n)
   char fixed[END_FIXED] = { type };
   uint32_pack_big(fixed + 1, n);
   struct iovec v = { fixed, sizeof fixed };
-  return send_packet(sock, &v, 1, -1);
+  return fdpass_send(sock, &v, 1, -1);
 }
 
 int job_send_end(int sock, uint32_t num)
@@ -160,50 +133,21 @@ static int parse(struct job_packet *p, size_t len)
   return 0;
 }
 
-/* Collect the descriptors that came with <m>. Their number. */
-static size_t take_fds(struct msghdr *m, int fds[FDS_MAX])
-{
-  size_t n = 0;
-  for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; i++) {
-      int fd;
-      memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-      if (n < FDS_MAX) fds[n++] = fd;
-      else close(fd);
-    }
-  }
-  return n;
-}
-
 int job_recv(int sock, struct job_packet *p)
 {
-  union {
-    struct cmsghdr align;
-    char s[CMSG_SPACE(FDS_MAX * sizeof(int))];
-  } control;
-  struct iovec v = { p->buf, sizeof p->buf };
-  struct msghdr m = {
-    .msg_iov = &v, .msg_iovlen = 1, .msg_control = control.s, .msg_controllen = sizeof control.s
-  };
-  int fds[FDS_MAX];
+  int fd;
   ssize_t len;
+  p->job.fd = -1;
   /* ECONNRESET tells that the other side closed with packets of ours unread; those that it sent
    * before still come after it. */
-  do len = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  do len = fdpass_recv(sock, p->buf, sizeof p->buf, MSG_DONTWAIT, &fd);
   while (len == -1 && (errno == EINTR || errno == ECONNRESET));
-  if (len == -1) {
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
-    return -1;
-  }
-  size_t nfds = take_fds(&m, fds);
-  p->job.fd = -1;
-  if (len && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && parse(p, (size_t)len) &&
-      nfds == (p->type == 'J')) {
-    if (nfds) p->job.fd = fds[0];
+  if (len == -1) return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+  if (!len) return (errno = EPIPE, -1);
+  if (parse(p, (size_t)len) && (fd != -1) == (p->type == 'J')) {
+    p->job.fd = fd;
     return 1;
   }
-  for (size_t i = 0; i < nfds; i++) close(fds[i]);
-  return (errno = len || nfds ? EPROTO : EPIPE, -1);
+  if (fd != -1) close(fd);
+  return (errno = EPROTO, -1);
 }
