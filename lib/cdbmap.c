@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "cdbmap.h"
@@ -16,22 +18,52 @@ struct cdbmap {
   int fd;
 };
 
+#define COPY_CHUNK 1048576 /* bytes */
+
+/* Take <fd>, an open cdb or -1 with errno. As cdbmap_open. */
+static int take(struct cdbmap **map, int fd)
+{
+  if (fd == -1) return errno == ENOENT ? 0 : -1;
+  struct cdbmap *m = malloc(sizeof *m);
+  if (m && cdb_init(&m->cdb, fd) == 0) {
+    m->fd = fd;
+    *map = m;
+    return 1;
+  }
+  close(fd);
+  errno = m ? EPROTO : ENOMEM;
+  free(m);
+  return -1;
+}
+
 int cdbmap_open(struct cdbmap **map, int dirfd, char const *path)
 {
-  struct cdbmap *m = malloc(sizeof *m);
-  if (!m) return -1;
-  m->fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
-  if (m->fd == -1) {
-    free(m);
-    return errno == ENOENT ? 0 : -1;
-  }
-  if (cdb_init(&m->cdb, m->fd) == -1) {
-    close(m->fd);
-    free(m);
-    return (errno = EPROTO, -1);
-  }
-  *map = m;
-  return 1;
+  return take(map, openat(dirfd, path, O_RDONLY | O_CLOEXEC));
+}
+
+/* A file in memory with what is in <fd>; -1 with errno. */
+static int copy_of(int fd)
+{
+  ssize_t n = -1;
+  int to = memfd_create("cdb", MFD_CLOEXEC);
+  if (to == -1) return -1;
+  while ((n = sendfile(to, fd, 0, COPY_CHUNK)) > 0) continue;
+  if (!n) return to;
+  int e = errno;
+  close(to);
+  errno = e;
+  return -1;
+}
+
+int cdbmap_open_copy(struct cdbmap **map, int dirfd, char const *path)
+{
+  int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+  if (fd == -1) return errno == ENOENT ? 0 : -1;
+  int copy = copy_of(fd);
+  int e = errno;
+  close(fd);
+  if (copy == -1) return (errno = e, -1);
+  return take(map, copy);
 }
 
 int cdbmap_get(struct cdbmap *map, char const *key, size_t len, stralloc *value)

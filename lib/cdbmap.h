@@ -17,6 +17,10 @@ struct cdbmap;
  * is no such file; -1 with errno (EPROTO: not a cdb). */
 extern int cdbmap_open(struct cdbmap **map, int dirfd, char const *path);
 
+/* The same of a copy in memory: a file is mapped, and whoever cuts it off in its
+ * place kills those who look into it. For who keeps it open. */
+extern int cdbmap_open_copy(struct cdbmap **map, int dirfd, char const *path);
+
 /* Append the first value for the key to <value>. 1 found, 0 not found, -1 with
  * errno (EPROTO: the file is damaged, ENOMEM). */
 extern int cdbmap_get(struct cdbmap *map, char const *key, size_t len, stralloc *value);

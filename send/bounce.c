@@ -37,6 +37,7 @@ static int read_names(struct bounce *b)
            control_line_or_me("bouncehost", &b->host) == 1 &&
            read_name(&b->doubleto, "doublebounceto", "postmaster") &&
            control_line_or_me("doublebouncehost", &host) == 1;
+  if (!ok && errno != ENOMEM) b->why = control_why();
   if (ok) {
     b->doubleto.len = strlen(b->doubleto.s);
     ok = stralloc_append(&b->doubleto, '@') && stralloc_cats(&b->doubleto, host.s) &&

@@ -44,13 +44,14 @@ struct bounce { /* what a bounce is made of */
   int header_only;
   int64_t arrival;   /* seconds since the epoch */
   stralloc from, host, to, doubleto; /* addresses and names, NUL-terminated */
+  char const *why;   /* the control file that could not be used, or NULL */
 };
 
 extern enum bounce_kind bounce_kind(char const *sender, size_t len);
 
 /* Read the original <fd>, the failures in the state file <statefd>, and the
  * control files bouncefrom, bouncehost, doublebounceto, doublebouncehost. 1, or
- * 0 with errno. <b> is zeroed before by the caller. */
+ * 0 with errno and perhaps b->why. <b> is zeroed before by the caller. */
 extern int bounce_gather(struct bounce *b, int fd, struct qfile const *q, int statefd);
 
 /* Append the bounce's text. <id> makes its Message-ID, <boundary> its parts. 1,

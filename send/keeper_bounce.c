@@ -117,7 +117,7 @@ int kbounce(struct keeper *k, int fd, struct qfile const *q)
   stralloc text = STRALLOC_ZERO;
   int done = kstate_write(k, q->id) && was_bounced(k, q);
   if (!done && !build(k, &b, fd, q, &text)) {
-    trouble(q->id, strerror(errno));
+    trouble(q->id, b.why ? b.why : strerror(errno));
   } else if (!done && bounce_kind(b.sender.s, b.sender.len) == BOUNCE_TRIPLE) {
     log_triple(q->id);
     done = 1;

@@ -103,7 +103,7 @@ int access_refresh(struct access *a)
   a->missing = 0;
   if (is_same(a, &st)) return 1;
   remember(a, &st);
-  int r = cdbmap_open(&map, dir_of(a), path_of(a));
+  int r = cdbmap_open_copy(&map, dir_of(a), path_of(a));
   if (r == -1 && errno == EPROTO) return fail(a, "not a cdb file; make it with tcprules");
   if (r == -1) return fail(a, strerror(errno));
   if (r && !a->allow_program && access_sets_program(a)) {
