@@ -17,21 +17,39 @@ static int has_eightbit(char const *s, size_t len)
   return (bits & 0x8080808080808080u) != 0 || rest > 127;
 }
 
+/* The start of a line, where s[0..len) has some of it: NULs, and a dot to double the next one
+ * with. The bytes used. */
+static size_t put_start(struct output *o, char **out, char const *s, size_t len)
+{
+  size_t nuls = 0;
+  while (nuls < len && !s[nuls]) nuls++;
+  memset(*out, 0, nuls);
+  *out += nuls;
+  o->octets += nuls;
+  if (nuls) o->inside = OUTPUT_NULS;
+  if (nuls == len) return nuls;
+  if (s[nuls] == '.') {
+    *(*out)++ = '.';
+    if (o->inside) o->octets++; /* a strict receiver keeps this one */
+  }
+  o->inside = OUTPUT_TEXT;
+  return nuls;
+}
+
 /* A piece of a line, without CR and LF. */
 static char *put_piece(struct output *o, char *out, char const *s, size_t len)
 {
-  if (!o->inside && *s == '.') *out++ = '.';
-  memcpy(out, s, len);
-  o->inside = 1;
-  o->octets += len;
-  return out + len;
+  size_t done = o->inside == OUTPUT_TEXT ? 0 : put_start(o, &out, s, len);
+  memcpy(out, s + done, len - done);
+  o->octets += len - done;
+  return out + len - done;
 }
 
 static char *put_crlf(struct output *o, char *out)
 {
   *out++ = '\r';
   *out++ = '\n';
-  o->inside = 0;
+  o->inside = OUTPUT_NOTHING;
   o->octets += 2;
   return out;
 }

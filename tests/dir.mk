@@ -5,6 +5,13 @@ E2ETESTS := $(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 CRASHTESTS := $(sort $(wildcard tests/crash/*.py))
 # Hostile input: some of these have a long form too, with sizes past 4 GiB and more of everything.
 HOSTILETESTS = $(filter %/hostile-%,$(PROGTESTS) $(E2ETESTS))
+# What tests run beside them, where Python would take too long.
+HELPERS := $(patsubst %,$B/tests/helpers/%,smtpd-strings remote-strings)
+smtpd-strings_SRCS := tests/crash/smtpd-strings.c tests/crash/strings.c
+remote-strings_SRCS := tests/crash/remote-strings.c tests/crash/strings.c tests/crash/lax.c
+$(HELPERS): $B/tests/helpers/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) conf-ld
+	@mkdir -p $(@D)
+	$(LD) -o $@ $(filter %.o,$^)
 SUITE = /usr/bin/python3 tests/suite.py $(if $(J),-j $J) $(if $(K),-k $K) $(if $(filter 1,$(SANITIZE)),-t 900) $B
 
 .PHONY: check check-sanitize check-all check-unit check-prog check-e2e check-crash crash hostile
@@ -15,9 +22,9 @@ check-prog: all $(UNITTESTS:%=$B/tests/%)
 	$(SUITE) $(PROGTESTS)
 check-e2e: all
 	$(SUITE) $(E2ETESTS)
-check-crash: all
+check-crash: all $(HELPERS)
 	$(SUITE) $(CRASHTESTS)
-check-all: all $(UNITTESTS:%=$B/tests/%)
+check-all: all $(HELPERS) $(UNITTESTS:%=$B/tests/%)
 	@$(SUITE) $(CRASHTESTS) $(E2ETESTS) $(PROGTESTS) $(UNITTESTS:%=$B/tests/%)
 
 # In a second make, because the packages must be there first. Nothing is printed after the count.
@@ -29,7 +36,7 @@ check-sanitize: deps-check
 
 # Hours; each sweep tells its progress.
 crash: deps-check
-	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(HELPERS)
 	@CRASH=long $(SUITE) -j 1 -t 360000 -v $(CRASHTESTS)
 
 # Half an hour, and 16 GB in /tmp.

@@ -1,4 +1,5 @@
-/* t-output.c - SMTP data: every string over {CR, LF, '.', 'x'} up to length 8, at every split */
+/* t-output.c - SMTP data: every string over {CR, LF, '.', 'x'} up to length 8, and
+ * with NUL instead of 'x', at every split */
 
 #include <string.h>
 
@@ -13,7 +14,8 @@ static size_t model(char const *in, size_t len, char *out)
 {
   size_t n = 0, i = 0;
   while (i < len) {
-    if (in[i] == '.') out[n++] = '.';
+    while (i < len && !in[i]) out[n++] = in[i++];
+    if (i < len && in[i] == '.') out[n++] = '.';
     while (i < len && in[i] != '\r' && in[i] != '\n') out[n++] = in[i++];
     out[n++] = '\r';
     out[n++] = '\n';
@@ -81,9 +83,8 @@ static void try_string(char const *in, size_t len, struct seen *seen)
   }
 }
 
-static void try_all(struct seen *seen)
+static void try_all(struct seen *seen, char const alphabet[4])
 {
-  static char const alphabet[4] = "\r\n.x";
   for (size_t len = 0; len <= LENGTH_MAX; len++)
     for (unsigned int code = 0; code < 1u << 2 * len; code++) {
       char in[LENGTH_MAX];
@@ -103,12 +104,16 @@ static int eightbit(char const *in, size_t len)
 int main(void)
 {
   struct seen seen = { 1, 1, 1, 1, 1 };
-  try_all(&seen);
+  try_all(&seen, "\r\n.x");
+  struct seen nul = { 1, 1, 1, 1, 1 };
+  try_all(&nul, "\r\n.");
   check(seen.model, "the lines are the message's lines, wherever its pieces are split");
   check(seen.crlf, "no lone CR, no lone LF");
   check(seen.end, "exactly one end of data, at the end");
   check(seen.octets, "the size is the one that the receiver stores");
   check(seen.again, "sending on what was received changes nothing");
+  check(nul.model && nul.crlf && nul.end && nul.octets,
+        "the same with NULs, behind which a dot at a line's start is doubled too");
   int ok = 1;
   for (size_t i = 0; i < 20; i++) {
     char in[20];
