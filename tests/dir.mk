@@ -43,3 +43,5 @@ crash: deps-check
 hostile: deps-check
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@CRASH=long $(SUITE) -j 1 -t 7200 -v $(HOSTILETESTS)
+
+include tests/fuzz/dir.mk

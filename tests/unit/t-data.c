@@ -3,86 +3,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../naive.h"
 #include "check.h"
 #include "../../smtpd/data.h"
 
 #define LENGTH 6
 
-struct result {
-  char text[4 * 64];
-  size_t len;
-  size_t used; /* bytes up to the end of the text, when it ended */
-  int ended;
-  int bad;
-  uint64_t octets;
-};
-
-/* --- the naive reading: byte by byte from the definition, nothing held back --- */
-
-static int is_at(char const *s, size_t len, size_t pos, char const *what)
-{
-  size_t n = strlen(what);
-  return len - pos >= n && !memcmp(s + pos, what, n);
-}
-
-static void naive(struct result *r, char const *s, size_t len, int mend)
-{
-  enum { START, SOFT, TEXT } where = START;
-  size_t i = 0;
-  memset(r, 0, sizeof *r);
-  while (i < len) {
-    if (where == START && is_at(s, len, i, ".\r\n")) {
-      r->ended = 1;
-      r->used = i + 3;
-      return;
-    }
-    if (where != TEXT && s[i] == '.') {
-      where = TEXT;
-      i++;
-      continue;
-    }
-    if (is_at(s, len, i, "\r\n")) {
-      r->text[r->len++] = '\n';
-      r->octets += 2;
-      where = START;
-      i += 2;
-    } else if (s[i] == '\r' && i + 1 == len) {
-      return; /* cannot be judged yet */
-    } else if (s[i] == '\r' && s[i + 1] == '\r') {
-      if (!mend) r->bad = 1;
-      where = TEXT;
-      i++;
-    } else if (s[i] == '\r' || s[i] == '\n') {
-      if (!mend) r->bad = 1;
-      r->text[r->len++] = '\n';
-      r->octets += 2;
-      where = SOFT;
-      i++;
-    } else {
-      if (!s[i]) r->bad = 1;
-      r->text[r->len++] = s[i];
-      r->octets++;
-      where = TEXT;
-      i++;
-    }
-  }
-}
-
 /* --- the real one --- */
 
 static void collect(void *arg, char const *text, size_t len)
 {
-  struct result *r = arg;
+  struct naive *r = arg;
   memcpy(r->text + r->len, text, len);
   r->len += len;
 }
 
-static void real(struct result *r, char const *s, size_t len, unsigned int cuts, int mend)
+static void real(struct naive *r, char const *s, size_t len, unsigned int cuts, int mend)
 {
   struct data d;
   char piece[64];
   size_t pos = 0;
-  memset(r, 0, sizeof *r);
+  *r = (struct naive){ .text = r->text };
   data_start(&d, mend, collect, r);
   while (pos < len && d.state != DATA_END) {
     size_t n = 1;
@@ -97,7 +38,7 @@ static void real(struct result *r, char const *s, size_t len, unsigned int cuts,
 }
 
 /* What is stored of a message that will be refused does not matter. */
-static int same(struct result const *a, struct result const *b)
+static int same(struct naive const *a, struct naive const *b)
 {
   if (a->ended != b->ended || a->used != b->used || a->bad != b->bad) return 0;
   if (a->bad) return 1;
@@ -108,8 +49,9 @@ static unsigned long compared;
 
 static int splits_agree(char const *s, size_t len, int mend)
 {
-  struct result expected, got;
-  naive(&expected, s, len, mend);
+  char texts[2][64];
+  struct naive expected = { .text = texts[0] }, got = { .text = texts[1] };
+  naive_read(&expected, s, len, mend);
   for (unsigned int cuts = 0; cuts < 1u << (len - 1); cuts++) {
     real(&got, s, len, cuts, mend);
     compared++;
@@ -142,8 +84,8 @@ static int all_strings(char const *alphabet, size_t length, char const *after, i
 static unsigned int hops(char const *text)
 {
   struct data d;
-  struct result r = { .len = 0 };
-  char copy[256];
+  char copy[256], collected[256];
+  struct naive r = { .text = collected };
   size_t len = strlen(text);
   memcpy(copy, text, len);
   data_start(&d, 0, collect, &r);
