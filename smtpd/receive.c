@@ -36,9 +36,21 @@ void receive_open(struct session *s)
   if (s->queue == QUEUE_CLOSED && !submit_uses_program()) open_queue(s);
 }
 
-static int has_class(char const *why, char class)
+static size_t count_digits(char const *s)
 {
-  return why[0] == class && why[1] == '.' && why[2] >= '0' && why[2] <= '9';
+  return strspn(s, "0123456789");
+}
+
+/* The length of the enhanced code of that class (RFC 3463: 1 to 3 digits in each part) that <why>
+ * begins with, or 0. */
+static size_t status_length(char const *why, char class)
+{
+  if (why[0] != class || why[1] != '.') return 0;
+  size_t subject = count_digits(why + 2);
+  if (!subject || subject > 3 || why[2 + subject] != '.') return 0;
+  size_t detail = count_digits(why + 3 + subject);
+  size_t len = 3 + subject + detail;
+  return detail && detail <= 3 && (!why[len] || why[len] == ' ') ? len : 0;
 }
 
 /* Make an answer of what the queue says: "4.3.0 text", or a program's own words. */
@@ -46,15 +58,11 @@ static void explain(struct answer *a, struct submit const *q, int permanent)
 {
   char const *why = q->why;
   char class = permanent ? '5' : '4';
-  size_t n = 0;
-  if (has_class(why, class)) {
-    while (why[n] && why[n] != ' ' && n < sizeof a->status - 1) n++;
-    snprintf(a->status, sizeof a->status, "%.*s", (int)n, why);
-    why += n;
-    while (*why == ' ') why++;
-  } else {
-    snprintf(a->status, sizeof a->status, "%c.3.0", class);
-  }
+  size_t n = status_length(why, class);
+  if (n) snprintf(a->status, sizeof a->status, "%.*s", (int)n, why);
+  else snprintf(a->status, sizeof a->status, "%c.3.0", class);
+  why += n;
+  while (*why == ' ') why++;
   snprintf(a->text, sizeof a->text, "%s", *why ? why : "queue trouble");
   for (char *c = a->text; *c; c++)
     if ((unsigned char)*c < 32 || (unsigned char)*c > 126) *c = '?';

@@ -458,7 +458,9 @@ def test_queue_codes():
         s.end()
         check((' accepted ' in s.text) == (code == 0), 'and so is the log')
     for code, text, expected in ((82, 'Dno spam please', '554 5.3.0 no spam please'), (82, 'Zlater, please', '451 4.3.0 later, please'),
-                                 (88, 'D5.7.1 not you', '554 5.7.1 not you'), (82, 'Da\\r\\nQUIT', None)):
+                                 (88, 'D5.7.1 not you', '554 5.7.1 not you'), (82, 'D5.7.1234 no', '554 5.3.0 5.7.1234 no'),
+                                 (82, 'D5.7 no', '554 5.3.0 5.7 no'), (82, 'D5.7.1', '554 5.7.1 queue trouble'),
+                                 (82, 'Da\\r\\nQUIT', None)):
         s, r = message('x\r\n.\r\n', {'QX': str(code), 'TEXT': text})
         if expected: equal(r, expected, 'exit code %d with %r' % (code, text))
         else: check(r[:3] == '554' and s.cmd('NOOP') == '250 2.0.0 ok', 'no line end gets out of a text')
