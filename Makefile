@@ -79,7 +79,7 @@ $(UNITBINS): $B/tests/%: $B/tests/unit/%.o $$(addprefix $B/,$$($$*_SRCS:.c=.o)) 
 # Debian packages; "a|b" is satisfied by either. None of them starts anything.
 DEPS := gcc make libc6-dev skalibs-dev libcdb-dev libc-ares-dev s6
 CHECK_DEPS := python3 python3-dnspython python3-aiosmtpd swaks s-nail git-email libmailtools-perl mandoc iproute2 strace faketime \
-  'ucspi-tcp-ipv6|ucspi-tcp' daemontools
+  'ucspi-tcp-ipv6|ucspi-tcp' daemontools clang libclang-rt-dev
 
 deps:
 	@sh run/deps.sh $(DEPS)
@@ -113,6 +113,8 @@ help:
 	@echo 'make check           every test; K=word: only those whose name holds word; J=n: n at a time'
 	@echo 'make check-unit, check-prog, check-e2e    some of them'
 	@echo 'make check-sanitize  every test with the address and undefined behaviour sanitizers'
+	@echo 'make fuzz            every fuzzer, FUZZ_RUNS (10000000) executions each (hours)'
+	@echo 'make check-fuzz      every fuzzer, FUZZ_SECONDS (60) each; found inputs in build/fuzz/found'
 	@echo 'make crash           kill, error and power-cut sweeps, all points (hours)'
 	@echo 'make hostile         hostile input, with sizes past 4 GiB (half an hour)'
 	@echo 'make deps            install the Debian packages that pipit is built from'

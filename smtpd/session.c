@@ -129,6 +129,7 @@ static void greet(struct session *s)
 
 static void start(struct session *s, struct settings const *settings, struct client const *client)
 {
+  memset(s, 0, offsetof(struct session, submit)); /* not the buffers behind it */
   s->settings = settings;
   s->client = *client;
   s->databytes = client->has_databytes ? client->databytes : settings->databytes;

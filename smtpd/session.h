@@ -59,7 +59,7 @@ struct session {
 };
 
 /* Serve one client on <in> and <out> until it is over. <*stop> asks to end
- * soon; it may be NULL. Static storage inside: one session per process. */
+ * soon; it may be NULL. Static storage inside: one session at a time. */
 extern void session_serve(struct settings const *settings, struct client const *client, int in,
                           int out, volatile sig_atomic_t const *stop);
 

@@ -10,8 +10,11 @@
 
 #include "fuzz.h"
 
+void (*fuzz_explain)(void);
+
 void fuzz_fail(char const *file, int line, char const *what)
 {
+  if (fuzz_explain) fuzz_explain();
   fprintf(stderr, "%s:%d: not so: %s\n", file, line, what);
   abort();
 }
@@ -86,8 +89,8 @@ void fuzz_file(int dirfd, char const *path, void const *s, size_t len)
 int fuzz_memory(void const *s, size_t len)
 {
   static int fd = -1;
-  if (fd == -1) fd = memfd_create("fuzz", MFD_CLOEXEC);
-  if (fd == -1 || ftruncate(fd, 0) || pwrite(fd, s, len, 0) != (ssize_t)len ||
+  if (fd == -1 && ((fd = memfd_create("fuzz", MFD_CLOEXEC)) == -1 || fchmod(fd, 0600))) die("memfd");
+  if ( ftruncate(fd, 0) || pwrite(fd, s, len, 0) != (ssize_t)len ||
       lseek(fd, 0, SEEK_SET))
     die("memfd");
   return fd;

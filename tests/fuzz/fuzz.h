@@ -15,6 +15,7 @@ extern int LLVMFuzzerTestOneInput(uint8_t const *s, size_t len);
 
 /* Say what was broken, and abort: libFuzzer keeps the input. */
 #define REQUIRE(what) ((what) ? (void)0 : fuzz_fail(__FILE__, __LINE__, #what))
+extern void (*fuzz_explain)(void); /* shows what happened, when there is something to show */
 extern void fuzz_fail(char const *file, int line, char const *what) __attribute__((noreturn));
 
 /* What is left of an input. */

@@ -13,7 +13,7 @@ fuzzers whose name holds WORD. The last line is "N passed, N failed, N skipped".
 import argparse, concurrent.futures, glob, os, re, shutil, signal, subprocess, sys, tempfile, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-INPUT_MAX = 8192    # bytes of an input
+INPUT_MAX = 4096    # bytes of an input
 INPUT_SECONDS = 120 # that one input may take: the machine may be busy
 GRACE = 300         # seconds that a run may last beyond its time
 MEMORY_MB = 1500
