@@ -16,7 +16,7 @@
 int program_plug(int fd)
 {
   if (fcntl(fd, F_GETFD) != -1) return 1;
-  int null = open("/dev/null", O_RDWR);
+  int null = open("/dev/null", fd ? O_RDWR : O_WRONLY);
   if (null == -1) return 0;
   if (null == fd) return 1;
   return fd_move(fd, null) != -1;
@@ -28,6 +28,7 @@ void program_start(char const *name)
   for (int fd = 0; fd <= 2; fd++)
     if (!program_plug(fd)) _exit(EXIT_TEMPORARY);
   sig_altignore(SIGPIPE);
+  sig_altignore(SIGXFSZ);
   sig_restore(SIGCHLD);
   umask(077);
 }

@@ -6,12 +6,14 @@
 #define EXIT_TEMPORARY 111 /* local trouble: try later */
 
 /* Make the process fit to work in: closed descriptors 0 to 2 are plugged with
- * /dev/null (as is 6 or any other named with program_plug), SIGPIPE is
- * ignored, SIGCHLD reset, an odd umask replaced by 077, PROG set for strerr.
+ * /dev/null (as is 6 or any other named with program_plug), SIGPIPE and SIGXFSZ
+ * are ignored, so that such a write fails like any other, SIGCHLD reset, an odd
+ * umask replaced by 077, PROG set for strerr.
  * Exits EXIT_TEMPORARY when descriptors cannot be plugged. Call it first. */
 extern void program_start(char const *name);
 
-/* Plug descriptor <fd> with /dev/null when it is closed. 1, or 0 with errno. */
+/* Plug descriptor <fd> with /dev/null when it is closed; 0 so that reading from it
+ * fails: a message that is not there is not an empty one. 1, or 0 with errno. */
 extern int program_plug(int fd);
 
 /* For supervision: write a newline to <fd> and close it (s6's notification-fd).

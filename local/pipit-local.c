@@ -12,7 +12,6 @@
  */
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +21,6 @@
 
 #include <skalibs/buffer.h>
 #include <skalibs/sgetopt.h>
-#include <skalibs/sig.h>
 #include <skalibs/stralloc.h>
 #include <skalibs/strerr.h>
 #include <skalibs/uint64.h>
@@ -215,7 +213,6 @@ int main(int argc, char const *const *argv)
   static struct job j = {.length = COPY_ALL};
   uint64_t qp = 0;
   program_start("pipit-local");
-  sig_altignore(SIGXFSZ);
   alarm(SECONDS_MAX);
   if (!argc) usage();
   read_arguments(&j, argc, argv);

@@ -105,6 +105,13 @@ static int error_fd(void)
   return (int)fd;
 }
 
+/* Polling what can only be written to would take as long as we have. */
+static int can_be_read(int fd)
+{
+  int flags = fcntl(fd, F_GETFL);
+  return flags != -1 && (flags & O_ACCMODE) != O_WRONLY;
+}
+
 /* Is it a pipe? A file that a caller forgot to close must not be written to. */
 static int is_pipe(int fd)
 {
@@ -134,6 +141,7 @@ int main(int argc, char const *const *argv)
   (void)argv;
   if (argc != 1) strerr_dieusage(EXIT_PERMANENT, USAGE);
   if (!program_plug(TEXT_FD) || (error_fd() != -1 && !program_plug(error_fd()))) return QQ_BUG;
+  if (!can_be_read(0) || !can_be_read(1)) return QQ_READ;
   if (!priv_limit_memory(MEMORY_MAX)) return QQ_NOMEM;
   tain_now_set_stopwatch_g();
   tain_addsec_g(&j.deadline, DEATH_SECONDS);

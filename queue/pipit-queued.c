@@ -274,7 +274,6 @@ static int set_signals(void)
   int fd = selfpipe_init();
   if (fd == -1 || !selfpipe_trap(SIGTERM) || !selfpipe_trap(SIGHUP) || !selfpipe_trap(SIGCHLD))
     strerr_diefusys(EXIT_TEMPORARY, "catch signals");
-  sig_altignore(SIGXFSZ); /* a limit on file sizes is a write error like another */
   sig_altignore(SIGIO);   /* somebody opens a file while a lease on it is tried */
   return fd;
 }

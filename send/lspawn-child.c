@@ -36,7 +36,7 @@ static void die(enum lspawn_exit code, char const *what)
  * limits that lspawn was started with; the job on 0, the report on 1 and 2. */
 static void settle(struct lspawn const *l, struct lspawn_job const *j)
 {
-  static int const ignored[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP};
+  static int const ignored[] = {SIGPIPE, SIGXFSZ, SIGTERM, SIGINT, SIGHUP};
   if (dup2(j->report, 1) == -1 || dup2(j->report, 2) == -1) _exit(LSPAWN_SYS);
   if (dup2(j->message, 0) == -1 || ndelay_off(0) == -1) die(LSPAWN_SYS, "take the message");
   sigset_t none;

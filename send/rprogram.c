@@ -46,6 +46,7 @@ static void run(struct rspawn const *r, struct job const *j, struct rlimit const
   if (message == -1) strerr_diefu1sys(EXIT_TEMPORARY, "copy the message for QMAILREMOTE");
   if (argv && dup2(message, 0) != -1 && dup2(out, 1) != -1 && setrlimit(RLIMIT_AS, memory) != -1) {
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     execvp(r->program, (char *const *)argv);
   }
   strerr_diefu2sys(EXIT_TEMPORARY, "run QMAILREMOTE ", r->program);
