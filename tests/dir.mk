@@ -6,10 +6,11 @@ CRASHTESTS := $(sort $(wildcard tests/crash/*.py))
 # Hostile input: some of these have a long form too, with sizes past 4 GiB and more of everything.
 HOSTILETESTS = $(filter %/hostile-%,$(PROGTESTS) $(E2ETESTS))
 # What tests run beside them, where Python would take too long.
-HELPERS := $(patsubst %,$B/tests/helpers/%,smtpd-strings remote-strings killat)
+HELPERS := $(patsubst %,$B/tests/helpers/%,smtpd-strings remote-strings killat shorten)
 smtpd-strings_SRCS := tests/crash/smtpd-strings.c tests/crash/strings.c
 remote-strings_SRCS := tests/crash/remote-strings.c tests/crash/strings.c tests/crash/lax.c
 killat_SRCS := tests/crash/killat.c
+shorten_SRCS := tests/crash/shorten.c
 $(HELPERS): $B/tests/helpers/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) conf-ld
 	@mkdir -p $(@D)
 	$(LD) -o $@ $(filter %.o,$^)

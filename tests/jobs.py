@@ -54,8 +54,8 @@ class Spawner:
         r = self.results[num]
         return [r[i] for i in sorted(r)]
 
-    def run(self, *args, **kw):
-        return self.finish(self.give_text(*args, **kw))
+    def run(self, *args, seconds=20, **kw):
+        return self.finish(self.give_text(*args, **kw), seconds)
 
     def close(self, seconds=10):
         """Close the socket; the exit status."""

@@ -9,6 +9,7 @@ from instance import *
 from numbered import *
 from pipit import *
 from queuefile import Client, DONE, LIVE, crc32c
+from syscalls import runtime
 import sender
 
 LONG = os.environ.get('CRASH') == 'long'
@@ -125,14 +126,6 @@ def unfinished(home):
             if not is_usable(p): left.append(p + ' is not usable')
         except FileNotFoundError: pass # somebody has just taken it
     return [p.replace(q, '') for p in left]
-
-def runtime(pids):
-    """Nanoseconds of processor time that these processes have had."""
-    used = 0
-    for pid in pids:
-        try: used += int(open('/proc/%d/schedstat' % pid).read().split()[0])
-        except OSError: pass
-    return used
 
 def is_busy(pids):
     """Do these idle processes use the processor?"""
