@@ -109,11 +109,11 @@ int qfile_check_body(int fd, struct qfile const *q)
   return sum == q->sum;
 }
 
-int qfile_mark_done(int fd)
+int qfile_mark(int fd, uint32_t state)
 {
-  char state[4];
-  uint32_pack_big(state, QFILE_DONE);
-  return fileat_write(fd, state, sizeof state, QFILE_STATE_AT);
+  char packed[4];
+  uint32_pack_big(packed, state);
+  return fileat_write(fd, packed, sizeof packed, QFILE_STATE_AT);
 }
 
 uint32_t qfile_sum_start(char const nonce[QFILE_NONCE])
@@ -132,9 +132,15 @@ void qfile_name(char out[QFILE_NAME_MAX], char const *dir, unsigned int split, u
            (unsigned long long)id);
 }
 
-void qfile_free_name(char out[QFILE_NAME_MAX], uint64_t id)
+void qfile_free_name(char out[QFILE_NAME_MAX], uint64_t name)
 {
-  snprintf(out, QFILE_NAME_MAX, "free/%llu", (unsigned long long)id);
+  snprintf(out, QFILE_NAME_MAX, "free/%llu", (unsigned long long)name);
+}
+
+void qfile_place(char out[QFILE_NAME_MAX], unsigned int split, uint64_t id, uint64_t name)
+{
+  if (name) qfile_free_name(out, name);
+  else qfile_name(out, "mess", split, id);
 }
 
 int qfile_scan_id(char const *name, uint64_t *id)

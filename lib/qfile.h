@@ -9,8 +9,8 @@
  *
  * Header, all numbers big-endian:
  *    0  8  magic "pipit-q\n"
- *    8  4  state word (QFILE_LIVE, QFILE_DONE; anything else: neither); the
- *          only field that changes after the header was written, and in no sum
+ *    8  4  state word (QFILE_LIVE, QFILE_DONE, QFILE_BUSY); the only field that
+ *          changes after the header was written, and in no sum
  *   12  4  version, 1
  *   16  8  id: microseconds since the epoch when it was given, unique
  *   24  8  birth: microseconds since the epoch by the wall clock
@@ -24,11 +24,14 @@
  *   80 48  zero
  * The header lies in one disk sector and is written last, with QFILE_LIVE in
  * it. A file whose header does not hold was never acknowledged. Marking a file
- * finished is one pwrite of the state word.
+ * is one pwrite of the state word: QFILE_DONE when the message is finished,
+ * QFILE_BUSY when somebody, who has it locked, begins to write over it.
  *
- * Names: queue/mess/<n>/<id>, n = id mod the number of subdirectories; finished
- * files wait in queue/free/<id>. After a crash a live message may stand under
- * a name in free/: headers, not names, say what is mail.
+ * Names: queue/mess/<n>/<id>, n = id mod the number of subdirectories. Finished
+ * files wait in queue/free/<name>, the name being the id of a message that they
+ * once held, and stay there when they are used again: a message that goes out at
+ * once never moves, one that has to wait is moved to its name in mess/. Headers,
+ * not names, say what is mail.
  */
 #ifndef PIPIT_QFILE_H
 #define PIPIT_QFILE_H
@@ -40,6 +43,7 @@
 #define QFILE_NONCE     16
 #define QFILE_LIVE      0x4c495645u /* "LIVE" */
 #define QFILE_DONE      0x444f4e45u /* "DONE" */
+#define QFILE_BUSY      0x42555359u /* "BUSY" */
 #define QFILE_STATE_AT  8
 #define QFILE_NAME_MAX  48   /* bytes of "mess/<n>/<id>" and the like, with the NUL */
 #define QFILE_ADDR_MAX  1003 /* bytes of a record's address with its NUL, as in qmail-queue */
@@ -72,8 +76,8 @@ extern int qfile_read(int fd, struct qfile *q);
 /* Check message and envelope against the header's sum. 1; 0 damaged; -1 with errno. */
 extern int qfile_check_body(int fd, struct qfile const *q);
 
-/* Mark the file finished. 1, or 0 with errno. */
-extern int qfile_mark_done(int fd);
+/* Write the state word. 1, or 0 with errno. */
+extern int qfile_mark(int fd, uint32_t state);
 
 /* The running sum: start with the nonce, add message, then envelope. */
 extern uint32_t qfile_sum_start(char const nonce[QFILE_NONCE]);
@@ -81,8 +85,10 @@ extern uint32_t qfile_sum_add(uint32_t sum, char const *s, size_t len);
 
 /* "mess/<n>/<id>" (or "state/...") below queue/, for a queue with <split> subdirectories. */
 extern void qfile_name(char out[QFILE_NAME_MAX], char const *dir, unsigned int split, uint64_t id);
-/* "free/<id>". */
-extern void qfile_free_name(char out[QFILE_NAME_MAX], uint64_t id);
+/* Where a message lies: "free/<name>" when <name> is not 0, else "mess/<n>/<id>". */
+extern void qfile_place(char out[QFILE_NAME_MAX], unsigned int split, uint64_t id, uint64_t name);
+/* "free/<name>". */
+extern void qfile_free_name(char out[QFILE_NAME_MAX], uint64_t name);
 /* Read an id from a file name: decimal digits only, no leading zero, to the
  * end. 1, or 0 when <name> is no id. */
 extern int qfile_scan_id(char const *name, uint64_t *id);

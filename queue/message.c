@@ -50,7 +50,9 @@ static void mess_name(struct message const *m, char name[QFILE_NAME_MAX])
   qfile_name(name, "mess", m->q->split, m->file.id);
 }
 
-int message_next_id(struct message *m)
+/* Give it another id, because a file of that name exists. 1, or 0 when its
+ * first bytes are on disk already. */
+static int next_id(struct message *m)
 {
   char old[24], new[24];
   uint64_t id = ids_next(m->q);
@@ -68,7 +70,7 @@ static int open_new(struct message *m)
   char name[QFILE_NAME_MAX];
   struct stat st;
   for (int i = 0; mess_name(m, name), fstatat(m->q->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0; i++)
-    if (i == COLLISION_MAX || !message_next_id(m)) return (errno = EEXIST, 0);
+    if (i == COLLISION_MAX || !next_id(m)) return (errno = EEXIST, 0);
   *strrchr(name, '/') = 0;
   return newfile_open(&m->new, m->q, name, m->file.id);
 }
@@ -184,15 +186,17 @@ static int finish_new(struct message *m)
   return 0;
 }
 
-/* Write the message into a finished file. 1; 0 when there is none; -1 when it failed. */
-static int finish_recycled(struct message *m)
+/* Write the message into a finished file, whose name it tells. 1; 0 when there is none; -1 when
+ * it failed. */
+static int finish_recycled(struct message *m, uint64_t *name)
 {
   struct recycled r;
-  if (m->flushed || !recycle_take(&r, m)) return 0;
+  if (m->flushed || !recycle_take(&r, m->q)) return 0;
+  *name = r.name;
   m->file.sum = qfile_sum_add(m->file.sum, m->buf, m->len);
   if (recycle_write(&r, m)) return 1;
   fail_write(m, "cannot write to the queue");
-  recycle_drop(&r, m);
+  recycle_drop(&r, m->q);
   return -1;
 }
 
@@ -203,9 +207,10 @@ int message_commit(struct message *m)
   if (code) message_fail(m, code, why);
   m->file.envlen = m->envelope.total;
   m->file.rcpts = m->envelope.rcpts;
-  if (!m->code && !finish_recycled(m)) finish_new(m);
+  uint64_t free_name = 0;
+  if (!m->code && !finish_recycled(m, &free_name)) finish_new(m);
   newfile_close(&m->new, m->q);
-  if (!m->code) trigger_pull(m->q, m->file.id);
+  if (!m->code) trigger_pull(m->q, m->file.id, free_name);
   return !m->code;
 }
 

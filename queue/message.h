@@ -40,10 +40,6 @@ extern int message_commit(struct message *m);
 /* Throw it away. */
 extern void message_abort(struct message *m);
 
-/* Give it another id, because a file of that name exists. 1, or 0 when its
- * first bytes are on disk already. */
-extern int message_next_id(struct message *m);
-
 /* Fail with <code> unless an error came before. */
 extern void message_fail(struct message *m, int code, char const *why);
 

@@ -39,6 +39,7 @@
 #include "control.h"
 #include "crc32c.h"
 #include "date.h"
+#include "freelist.h"
 #include "home.h"
 #include "ids.h"
 #include "logline.h"
@@ -94,8 +95,9 @@ static void open_queue(struct queued *d)
   d->q.split = qfile_split(d->q.dir);
   if (!d->q.split) strerr_diefusys(EXIT_TEMPORARY, "find ", home_dir(), "/queue/mess/0");
   if (!ids_open(&d->q)) strerr_diefusys(EXIT_TEMPORARY, "read ", home_dir(), "/queue");
-  d->q.pool = pool_new();
-  if (!d->q.pool) strerr_diefusys(EXIT_TEMPORARY, "make shared memory");
+  d->q.pool = pool_new(d->q.dir, d->q.settings.pool_files);
+  if (!d->q.pool)
+    strerr_diefusys(EXIT_TEMPORARY, "open ", home_dir(), "/queue/" FREELIST_NAME);
 }
 
 static void listen_on_socket(struct queued *d)
@@ -282,12 +284,12 @@ static void prepare(struct queued *d)
 {
   if (!accounts_load(&d->q.accounts) || !accounts_become(&d->q.accounts, ACCOUNT_QUEUE))
     strerr_dief(EXIT_TEMPORARY, accounts_why());
-  if (sandbox_no_exec() == -1 || !priv_limit_memory(MEMORY_MAX))
-    strerr_diefusys(EXIT_TEMPORARY, "limit myself");
+  if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
   if (!settings_read(&d->q.settings)) strerr_dief(EXIT_TEMPORARY, control_why());
   umask(0007);
   open_queue(d);
   listen_on_socket(d);
+  if (sandbox_no_exec() == -1) strerr_diefusys(EXIT_TEMPORARY, "limit myself");
   /* What children would otherwise each do: read the time zone, make tables. */
   char date[DATE_MAX];
   date_rfc5322(date, 0);

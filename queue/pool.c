@@ -1,4 +1,4 @@
-/* pool.c - the ring of free files, and the filler; see pool.h */
+/* pool.c - take free files, and the filler, which makes them; see pool.h */
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,30 +17,32 @@
 
 #include "clock.h"
 #include "fileat.h"
+#include "freelist.h"
 #include "ids.h"
 #include "newfile.h"
 #include "pool.h"
 #include "qfile.h"
 
-#define SEEN_MAX      4096 /* files of free/ that the filler looks at */
-#define PAUSE_MS      10   /* between two looks */
-#define FORGET_SECONDS 60  /* then files that nobody could use are offered again */
+#define PAUSE_MS      10 /* between two batches */
+#define LOOK_SECONDS  60 /* between two looks for files that are on no list */
+#define COUNT_EVERY   8  /* files taken between two looks at how many are left */
 
 struct pool {
-  _Atomic uint64_t head; /* the next one to take out */
-  _Atomic uint64_t tail; /* the next place to put one in; only the filler changes it */
-  _Atomic int called;    /* the filler was called and has not looked yet */
+  int list;            /* freelist.h */
+  int event;           /* an eventfd: the call */
+  _Atomic int called;  /* the filler was called and has not looked yet */
   _Atomic int disabled;
-  int event;             /* an eventfd: the call */
-  _Atomic uint64_t ring[POOL_RING];
 };
 
-struct pool *pool_new(void)
+struct pool *pool_new(int queuefd, uint64_t files)
 {
   struct pool *p = mmap(0, sizeof *p, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return 0;
   p->event = eventfd(0, EFD_CLOEXEC);
-  return p->event == -1 ? 0 : p;
+  p->list = freelist_open(queuefd);
+  if (p->event == -1 || p->list == -1) return 0;
+  freelist_grow(p->list, files);
+  return p;
 }
 
 static void call_filler(struct pool *p)
@@ -50,17 +52,18 @@ static void call_filler(struct pool *p)
   (void)!fd_write(p->event, (char const *)&one, sizeof one);
 }
 
-int pool_take(struct pool *p, uint64_t *id)
+int pool_take(struct pool *p, uint64_t *name)
 {
-  uint64_t head = atomic_load(&p->head);
+  static unsigned int taken; /* by this process */
   if (atomic_load(&p->disabled)) return 0;
-  for (;;) {
-    uint64_t tail = atomic_load(&p->tail);
-    if (tail - head < POOL_LOW) call_filler(p);
-    if (head == tail) return 0;
-    *id = atomic_load(&p->ring[head % POOL_RING]);
-    if (atomic_compare_exchange_weak(&p->head, &head, head + 1)) return 1;
-  }
+  int r = freelist_take(p->list, name);
+  if (!r || (taken++ % COUNT_EVERY == 0 && freelist_count(p->list) < POOL_LOW)) call_filler(p);
+  return r;
+}
+
+void pool_give_back(struct pool *p, uint64_t name)
+{
+  freelist_put(p->list, name);
 }
 
 void pool_disable(struct pool *p)
@@ -68,78 +71,41 @@ void pool_disable(struct pool *p)
   atomic_store(&p->disabled, 1);
 }
 
-static uint64_t count(struct pool *p)
-{
-  return atomic_load(&p->tail) - atomic_load(&p->head);
-}
-
-/* Only the filler calls this. 1, or 0 when the ring is full. */
-static int put(struct pool *p, uint64_t id)
-{
-  uint64_t tail = atomic_load(&p->tail);
-  if (count(p) >= POOL_RING) return 0;
-  atomic_store(&p->ring[tail % POOL_RING], id);
-  atomic_store(&p->tail, tail + 1);
-  return 1;
-}
-
-static void clear(struct pool *p)
-{
-  atomic_store(&p->head, atomic_load(&p->tail));
-}
-
-/* What the filler knows: files in free/, and which of them it has put in the
- * ring. A file that was put in, is still there and is not in the ring could
- * not be used by the one who took its id out. */
 struct filler {
   struct queue const *q;
-  size_t nseen;
-  uint64_t seen[SEEN_MAX]; /* sorted */
-  uint64_t files;          /* in free/ */
+  uint64_t files; /* in free/ */
   uint64_t bytes;
-  int troubled;            /* the last attempt failed, and was reported */
+  uint64_t look;  /* clock_ms() of the next look for files that are on no list */
+  int troubled;   /* the last attempt failed, and was reported */
 };
 
-static int compare(void const *a, void const *b)
-{
-  uint64_t const *x = a, *y = b;
-  return *x < *y ? -1 : *x > *y;
-}
-
-static int is_seen(struct filler const *f, uint64_t id)
-{
-  return bsearch(&id, f->seen, f->nseen, sizeof id, compare) != 0;
-}
-
-/* Could this entry of free/ be used? Also adds it to the sums. */
-static int look_at(struct filler *f, int dir, char const *name)
+/* Add an entry of free/ to the sums, and put it on the list if that is <wanted> and it may be used. */
+static void look_at(struct filler *f, int dir, char const *name, int wanted)
 {
   struct stat st;
-  if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1 || !S_ISREG(st.st_mode)) return 0;
+  uint64_t id;
+  if (!qfile_scan_id(name, &id) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+      !S_ISREG(st.st_mode))
+    return;
   f->files++;
   f->bytes += (uint64_t)st.st_size;
-  return st.st_uid == f->q->owner && st.st_nlink == 1;
+  if (wanted && st.st_uid == f->q->owner && st.st_nlink == 1) freelist_put(f->q->pool->list, id);
 }
 
-/* Look through free/, and put what is new there into the ring. 1, or 0 with errno. */
+/* Look through free/. What no list has any more, because both queued and send
+ * were away, is put on it again. 1, or 0 with errno. */
 static int look(struct filler *f)
 {
-  static uint64_t now[SEEN_MAX];
-  size_t n = 0;
+  uint64_t now = clock_ms();
+  int wanted = now >= f->look && !freelist_count(f->q->pool->list);
   DIR *d;
   int fd = openat(f->q->dir, "free", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd == -1) return 0;
   if (!(d = fdopendir(fd))) return (fd_close(fd), 0);
   f->files = f->bytes = 0;
-  for (struct dirent *e; n < SEEN_MAX && (e = readdir(d));) {
-    uint64_t id;
-    if (!qfile_scan_id(e->d_name, &id)) continue;
-    if (look_at(f, fd, e->d_name) && (is_seen(f, id) || put(f->q->pool, id))) now[n++] = id;
-  }
+  if (wanted) f->look = now + LOOK_SECONDS * 1000;
+  for (struct dirent *e; (e = readdir(d));) look_at(f, fd, e->d_name, wanted);
   closedir(d);
-  memcpy(f->seen, now, n * sizeof *now);
-  f->nseen = n;
-  qsort(f->seen, n, sizeof *now, compare);
   return 1;
 }
 
@@ -180,7 +146,7 @@ static void unlink_free(struct queue const *q, uint64_t id)
   unlinkat(q->dir, name, 0);
 }
 
-/* Make <n> files. 1, or 0 with errno. */
+/* Make <n> files and put them on the list. 1, or 0 with errno. */
 static int make(struct filler *f, size_t n)
 {
   struct newfile new[POOL_BATCH];
@@ -196,6 +162,7 @@ static int make(struct filler *f, size_t n)
   for (size_t i = 0; i < made; i++) {
     if (!ok) unlink_free(f->q, ids[i]);
     newfile_close(&new[i], f->q);
+    if (ok) freelist_put(f->q->pool->list, ids[i]);
   }
   errno = e;
   return ok;
@@ -206,7 +173,8 @@ static size_t wanted(struct filler const *f)
 {
   struct settings const *s = &f->q->settings;
   size_t n = POOL_BATCH;
-  if (count(f->q->pool) >= POOL_BATCH || f->files >= s->pool_files || f->bytes >= s->pool_bytes)
+  if (freelist_count(f->q->pool->list) >= POOL_BATCH || f->files >= s->pool_files ||
+      f->bytes >= s->pool_bytes)
     return 0;
   if (n > s->pool_files - f->files) n = s->pool_files - f->files;
   if (n > (s->pool_bytes - f->bytes) / POOL_FILE_SIZE)
@@ -217,30 +185,23 @@ static size_t wanted(struct filler const *f)
 /* 1, or 0 with errno. */
 static int fill(struct filler *f)
 {
+  if (atomic_load(&f->q->pool->disabled) || freelist_count(f->q->pool->list) >= POOL_BATCH) return 1;
   if (!look(f)) return 0;
-  size_t n = atomic_load(&f->q->pool->disabled) ? 0 : wanted(f);
-  return !n || (make(f, n) && look(f));
+  size_t n = wanted(f);
+  return !n || make(f, n);
 }
 
 void pool_fill(struct queue const *q)
 {
-  static struct filler f;
+  struct filler f = { .q = q };
   struct timespec const pause = { .tv_nsec = PAUSE_MS * 1000000L };
   uint64_t calls;
-  uint64_t forget = 0;
-  f.q = q;
   /* A filler that was killed may have left names that are not on disk. */
   while (!newfile_sync_dir(q, "free")) {
     queue_alert("cannot sync queue/free");
-    sleep(FORGET_SECONDS);
+    sleep(LOOK_SECONDS);
   }
   for (;;) {
-    uint64_t now = clock_ms();
-    if (now >= forget) {
-      clear(q->pool);
-      f.nseen = 0;
-      forget = now + FORGET_SECONDS * 1000;
-    }
     atomic_store(&q->pool->called, 0);
     int ok = fill(&f);
     if (!ok && !f.troubled) queue_warning("cannot fill queue/free");

@@ -30,63 +30,40 @@ static int is_alone(int fd, struct queue const *q)
   return fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
 }
 
-/* Is the open, locked file one that may be used again? */
-static int is_usable(struct recycled *r, struct stat *st, struct queue const *q, uint64_t id)
+/* Is the open, locked file a finished one, and the one of this name? */
+static int is_finished(struct recycled *r, struct queue const *q, char const *name)
 {
+  struct stat st, named;
   char header[QFILE_HEADER];
   struct qfile old;
-  if (fstat(r->fd, st) == -1) return 0;
-  if (!S_ISREG(st->st_mode) || st->st_uid != q->owner || st->st_nlink != 1) return 0;
+  if (fstat(r->fd, &st) == -1 || fstatat(q->dir, name, &named, AT_SYMLINK_NOFOLLOW) == -1) return 0;
+  if (st.st_ino != named.st_ino || st.st_dev != named.st_dev) return 0;
+  if (!S_ISREG(st.st_mode) || st.st_uid != q->owner || st.st_nlink != 1) return 0;
   if (pread(r->fd, header, sizeof header, 0) != (ssize_t)sizeof header) return 0;
   if (!qfile_unpack(&old, header) || old.state != QFILE_DONE) return 0;
-  r->size = (uint64_t)st->st_size;
   r->end = QFILE_HEADER + old.msglen + old.envlen;
-  /* Another id: somebody took the file, and was killed while he wrote. */
-  if (old.id != id || r->end > r->size) r->end = r->size;
-  return is_alone(r->fd, q);
+  if (r->end > (uint64_t)st.st_size) r->end = (uint64_t)st.st_size;
+  return 1;
 }
 
-/* Is <name> the open file? */
-static int is_same(struct queue const *q, char const *name, struct stat const *open)
+static int take(struct recycled *r, struct queue const *q)
 {
-  struct stat st;
-  return fstatat(q->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == open->st_ino &&
-         st.st_dev == open->st_dev;
-}
-
-/* Move the file to the message's name. 1, or 0 when that cannot be. */
-static int move(struct message *m, char const *from, struct stat const *open)
-{
-  struct queue const *q = m->q;
-  char to[QFILE_NAME_MAX];
-  for (;;) {
-    qfile_name(to, "mess", q->split, m->file.id);
-    if (renameat2(q->dir, from, q->dir, to, RENAME_NOREPLACE) == 0) break;
-    if (errno != EEXIST || !message_next_id(m)) return 0;
-  }
-  if (is_same(q, to, open)) return 1;
-  renameat2(q->dir, to, q->dir, from, RENAME_NOREPLACE);
-  return 0;
-}
-
-static int take(struct recycled *r, struct message *m, uint64_t id)
-{
-  struct stat st;
-  char from[QFILE_NAME_MAX];
-  qfile_free_name(from, id);
-  r->fd = openat(m->q->dir, from, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  char name[QFILE_NAME_MAX];
+  qfile_free_name(name, r->name);
+  r->fd = openat(q->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (r->fd == -1) return 0;
-  if (flock(r->fd, LOCK_EX | LOCK_NB) == 0 && is_usable(r, &st, m->q, id) && move(m, from, &st))
-    return 1;
+  int locked = flock(r->fd, LOCK_EX | LOCK_NB) == 0;
+  int finished = locked && is_finished(r, q, name);
+  if (finished && is_alone(r->fd, q)) return 1;
   fd_close(r->fd);
+  if (finished || !locked) pool_give_back(q->pool, r->name); /* somebody looks at it just now */
   return 0;
 }
 
-int recycle_take(struct recycled *r, struct message *m)
+int recycle_take(struct recycled *r, struct queue const *q)
 {
-  uint64_t id;
-  for (int i = 0; i < TRIES && pool_take(m->q->pool, &id); i++)
-    if (take(r, m, id)) return 1;
+  for (int i = 0; i < TRIES && pool_take(q->pool, &r->name); i++)
+    if (take(r, q)) return 1;
   return 0;
 }
 
@@ -111,6 +88,8 @@ int recycle_write(struct recycled *r, struct message const *m)
   char header[QFILE_HEADER];
   uint64_t end = QFILE_HEADER + m->len;
   uint64_t tail = r->end > end ? r->end - end : 0;
+  /* What a killed writer leaves is nobody's: the old header would say nothing of it. */
+  if (!qfile_mark(r->fd, QFILE_BUSY)) return 0;
   if (tail > ZERO_MAX) {
     if (ftruncate(r->fd, (off_t)end) == -1) return 0;
     tail = 0;
@@ -122,10 +101,10 @@ int recycle_write(struct recycled *r, struct message const *m)
   return 1;
 }
 
-void recycle_drop(struct recycled *r, struct message const *m)
+void recycle_drop(struct recycled *r, struct queue const *q)
 {
   char name[QFILE_NAME_MAX];
-  qfile_name(name, "mess", m->q->split, m->file.id);
-  unlinkat(m->q->dir, name, 0);
+  qfile_free_name(name, r->name);
+  unlinkat(q->dir, name, 0);
   fd_close(r->fd);
 }

@@ -27,11 +27,12 @@ static void overflow(struct queue const *q)
   fd_close(fd);
 }
 
-void trigger_pull(struct queue const *q, uint64_t id)
+void trigger_pull(struct queue const *q, uint64_t id, uint64_t name)
 {
   static int fd = -1; /* kept for the messages of this connection */
-  char packed[8];
+  char packed[16];
   uint64_pack_big(packed, id);
+  uint64_pack_big(packed + 8, name);
   for (int tries = 0; tries < 2; tries++) {
     if (fd == -1 && (fd = open_trigger(q)) == -1) break;
     ssize_t n = write(fd, packed, sizeof packed);

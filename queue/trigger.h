@@ -4,9 +4,10 @@
 
 #include "queued.h"
 
-/* Write the id into queue/lock/trigger; when the FIFO is full, touch
+/* Write the id, and the name in free/ under which the message lies (0: it lies
+ * in mess/ under its own), into queue/lock/trigger; when the FIFO is full, touch
  * queue/lock/overflow instead. Without a send that listens, nothing: it reads
  * the whole queue when it starts. */
-extern void trigger_pull(struct queue const *q, uint64_t id);
+extern void trigger_pull(struct queue const *q, uint64_t id, uint64_t name);
 
 #endif

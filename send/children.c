@@ -147,7 +147,7 @@ static void obey(struct send *s, struct keeper_reply const *r)
     keeper_covered(&s->keeper, r->num);
     message_settled(s, r->num);
     break;
-  case 'N': message_new(s, r->id, WAIT_CHECK); break;
+  case 'N': message_new(s, r->id, 0, WAIT_CHECK); break;
   case 'E':
     if (!m || m->phase != PHASE_FINISHING) break;
     log_end(r->id);

@@ -21,7 +21,7 @@
 
 struct packet {
   char type;
-  uint64_t seq, id;
+  uint64_t seq, id, place;
   char const *nonce, *data;
   size_t len;
 };
@@ -44,6 +44,7 @@ static int add_heavy(struct keeper *k, struct packet const *p)
   if (!h) return 0;
   h->type = p->type;
   h->id = p->id;
+  h->place = p->place;
   memcpy(h->nonce, p->nonce, QFILE_NONCE);
   if (k->heavy) k->heavy_last->next = h;
   else k->heavy = h;
@@ -52,9 +53,9 @@ static int add_heavy(struct keeper *k, struct packet const *p)
 }
 
 /* Every recipient has it: make an end of the message. */
-static void end_message(struct keeper *k, uint64_t id, char const *nonce)
+static void end_message(struct keeper *k, uint64_t id, uint64_t place, char const *nonce)
 {
-  if (kfile_end(k, id, nonce)) {
+  if (kfile_end(k, id, place, nonce)) {
     kstate_remove(k, id);
     keeper_answer(k, 'E', id, 0);
   } else {
@@ -63,42 +64,39 @@ static void end_message(struct keeper *k, uint64_t id, char const *nonce)
   }
 }
 
-static void end_with_bounce(struct keeper *k, uint64_t id, char const *nonce)
+static void end_with_bounce(struct keeper *k, struct heavy const *h)
 {
-  struct qfile q;
-  int fd = kfile_open(k, id, nonce, &q);
-  int ok = fd == -1 ? errno == ENOENT : kbounce(k, fd, &q);
-  if (fd != -1) close(fd);
-  if (ok) end_message(k, id, nonce);
-  else keeper_answer(k, 'T', id, 0);
+  struct kfile f;
+  int opened = kfile_open(k, &f, h->id, h->place, h->nonce);
+  int ok = opened ? kbounce(k, f.fd, &f.q) : errno == ENOENT;
+  if (opened) close(f.fd);
+  if (ok) end_message(k, h->id, h->place, h->nonce);
+  else keeper_answer(k, 'T', h->id, 0);
 }
 
-static void damaged(struct keeper *k, uint64_t id, char const *nonce, char const *why)
+static void damaged(struct keeper *k, uint64_t id, uint64_t place, char const *nonce,
+                    char const *why)
 {
-  char name[QFILE_NAME_MAX];
-  struct qfile q;
-  int fd = kfile_open(k, id, nonce, &q);
-  if (fd != -1) {
-    qfile_name(name, "mess", k->split, id);
-    kfile_bad(k, name, id, why);
-    close(fd);
+  struct kfile f;
+  if (kfile_open(k, &f, id, place, nonce)) {
+    kfile_bad(k, f.path, id, why);
+    close(f.fd);
   }
   keeper_answer(k, 'B', id, 0);
 }
 
-static void check_body(struct keeper *k, uint64_t id, char const *nonce)
+static void check_body(struct keeper *k, struct heavy const *h)
 {
-  struct qfile q;
-  int fd = kfile_open(k, id, nonce, &q);
-  if (fd == -1) {
-    keeper_answer(k, errno == ENOENT ? 'B' : 'T', id, 0);
+  struct kfile f;
+  if (!kfile_open(k, &f, h->id, h->place, h->nonce)) {
+    keeper_answer(k, errno == ENOENT ? 'B' : 'T', h->id, 0);
     return;
   }
-  int r = qfile_check_body(fd, &q);
-  if (r == -1) log_trouble("trouble reading message, will try later", id);
-  close(fd);
-  if (r) keeper_answer(k, r == 1 ? 'O' : 'T', id, 0);
-  else damaged(k, id, nonce, "the sum does not match");
+  int r = qfile_check_body(f.fd, &f.q);
+  if (r == -1) log_trouble("trouble reading message, will try later", h->id);
+  close(f.fd);
+  if (r) keeper_answer(k, r == 1 ? 'O' : 'T', h->id, 0);
+  else damaged(k, h->id, h->place, h->nonce, "the sum does not match");
 }
 
 static void look_at(struct keeper *k, struct packet const *p)
@@ -120,9 +118,9 @@ static int act(struct keeper *k, struct packet const *p)
   case 'C': return add_heavy(k, p);
   case 'F':
     if (p->len && p->data[0]) return add_heavy(k, p);
-    end_message(k, p->id, p->nonce);
+    end_message(k, p->id, p->place, p->nonce);
     break;
-  case 'D': damaged(k, p->id, p->nonce, "the envelope cannot be read"); break;
+  case 'D': damaged(k, p->id, p->place, p->nonce, "the envelope cannot be read"); break;
   case 'V': look_at(k, p); break;
   case 'S': kfile_scan_pool(k); break;
   }
@@ -142,10 +140,11 @@ static int obey(struct keeper *k)
       k->eof = 1;
       return 1;
     }
-    struct packet p = { .type = buf[0], .nonce = buf + 17, .data = buf + KEEPER_HEAD,
+    struct packet p = { .type = buf[0], .nonce = buf + 25, .data = buf + KEEPER_HEAD,
                         .len = (size_t)n - KEEPER_HEAD };
     uint64_unpack_big(buf + 1, &p.seq);
     uint64_unpack_big(buf + 9, &p.id);
+    uint64_unpack_big(buf + 17, &p.place);
     if (!act(k, &p)) return 0;
   }
   return 1;
@@ -169,8 +168,8 @@ static void do_heavy(struct keeper *k)
 {
   struct heavy *h = k->heavy;
   k->heavy = h->next;
-  if (h->type == 'F') end_with_bounce(k, h->id, h->nonce);
-  else check_body(k, h->id, h->nonce);
+  if (h->type == 'F') end_with_bounce(k, h);
+  else check_body(k, h);
   free(h);
 }
 
@@ -206,7 +205,7 @@ static int work_in(struct keeper *k)
   if (k->nfinished) qsort(k->finished, k->nfinished, sizeof *k->finished, compare);
   kfile_scan_pool(k);
   for (size_t i = 0; i < k->nfinished; i++) {
-    if (!kfile_end(k, k->finished[i].id, k->finished[i].nonce)) return 0;
+    if (!kfile_end(k, k->finished[i].id, 0, k->finished[i].nonce)) return 0;
     kstate_remove(k, k->finished[i].id);
   }
   k->journal.pending.len = 0;
@@ -227,6 +226,7 @@ static int start(struct keeper *k)
   k->pool.files_max = POOL_FILES;
   k->pool.bytes_max = POOL_BYTES;
   if (!pool_load(&k->pool, &why)) log_alert(why);
+  k->list = -1;
   kstate_init(k);
   if (!journal_open(&k->journal, k->queuefd, replay, k)) {
     log_alert_unable("read", JOURNAL_NAME);

@@ -36,7 +36,7 @@ struct finished { /* a message that the journal calls finished */
 struct heavy { /* something that takes its time: one at a time, between the rest */
   struct heavy *next;
   char type; /* 'F' or 'C' */
-  uint64_t id;
+  uint64_t id, place;
   char nonce[QFILE_NONCE];
 };
 
@@ -49,6 +49,7 @@ struct keeper {
   uint64_t tick_at; /* clock_ms() of the next sync */
   struct journal journal;
   struct pool pool;
+  int list; /* of free files: freelist.h; -1 while it cannot be had */
   unsigned int statepool; /* files state/free/0 ... */
   struct open_state *buckets[KEEPER_BUCKETS];
   struct open_state *first, *last;
@@ -78,18 +79,26 @@ extern void kstate_init(struct keeper *k);
 
 /* keeper_files.c: message files. */
 
-/* Open and lock the message <id>, and check that it is the one with this nonce.
- * The descriptor; -1 with errno (ENOENT: there is no such message any more,
- * EAGAIN: somebody holds it). */
-extern int kfile_open(struct keeper *k, uint64_t id, char const *nonce, struct qfile *q);
+struct kfile { /* a message that is open and locked */
+  int fd;
+  uint64_t place; /* its name in free/; 0: it lies in mess/ */
+  char path[QFILE_NAME_MAX];
+  struct qfile q;
+};
+
+/* Open and lock the message <id>, which lies at <place> or in mess/, and check
+ * that it is the one with this nonce. 1, or 0 with errno (ENOENT: there is no
+ * such message any more, EAGAIN: somebody holds it). */
+extern int kfile_open(struct keeper *k, struct kfile *f, uint64_t id, uint64_t place,
+                      char const *nonce);
 /* Mark the message finished and put its file into the pool. 1, or 0 with errno. */
-extern int kfile_end(struct keeper *k, uint64_t id, char const *nonce);
-/* Look at the file at <path> (below queue/). 1 it is mail, under its right name
- * now, <*id>; 2 it is a finished file in the pool; 0 anything else. */
+extern int kfile_end(struct keeper *k, uint64_t id, uint64_t place, char const *nonce);
+/* Look at the file at <path> (below queue/). 1 it is mail, in mess/ now, <*id>;
+ * 2 it is a finished file, in the pool now, by the name <*id>; 0 anything else. */
 extern int kfile_look(struct keeper *k, char const *path, uint64_t *id);
 /* Move a damaged message to bad/, and say so in the log. */
 extern void kfile_bad(struct keeper *k, char const *path, uint64_t id, char const *why);
-/* Look through the pool: count it, adopt mail, remove what is too much. */
+/* Look through the pool: list it anew, count it, adopt mail, remove what is too much. */
 extern void kfile_scan_pool(struct keeper *k);
 
 /* keeper_bounce.c */

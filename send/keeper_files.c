@@ -14,6 +14,7 @@
 #include <skalibs/uint32.h>
 
 #include "clock.h"
+#include "freelist.h"
 #include "keeper.h"
 #include "log.h"
 #include "logline.h"
@@ -35,7 +36,7 @@ static int lock(int fd)
 static int fail_close(int fd, int e)
 {
   close(fd);
-  return (errno = e, -1);
+  return (errno = e, 0);
 }
 
 static int open_file(struct keeper *k, char const *path)
@@ -43,53 +44,84 @@ static int open_file(struct keeper *k, char const *path)
   return openat(k->queuefd, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }
 
-int kfile_open(struct keeper *k, uint64_t id, char const *nonce, struct qfile *q)
+static int open_at(struct keeper *k, struct kfile *f, uint64_t id, uint64_t place,
+                   char const *nonce)
 {
-  char name[QFILE_NAME_MAX];
-  qfile_name(name, "mess", k->split, id);
-  int fd = open_file(k, name);
-  if (fd == -1) return -1;
-  if (!lock(fd)) return fail_close(fd, errno);
-  int r = qfile_read(fd, q);
-  if (r == -1) return fail_close(fd, errno);
-  if (!r || q->state != QFILE_LIVE || q->id != id || memcmp(q->nonce, nonce, QFILE_NONCE))
-    return fail_close(fd, ENOENT);
-  return fd;
+  f->place = place;
+  qfile_place(f->path, k->split, id, place);
+  f->fd = open_file(k, f->path);
+  if (f->fd == -1) return 0;
+  if (!lock(f->fd)) return fail_close(f->fd, errno);
+  int r = qfile_read(f->fd, &f->q);
+  if (r == -1) return fail_close(f->fd, errno);
+  if (!r || f->q.state != QFILE_LIVE || f->q.id != id || memcmp(f->q.nonce, nonce, QFILE_NONCE))
+    return fail_close(f->fd, ENOENT);
+  return 1;
 }
 
-/* Put a finished, locked file into the pool, or remove it. 1, or 0 with errno. */
-static int pool_put(struct keeper *k, int fd, char const *path, uint64_t id)
+int kfile_open(struct keeper *k, struct kfile *f, uint64_t id, uint64_t place, char const *nonce)
 {
-  char name[QFILE_NAME_MAX];
+  if (open_at(k, f, id, place, nonce)) return 1;
+  return place && errno == ENOENT && open_at(k, f, id, 0, nonce);
+}
+
+/* A finished file that lies in the pool already stays there, unless it or the
+ * pool has grown too large. 1 it stays, 0 it was removed, -1 with errno. */
+static int pool_keep(struct keeper *k, struct kfile const *f)
+{
   struct stat st;
-  if (fstat(fd, &st) == -1) return 0;
+  if (fstat(f->fd, &st) == -1) return -1;
+  uint64_t bytes = (uint64_t)st.st_size;
+  if (st.st_nlink == 1 && bytes <= POOL_FILE_MAX && k->pool.files <= k->pool.files_max &&
+      k->pool.bytes <= k->pool.bytes_max)
+    return 1;
+  if (unlinkat(k->queuefd, f->path, 0) == -1 && errno != ENOENT) return -1;
+  if (k->pool.files) k->pool.files--;
+  k->pool.bytes -= bytes < k->pool.bytes ? bytes : k->pool.bytes;
+  return 0;
+}
+
+/* Put a finished, locked file of mess/ into the pool, as <name>, or remove it.
+ * 1 it is there, 0 it was removed, -1 with errno. */
+static int pool_put(struct keeper *k, int fd, char const *path, uint64_t name)
+{
+  char to[QFILE_NAME_MAX];
+  struct stat st;
+  if (fstat(fd, &st) == -1) return -1;
   uint64_t bytes = (uint64_t)st.st_size;
   if (!pool_room(&k->pool, bytes) && bytes <= POOL_FILE_MAX &&
       clock_ms() - k->pool.counted > POOL_RECOUNT)
     kfile_scan_pool(k);
-  qfile_free_name(name, id);
+  qfile_free_name(to, name);
   if (st.st_nlink == 1 && pool_room(&k->pool, bytes) &&
-      renameat2(k->queuefd, path, k->queuefd, name, RENAME_NOREPLACE) == 0) {
+      renameat2(k->queuefd, path, k->queuefd, to, RENAME_NOREPLACE) == 0) {
     k->pool.files++;
     k->pool.bytes += bytes;
     return 1;
   }
-  return unlinkat(k->queuefd, path, 0) == 0 || errno == ENOENT;
+  return unlinkat(k->queuefd, path, 0) == 0 || errno == ENOENT ? 0 : -1;
 }
 
-int kfile_end(struct keeper *k, uint64_t id, char const *nonce)
+/* Tell queued of a file in the pool, which nobody here has open any more. One
+ * that a full list does not take is seen by the next look at free/. */
+static void list(struct keeper *k, uint64_t name)
 {
-  char name[QFILE_NAME_MAX];
-  struct qfile q;
+  if (k->list != -1) freelist_put(k->list, name);
+}
+
+int kfile_end(struct keeper *k, uint64_t id, uint64_t place, char const *nonce)
+{
+  struct kfile f;
   if (!journal_ended(&k->journal, id, nonce)) return 0;
-  int fd = kfile_open(k, id, nonce, &q);
-  if (fd == -1) return errno == ENOENT;
-  qfile_name(name, "mess", k->split, id);
-  int ok = qfile_mark_done(fd) && pool_put(k, fd, name, id);
+  if (!kfile_open(k, &f, id, place, nonce)) return errno == ENOENT;
+  int r = !qfile_mark(f.fd, QFILE_DONE) ? -1
+          : f.place                     ? pool_keep(k, &f)
+                                        : pool_put(k, f.fd, f.path, id);
   int e = errno;
-  close(fd);
+  close(f.fd);
+  if (r == 1) list(k, f.place ? f.place : id);
   errno = e;
-  return ok;
+  return r != -1;
 }
 
 void kfile_bad(struct keeper *k, char const *path, uint64_t id, char const *why)
@@ -148,10 +180,21 @@ static void no_header(struct keeper *k, int fd, char const *path, uint64_t id)
   uint32_unpack_big(head + QFILE_STATE_AT, &state);
   int64_t age = clock_wall() - (int64_t)st.st_mtime;
   if (age >= 0 && age < OLD_SECONDS) return;
-  if (memcmp(head, zeros, sizeof zeros) && state != QFILE_DONE)
+  if (memcmp(head, zeros, sizeof zeros) && state != QFILE_DONE && state != QFILE_BUSY)
     kfile_bad(k, path, id, "the header does not hold");
   else if (unlinkat(k->queuefd, path, 0) == -1)
     log_unable("unlink", path);
+}
+
+/* Its writer was killed, or we would not have the lock: nobody was told that it is mail. */
+static void remove_busy(struct keeper *k, char const *path)
+{
+  if (unlinkat(k->queuefd, path, 0) == -1 && errno != ENOENT) log_unable("unlink", path);
+}
+
+static int in_pool(char const *path)
+{
+  return !strncmp(path, "free/", 5);
 }
 
 /* Judge a locked file. Results as kfile_look. */
@@ -160,20 +203,18 @@ static int judge(struct keeper *k, int fd, char const *path, uint64_t *id)
   struct qfile q;
   uint64_t named = 0;
   char const *slash = strrchr(path, '/');
-  int in_pool = !strncmp(path, "free/", 5);
   int r = qfile_read(fd, &q);
   if (!slash || !qfile_scan_id(slash + 1, &named) || r == -1) return 0;
   if (!r) return (no_header(k, fd, path, named), 0);
-  if (q.state == QFILE_LIVE && is_finished(k, &q) && qfile_mark_done(fd)) q.state = QFILE_DONE;
+  if (q.state == QFILE_LIVE && is_finished(k, &q) && qfile_mark(fd, QFILE_DONE)) q.state = QFILE_DONE;
   if (q.state == QFILE_LIVE) {
     *id = q.id;
     return adopt(k, path, q.id);
   }
+  if (q.state == QFILE_BUSY) return (remove_busy(k, path), 0);
   if (q.state != QFILE_DONE) return (no_header(k, fd, path, named), 0);
-  /* Its writer was killed: it keeps the id of its name, by which queued knows that there may be
-   * more in it than its header says. */
-  if (!in_pool) return pool_put(k, fd, path, named) ? 2 : 0;
-  return 2;
+  *id = named;
+  return in_pool(path) || pool_put(k, fd, path, named) == 1 ? 2 : 0;
 }
 
 int kfile_look(struct keeper *k, char const *path, uint64_t *id)
@@ -184,6 +225,7 @@ int kfile_look(struct keeper *k, char const *path, uint64_t *id)
   if (fd == -1) return 0;
   if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lock(fd)) r = judge(k, fd, path, id);
   close(fd);
+  if (r == 2 && !in_pool(path)) list(k, *id);
   return r;
 }
 
@@ -212,8 +254,22 @@ static void count_one(struct keeper *k, char const *name)
     pool_drop(k, path);
     return;
   }
+  if (r == 2) list(k, id);
   k->pool.files++;
   k->pool.bytes += (uint64_t)st.st_size;
+}
+
+/* What stands on the list is put there again as the files are seen. */
+static void begin_list(struct keeper *k)
+{
+  uint64_t name;
+  if (k->list == -1 && (k->list = freelist_open(k->queuefd)) == -1) {
+    log_unable("open", FREELIST_NAME);
+    return;
+  }
+  freelist_grow(k->list, k->pool.files_max);
+  for (uint64_t n = freelist_count(k->list); n; n--)
+    if (!freelist_take(k->list, &name)) return;
 }
 
 void kfile_scan_pool(struct keeper *k)
@@ -226,6 +282,7 @@ void kfile_scan_pool(struct keeper *k)
     return;
   }
   k->pool.files = k->pool.bytes = 0;
+  begin_list(k);
   for (struct dirent *e; (e = readdir(d));) count_one(k, e->d_name);
   closedir(d);
   k->pool.counted = clock_ms();

@@ -33,8 +33,8 @@ void keeper_push(struct keeper_link *k)
   }
 }
 
-uint64_t keeper_say(struct keeper_link *k, char type, uint64_t id, char const *nonce,
-                    char const *data, size_t len)
+uint64_t keeper_say(struct keeper_link *k, char type, uint64_t id, uint64_t place,
+                    char const *nonce, char const *data, size_t len)
 {
   char head[PREFIX + KEEPER_HEAD] = { 0 };
   if (len > KEEPER_PACKET_MAX - KEEPER_HEAD) return (errno = EMSGSIZE, 0);
@@ -43,7 +43,8 @@ uint64_t keeper_say(struct keeper_link *k, char type, uint64_t id, char const *n
   head[PREFIX] = type;
   uint64_pack_big(head + PREFIX + 1, ++k->seq);
   uint64_pack_big(head + PREFIX + 9, id);
-  if (nonce) memcpy(head + PREFIX + 17, nonce, QFILE_NONCE);
+  uint64_pack_big(head + PREFIX + 17, place);
+  if (nonce) memcpy(head + PREFIX + 25, nonce, QFILE_NONCE);
   stralloc_catb(&k->kept, head, sizeof head);
   stralloc_catb(&k->kept, data, len);
   if (!k->blocked) keeper_push(k);

@@ -1,8 +1,9 @@
 /* keeper_link.h - what send and its keeper say to each other
  *
  * Packets over a SOCK_SEQPACKET socketpair. To the keeper: type:1 seq:8 id:8
- * nonce:16 data; the keeper's process ends at the end of the stream, after it
- * has put everything on disk.
+ * place:8 nonce:16 data, place being the name in free/ under which the message
+ * lies, 0 when it lies in mess/. The keeper's process ends at the end of the
+ * stream, after it has put everything on disk.
  *   R  progress: data is a payload for the state file (state.h)
  *   F  every recipient is finished: make an end of it, with a bounce when data
  *      is one byte 1; answered by E or T
@@ -33,7 +34,7 @@
 #include "qfile.h"
 
 #define KEEPER_PACKET_MAX  16384
-#define KEEPER_HEAD        33 /* bytes before the data */
+#define KEEPER_HEAD        41 /* bytes before the data */
 #define KEEPER_REPLY       17
 #define KEEPER_BACKLOG_MAX 8388608 /* bytes kept: over it, no delivery is started */
 
@@ -57,8 +58,8 @@ struct keeper_reply {
 
 /* Say something, now or as soon as the socket takes it. The packet's seq, or 0
  * with ENOMEM or EMSGSIZE. */
-extern uint64_t keeper_say(struct keeper_link *k, char type, uint64_t id, char const *nonce,
-                           char const *data, size_t len);
+extern uint64_t keeper_say(struct keeper_link *k, char type, uint64_t id, uint64_t place,
+                           char const *nonce, char const *data, size_t len);
 /* Send what the socket takes. */
 extern void keeper_push(struct keeper_link *k);
 /* Forget everything up to <seq>. */

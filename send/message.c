@@ -67,34 +67,37 @@ int message_open(struct send *s, struct msg *m)
 {
   char name[QFILE_NAME_MAX];
   struct qfile q;
-  qfile_name(name, "mess", s->split, m->q.id);
+  qfile_place(name, s->split, m->q.id, m->place);
   int fd = openat(s->queuefd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (fd == -1) return -1;
-  int r = qfile_read(fd, &q);
+  int r = fd == -1 ? -1 : qfile_read(fd, &q);
   if (r == 1 && q.state == QFILE_LIVE && q.id == m->q.id &&
       !memcmp(q.nonce, m->q.nonce, QFILE_NONCE))
     return fd;
   int e = r == -1 ? errno : ENOENT;
-  close(fd);
+  if (fd != -1) close(fd);
+  if (e == ENOENT && m->place) { /* the keeper has moved it meanwhile */
+    m->place = 0;
+    return message_open(s, m);
+  }
   return (errno = e, -1);
 }
 
-void message_new(struct send *s, uint64_t id, unsigned int flags)
+void message_new(struct send *s, uint64_t id, uint64_t place, unsigned int flags)
 {
   struct waiting *w = flags & WAIT_CHECK ? &s->found : &s->fresh;
-  if (id && idset_add(&s->known, id) == 1 && !waiting_push(w, id, id << WAIT_SHIFT | flags))
+  if (id && idset_add(&s->known, id) == 1 && !waiting_push(w, id, place, id << WAIT_SHIFT | flags))
     idset_remove(&s->known, id);
 }
 
 /* An id that cannot be kept for want of memory is found again by the next scan. */
-void message_wait(struct send *s, uint64_t id, uint64_t when, unsigned int flags)
+void message_wait(struct send *s, uint64_t id, uint64_t place, uint64_t when, unsigned int flags)
 {
-  if (!waiting_push(&s->later, id, when << WAIT_SHIFT | flags)) idset_remove(&s->known, id);
+  if (!waiting_push(&s->later, id, place, when << WAIT_SHIFT | flags)) idset_remove(&s->known, id);
 }
 
 uint64_t message_tell(struct send *s, struct msg *m, char type, char const *data, size_t len)
 {
-  uint64_t seq = keeper_say(&s->keeper, type, m->q.id, m->q.nonce, data, len);
+  uint64_t seq = keeper_say(&s->keeper, type, m->q.id, m->place, m->q.nonce, data, len);
   if (!seq) log_trouble("trouble telling the keeper", m->q.id);
   return seq;
 }
@@ -125,12 +128,21 @@ static void unlink_message(struct send *s, struct msg *m)
   s->active_again -= m->lane == LANE_AGAIN;
 }
 
+/* A message that waits is moved to its own name: its file will not be free for long. */
+static void move_to_mess(struct send *s, uint64_t id, uint64_t place)
+{
+  char name[QFILE_NAME_MAX];
+  qfile_free_name(name, place);
+  keeper_say(&s->keeper, 'V', id, 0, 0, name, strlen(name));
+}
+
 void message_leave(struct send *s, struct msg *m, uint64_t when)
 {
   unlink_message(s, m);
   s->finishing -= m->phase == PHASE_FINISHING;
   unsigned int flags = m->phase == PHASE_CHECKING ? WAIT_CHECK : 0;
-  if (when) message_wait(s, m->q.id, m->hurry ? 0 : when, flags);
+  if (when && m->place) move_to_mess(s, m->q.id, m->place);
+  if (when) message_wait(s, m->q.id, m->place, m->hurry ? 0 : when, flags);
   else idset_remove(&s->known, m->q.id);
   stralloc_free(&m->sender);
   stralloc_free(&m->extras);
@@ -203,22 +215,24 @@ void message_hurry(struct send *s)
 static void put_off(struct send *s, struct waiting_entry e, enum look look, unsigned int flags)
 {
   char name[QFILE_NAME_MAX];
+  if (e.place && look != LOOK_GONE) move_to_mess(s, e.id, e.place);
   switch (look) {
-  case LOOK_LOCKED: message_wait(s, e.id, clock_ms() + LOCKED_WAIT, flags); break;
-  case LOOK_TROUBLE: message_wait(s, e.id, clock_ms() + TROUBLE_WAIT, flags); break;
+  case LOOK_LOCKED: message_wait(s, e.id, e.place, clock_ms() + LOCKED_WAIT, flags); break;
+  case LOOK_TROUBLE: message_wait(s, e.id, e.place, clock_ms() + TROUBLE_WAIT, flags); break;
   default:
     idset_remove(&s->known, e.id);
-    if (look == LOOK_GONE) return;
+    if (look == LOOK_GONE || e.place) return;
     qfile_name(name, "mess", s->split, e.id);
-    keeper_say(&s->keeper, 'V', e.id, 0, name, strlen(name));
+    keeper_say(&s->keeper, 'V', e.id, 0, 0, name, strlen(name));
   }
 }
 
-static struct msg *new_message(struct send *s, struct qfile const *q, int force)
+static struct msg *new_message(struct send *s, struct qfile const *q, uint64_t place, int force)
 {
   struct msg *m = calloc(1, sizeof *m);
   if (!m) return 0;
   m->q = *q;
+  m->place = place;
   m->more = 1;
   m->force = force;
   int r = message_state(s, q, &m->state);
@@ -238,15 +252,19 @@ static void admit(struct send *s, struct waiting_entry e, unsigned int flags, in
   char name[QFILE_NAME_MAX];
   struct qfile q;
   int fd;
-  qfile_name(name, "mess", s->split, e.id);
+  qfile_place(name, s->split, e.id, e.place);
   enum look look = message_look(s, name, &fd, &q);
   if (look == LOOK_OK) close(fd);
   if (look == LOOK_OK && q.id != e.id) look = LOOK_NOT_MAIL;
+  if (e.place && (look == LOOK_GONE || look == LOOK_NOT_MAIL)) {
+    e.place = 0; /* the keeper has moved it meanwhile */
+    return admit(s, e, flags, force);
+  }
   if (look != LOOK_OK) {
     put_off(s, e, look, flags);
     return;
   }
-  struct msg *m = new_message(s, &q, force);
+  struct msg *m = new_message(s, &q, e.place, force);
   if (!m) {
     put_off(s, e, LOOK_TROUBLE, flags);
     return;

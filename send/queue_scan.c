@@ -17,7 +17,8 @@
 
 #define TRIGGER_NAME  "lock/trigger"
 #define OVERFLOW_NAME "lock/overflow"
-#define TRIGGER_BATCH 512   /* ids read in one turn */
+#define TRIGGER_BATCH 512   /* messages read in one turn */
+#define TRIGGER_ENTRY 16    /* bytes of one: id, name in free/ or 0 */
 #define SLICE_NAMES   1000  /* names of a directory looked at in one turn */
 #define SLICE_FILES   50    /* files opened in one turn */
 #define SCAN_EVERY    60000 /* milliseconds from the end of a scan to the next one */
@@ -57,12 +58,13 @@ static void look_for_overflow(struct send *s)
 
 void trigger_read(struct send *s)
 {
-  char buf[8 * TRIGGER_BATCH];
+  char buf[TRIGGER_ENTRY * TRIGGER_BATCH];
   ssize_t n = read(s->trigger, buf, sizeof buf);
-  for (ssize_t i = 0; i + 8 <= n; i += 8) {
-    uint64_t id;
+  for (ssize_t i = 0; i + TRIGGER_ENTRY <= n; i += TRIGGER_ENTRY) {
+    uint64_t id, place;
     uint64_unpack_big(buf + i, &id);
-    message_new(s, id, 0);
+    uint64_unpack_big(buf + i + 8, &place);
+    message_new(s, id, place, 0);
   }
   if (n < (ssize_t)sizeof buf) look_for_overflow(s);
 }
@@ -89,7 +91,7 @@ void scan_start(struct send *s)
   c->running = 1;
   c->again = 0;
   c->n = 0;
-  keeper_say(&s->keeper, 'S', 0, 0, "", 0);
+  keeper_say(&s->keeper, 'S', 0, 0, 0, "", 0);
 }
 
 /* When the first of the recipients that are left may be tried, in clock_ms(). */
@@ -114,8 +116,8 @@ static void found(struct send *s, struct qfile const *q)
   struct state st = STATE_ZERO;
   int r = message_state(s, q, &st);
   if (r == 1 && idset_add(&s->known, q->id) == 1)
-    message_wait(s, q->id, s->scan->hurry ? 0 : first_due(&st), WAIT_CHECK);
-  else if (r == 0) message_new(s, q->id, WAIT_CHECK);
+    message_wait(s, q->id, 0, s->scan->hurry ? 0 : first_due(&st), WAIT_CHECK);
+  else if (r == 0) message_new(s, q->id, 0, WAIT_CHECK);
   else if (r == -1) log_trouble("trouble reading state", q->id);
   state_free(&st);
 }
@@ -133,7 +135,7 @@ static int look(struct send *s, char const *name)
   if (l == LOOK_OK) close(fd);
   if (l == LOOK_OK && (q.id != id || s->scan->n != id % s->split)) l = LOOK_NOT_MAIL;
   if (l == LOOK_OK) found(s, &q);
-  if (l == LOOK_NOT_MAIL) keeper_say(&s->keeper, 'V', id, 0, path, strlen(path));
+  if (l == LOOK_NOT_MAIL) keeper_say(&s->keeper, 'V', id, 0, 0, path, strlen(path));
   return 1;
 }
 

@@ -54,6 +54,7 @@ struct msg {
   struct msg *hungry_next; /* those that have more to load */
   int hungry;
   struct qfile q;
+  uint64_t place;     /* its name in free/, as far as known; 0: it lies in mess/ */
   enum phase phase;
   enum lane lane;
   stralloc sender;    /* NUL-terminated */
@@ -133,10 +134,11 @@ enum look { LOOK_OK, LOOK_GONE, LOOK_LOCKED, LOOK_TROUBLE, LOOK_NOT_MAIL };
 extern enum look message_look(struct send const *s, char const *path, int *fd, struct qfile *q);
 /* Read the state of the message <q>. 1, 0 there is none, -1 with errno. */
 extern int message_state(struct send const *s, struct qfile const *q, struct state *st);
-/* A message that may be new: it waits, with flags. */
-extern void message_new(struct send *s, uint64_t id, unsigned int flags);
+/* A message that may be new, at <place> in free/ or (0) in mess/: it waits, with flags. */
+extern void message_new(struct send *s, uint64_t id, uint64_t place, unsigned int flags);
 /* Wait until <when> (clock_ms(); 0: now, and whatever the recipients' own times). */
-extern void message_wait(struct send *s, uint64_t id, uint64_t when, unsigned int flags);
+extern void message_wait(struct send *s, uint64_t id, uint64_t place, uint64_t when,
+                         unsigned int flags);
 /* Take in as many waiting messages as there is room for. */
 extern void message_admit(struct send *s);
 extern struct msg *message_find(struct send *s, uint64_t id);

@@ -17,13 +17,13 @@ static int grow(struct waiting *w)
   return 1;
 }
 
-int waiting_push(struct waiting *w, uint64_t id, uint64_t key)
+int waiting_push(struct waiting *w, uint64_t id, uint64_t place, uint64_t key)
 {
   if (w->count == w->room && !grow(w)) return 0;
   size_t i = w->count++;
   for (; i && w->entries[(i - 1) / 2].key > key; i = (i - 1) / 2)
     w->entries[i] = w->entries[(i - 1) / 2];
-  w->entries[i] = (struct waiting_entry){ id, key };
+  w->entries[i] = (struct waiting_entry){ id, place, key };
   return 1;
 }
 

@@ -1,4 +1,4 @@
-/* waiting.h - messages that wait: an id and a key, the smallest key first */
+/* waiting.h - messages that wait, the smallest key first */
 #ifndef PIPIT_SEND_WAITING_H
 #define PIPIT_SEND_WAITING_H
 
@@ -7,6 +7,7 @@
 
 struct waiting_entry {
   uint64_t id;
+  uint64_t place; /* its name in free/, or 0: it lies in mess/ */
   uint64_t key;
 };
 struct waiting {
@@ -17,7 +18,7 @@ struct waiting {
 #define WAITING_ZERO { 0 }
 
 /* 1, or 0 with ENOMEM. */
-extern int waiting_push(struct waiting *w, uint64_t id, uint64_t key);
+extern int waiting_push(struct waiting *w, uint64_t id, uint64_t place, uint64_t key);
 /* Take the first one away; there must be one. */
 extern struct waiting_entry waiting_pop(struct waiting *w);
 

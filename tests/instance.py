@@ -7,6 +7,7 @@ the names of those that were left.
 """
 import atexit, ctypes, glob, os, re, shutil, signal, smtplib, socket, struct, subprocess, sys, threading, time
 from pipit import *
+from queuefile import live_files
 
 START_SECONDS = 30
 STOP_SECONDS = 20
@@ -258,14 +259,8 @@ class Instance:
         return self.mails(local)
 
     def queue(self):
-        """The names of the messages in queue/mess that are not finished."""
-        names = []
-        for path in glob.glob(os.path.join(self.home, 'queue', 'mess', '*', '*')):
-            try:
-                with open(path, 'rb') as f: header = f.read(12)
-            except FileNotFoundError: continue
-            if header[8:12] == b'LIVE': names.append(os.path.basename(path))
-        return sorted(names)
+        """The ids of the messages that are not finished."""
+        return sorted({str(id) for id, path in live_files(self.home)})
 
     def wait_queue_empty(self, seconds=20):
         """True when everything was delivered or bounced; retries meanwhile do not wait."""

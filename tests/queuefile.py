@@ -1,7 +1,7 @@
 """queuefile.py - files of the queue (lib/qfile.h), and a client of pipit-queued"""
-import os, socket, struct
+import glob, os, socket, struct
 
-LIVE, DONE = b'LIVE', b'DONE'
+LIVE, DONE, BUSY = b'LIVE', b'DONE', b'BUSY'
 TABLE = []
 for n in range(256):
     for _ in range(8): n = n >> 1 ^ 0x82f63b78 if n & 1 else n >> 1
@@ -15,6 +15,17 @@ def crc32c(data, c=0):
 def header(state=DONE, id=1, msglen=0, envlen=0, nonce=b'n' * 16, body=b''):
     h = struct.pack('>IQQ16sQQIII', 1, id, id, nonce, msglen, envlen, 0, 0, crc32c(nonce + body))
     return (b'pipit-q\n' + state + h + struct.pack('>I', crc32c(h))).ljust(128, b'\0')
+
+def live_files(home):
+    """The files that hold mail, oldest first: (id, path). They lie in mess/, or still in free/."""
+    found = []
+    for path in glob.glob(home + '/queue/free/*') + glob.glob(home + '/queue/mess/*/*'):
+        if os.path.islink(path) or not os.path.isfile(path): continue
+        try:
+            with open(path, 'rb') as f: header = f.read(24)
+        except OSError: continue
+        if header[:12] == b'pipit-q\n' + LIVE: found.append((struct.unpack('>Q', header[16:])[0], path))
+    return sorted(found)
 
 class Message:
     """A queue file, read and checked."""

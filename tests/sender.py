@@ -32,8 +32,9 @@ class Mail:
         return '%s/queue/%s/%d/%d' % (self.home, dir, self.id % SPLIT, self.id)
 
     def announce(self):
+        place = int(os.path.basename(self.path)) if '/free/' in self.path else 0
         fd = os.open(self.home + '/queue/lock/trigger', os.O_WRONLY | os.O_NONBLOCK)
-        os.write(fd, struct.pack('>Q', self.id))
+        os.write(fd, struct.pack('>QQ', self.id, place))
         os.close(fd)
         return self
 

@@ -37,11 +37,16 @@
 #define USAGE  "pipit-qread"
 #define MEMORY 268435456 /* bytes of address space: 8 per message, and one message's recipients */
 
+struct found {
+  uint64_t id;
+  uint64_t place; /* its name in free/; 0: it lies in mess/ */
+};
+
 struct qread {
   int queue; /* descriptor of queue/ */
   unsigned int split;
   struct routes routes;
-  genalloc ids;  /* of uint64_t */
+  genalloc found; /* of struct found */
   stralloc out;  /* what is printed of the message at hand */
   stralloc addr; /* one rewritten recipient */
   int trouble;   /* a message could not be read */
@@ -97,10 +102,23 @@ static int open_file(struct qread *q, char const *name)
   return fd;
 }
 
-static void collect(struct qread *q, unsigned int n)
+/* A message that lies in free/ under the name <place>, if it is one. */
+static int find_in_pool(struct qread *q, uint64_t place, struct found *f)
 {
   char name[QFILE_NAME_MAX];
-  snprintf(name, sizeof name, "mess/%u", n);
+  struct qfile m;
+  qfile_free_name(name, place);
+  int fd = open_file(q, name);
+  if (fd == -1) return 0;
+  int live = qfile_read(fd, &m) == 1 && m.state == QFILE_LIVE;
+  fd_close(fd);
+  *f = (struct found){ m.id, place };
+  return live;
+}
+
+/* Note the messages in mess/<n> or, with <pool>, in free/. */
+static void collect(struct qread *q, char const *name, int pool)
+{
   int fd = openat(q->queue, name, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
   DIR *dir = fd == -1 ? 0 : fdopendir(fd);
   if (!dir) die(name);
@@ -110,16 +128,30 @@ static void collect(struct qread *q, unsigned int n)
     struct dirent const *d = readdir(dir);
     if (!d && errno) die(name);
     if (!d) break;
-    if (qfile_scan_id(d->d_name, &id) && !genalloc_append(uint64_t, &q->ids, &id)) nomem();
+    if (!qfile_scan_id(d->d_name, &id)) continue;
+    struct found f = { .id = id };
+    if (pool && !find_in_pool(q, id, &f)) continue;
+    if (!genalloc_append(struct found, &q->found, &f)) nomem();
   }
   closedir(dir);
 }
 
+/* free/ comes first: what is moved away from there meanwhile is seen in mess/. */
+static void collect_all(struct qread *q)
+{
+  char name[QFILE_NAME_MAX];
+  collect(q, "free", 1);
+  for (unsigned int n = 0; n < q->split; n++) {
+    snprintf(name, sizeof name, "mess/%u", n);
+    collect(q, name, 0);
+  }
+}
+
 static int by_age(void const *a, void const *b)
 {
-  uint64_t x = *(uint64_t const *)a;
-  uint64_t y = *(uint64_t const *)b;
-  return x < y ? -1 : x > y;
+  struct found const *x = a;
+  struct found const *y = b;
+  return x->id < y->id ? -1 : x->id > y->id;
 }
 
 /* What was tried. Without a state file: nothing as yet. */
@@ -191,17 +223,17 @@ static int same(int fd, struct qfile const *m)
          !memcmp(now.nonce, m->nonce, QFILE_NONCE);
 }
 
-static void report(struct qread *q, uint64_t id)
+static void report(struct qread *q, struct found const *f)
 {
   struct qfile m;
   struct state st = STATE_ZERO;
   char name[QFILE_NAME_MAX];
-  qfile_name(name, "mess", q->split, id);
+  qfile_place(name, q->split, f->id, f->place);
   int fd = open_file(q, name);
   if (fd == -1) return;
   int r = qfile_read(fd, &m);
   if (r == -1) complain(q, name);
-  if (r == 1 && m.state == QFILE_LIVE && m.id == id) {
+  if (r == 1 && m.state == QFILE_LIVE && m.id == f->id) {
     read_state(q, &m, &st);
     if (describe(q, fd, &m, &st) && same(fd, &m) &&
         buffer_put(buffer_1, q->out.s, q->out.len) == -1)
@@ -238,10 +270,10 @@ int main(int argc, char const *const *argv)
   become();
   open_queue(&q);
   if (!routes_load(&q.routes)) strerr_dief(EXIT_TEMPORARY, control_why());
-  for (unsigned int n = 0; n < q.split; n++) collect(&q, n);
-  size_t count = genalloc_len(uint64_t, &q.ids);
-  if (count) qsort(genalloc_s(uint64_t, &q.ids), count, sizeof(uint64_t), by_age);
-  for (size_t i = 0; i < count; i++) report(&q, genalloc_s(uint64_t, &q.ids)[i]);
+  collect_all(&q);
+  size_t count = genalloc_len(struct found, &q.found);
+  if (count) qsort(genalloc_s(struct found, &q.found), count, sizeof(struct found), by_age);
+  for (size_t i = 0; i < count; i++) report(&q, genalloc_s(struct found, &q.found) + i);
   if (!buffer_flush(buffer_1)) strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
   return q.trouble ? EXIT_TEMPORARY : 0;
 }

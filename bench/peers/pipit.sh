@@ -31,7 +31,8 @@ start)
 stop)
 	for f in smtpd send queued; do [ -s $B_DIR/pid.$f ] && kill $(cat $B_DIR/pid.$f); done
 	rm -f $B_DIR/pid.*; : ;;
-queued) find $D/queue/mess -type f | wc -l ;;
+# A message that has not been tried yet may lie in free/ as well.
+queued) grep -rlax LIVE... $D/queue/mess $D/queue/free | wc -l ;;
 kick) kill -ALRM $(cat $B_DIR/pid.send) ;;
 files) find $D/bin -type f ;;
 esac

@@ -2,7 +2,7 @@
 import os, re, shutil, struct, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))
 from pipit import *
-from queuefile import crc32c
+from queuefile import crc32c, live_files
 
 home = make_home()
 plain = dict({k: v for k, v in os.environ.items() if not k.startswith(('QMAIL', 'MAIL'))}, PIPIT_HOME=home, USER='joe', TZ='UTC')
@@ -16,10 +16,12 @@ def qread(*args, program='pipit-qread', **kw):
 def send(args, message=b'\n'):
     return subprocess.run([sendmail, *args], input=message, env=plain, capture_output=True, timeout=60)
 
+places = {}
 def ids():
-    return sorted(int(f) for n in os.listdir(home + '/queue/mess') for f in os.listdir(home + '/queue/mess/' + n))
+    places.update(live_files(home))
+    return sorted(places)
 
-def path(kind, id): return '%s/queue/%s/%d/%d' % (home, kind, id % 3, id)
+def path(kind, id): return places[id] if kind == 'mess' else '%s/queue/%s/%d/%d' % (home, kind, id % 3, id)
 
 def state(id, *payloads, nonce=None):
     """Write the state file of a message."""

@@ -3,6 +3,7 @@ import email, email.policy, os, signal, struct, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from sender import *
+from queuefile import BUSY
 
 homes = 0
 def fresh_home(**controls):
@@ -357,6 +358,62 @@ def test_files():
     s.give(signal.SIGALRM)
     check(s.remote.job(1) is None, 'a message that was removed by hand is forgotten')
     s.stop()
+
+def listed(home):
+    """The names on the list of free files, in a set; the list stays empty."""
+    fd = os.open(home + '/queue/lock/pool', os.O_RDWR | os.O_NONBLOCK)
+    try: data = os.read(fd, 65536)
+    except BlockingIOError: data = b''
+    os.close(fd)
+    return set(struct.unpack('>%dQ' % (len(data) // 8), data))
+
+def test_places():
+    """Messages that queued has written into files of free/."""
+    home = fresh_home()
+    s = Send(home)
+    in_free = lambda n, rcpt, **kw: Mail(home, 's@a.example', [rcpt], where='%s/queue/free/%d' % (home, n), **kw)
+    is_done = lambda m: os.path.exists(m.path) and open(m.path, 'rb').read(12)[8:] == DONE
+    m = Mail(home, 's@a.example', ['first@x.example']).announce()
+    s.remote.job().all('K')
+    check(wait_for(m.finished), 'when the keeper ends a message it has looked through free/')
+    m = in_free(501, 'once@x.example').announce()
+    s.remote.job().all('K')
+    check(wait_for(lambda: is_done(m)), 'a message that goes out at once is finished where it lies')
+    check(wait_for(lambda: 501 in listed(home)), 'and its file is on the list of free files')
+    m = in_free(502, 'later@x.example').announce()
+    s.remote.job().all('Z')
+    check(wait_for(m.in_mess) and not os.path.exists(m.path), 'one that has to wait is moved to mess/')
+    s.give(signal.SIGALRM)
+    j = s.remote.job()
+    equal(j and (j.rcpts, os.pread(j.fd, 1000, j.offset)[:j.length]), (['later@x.example'], m.msg), 'and is tried again')
+    j.all('K')
+    check(wait_for(m.finished) and wait_for(lambda: m.id in listed(home)), 'it goes back under its own id, and on the list')
+    m = in_free(504, 'moved@x.example')
+    os.rename(m.path, m.name('mess'))
+    m.announce()
+    j = s.remote.job()
+    equal(j and j.rcpts, ['moved@x.example'], 'one that was moved meanwhile is found')
+    j.all('K')
+    check(wait_for(m.finished), 'and finished')
+    m = in_free(505, 'gone@x.example')
+    os.unlink(m.path)
+    m.announce()
+    m = in_free(506, 'after@x.example').announce()
+    j = s.remote.job()
+    equal(j and j.rcpts, ['after@x.example'], 'one that is gone is passed over')
+    s.stop(signal.SIGKILL)
+    busy, writing = in_free(507, 'b@x.example', state=BUSY), in_free(508, 'w@x.example', state=BUSY)
+    with open(writing.path, 'rb') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        s = Send(home)
+        j = s.remote.job()
+        equal(j and j.rcpts, ['after@x.example'], 'a message in free/ is found again after a kill')
+        check(m.in_mess(), 'in mess/ by then')
+        j.all('K')
+        check(wait_for(m.finished), 'and finished')
+        check(not os.path.exists(busy.path), 'what a killed writer has left is removed')
+        check(os.path.exists(writing.path), 'what somebody writes is let alone')
+        s.stop()
 
 def test_journal():
     """As after a power cut: marks, moves and state files are lost, the journal is not."""

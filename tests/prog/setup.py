@@ -164,7 +164,8 @@ def separated():
             ('control/me', 0, 0, '0o644'), ('users', 0, 0, '0o755'), ('service/smtpd/run', 0, 0, '0o755'),
             ('service/smtpd/env/PORT', 0, 0, '0o644'), ('queue', q, s, '0o2770'), ('queue/mess/1', q, s, '0o2770'),
             ('queue/state/2', q, s, '0o2770'), ('queue/free', q, s, '0o2770'), ('queue/lock', q, s, '0o2770'),
-            ('queue/lock/trigger', q, s, '0o660'), ('run', q, q, '0o755'), ('log/smtpd', l, l, '0o750'),
+            ('queue/lock/trigger', q, s, '0o660'), ('queue/lock/pool', q, s, '0o660'),
+            ('run', q, q, '0o755'), ('log/smtpd', l, l, '0o750'),
             ('alias', a, a, '0o755'), ('alias/.qmail-root', a, a, '0o644'), ('alias/Maildir/new', a, a, '0o700')):
         equal(who(os.path.join(home, name)), (owner, group, mode), name or 'its directory')
     check(not os.path.exists(home + '/alias/.qmail-default'), 'addresses of nobody are not taken')

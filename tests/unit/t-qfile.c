@@ -86,7 +86,7 @@ static void test_file(void)
   wrote = pwrite(fd, "tail", 4, QFILE_HEADER + BODY_LEN) == 4;
   check(wrote && qfile_read(fd, &r) == 1 && qfile_check_body(fd, &r) == 1,
         "bytes beyond the end that the header gives do not matter");
-  check(qfile_mark_done(fd) && qfile_read(fd, &r) == 1 && r.state == QFILE_DONE,
+  check(qfile_mark(fd, QFILE_DONE) && qfile_read(fd, &r) == 1 && r.state == QFILE_DONE,
         "marked finished, the header still holds");
   wrote = pwrite(fd, "X", 1, QFILE_HEADER + 3) == 1;
   check(wrote && qfile_read(fd, &r) == 1 && qfile_check_body(fd, &r) == 0,

@@ -22,7 +22,7 @@ static void check_heap(void)
   int ok = 1;
   for (size_t i = 1; i <= COUNT; i++) {
     sum += i;
-    if (!waiting_push(&w, i, next() % 1000)) ok = 0;
+    if (!waiting_push(&w, i, i + 7, next() % 1000)) ok = 0;
   }
   while (w.count) {
     struct waiting_entry e = waiting_pop(&w);
