@@ -34,7 +34,7 @@
 #include "lax.h"
 #include "strings.h"
 
-#define WAIT_MS  60000
+#define WAIT_MS  20000
 #define BORDER   32768 /* MESSAGE_WHOLE of remote/message.h: bytes that are converted at once */
 #define TEXT_MAX (BORDER + STRINGS_LENGTH_MAX)
 #define ROOM     (2 * TEXT_MAX + 4096)

@@ -29,7 +29,7 @@
 #include "../unit/check.h"
 #include "strings.h"
 
-#define WAIT_MS     60000
+#define WAIT_MS     20000
 #define SESSION_MAX 2000 /* messages of one session */
 #define ROOM        65536
 #define TEXT_MAX    (STRINGS_LENGTH_MAX + 5)

@@ -43,7 +43,8 @@ static void try_one(struct strings *x, char const *s, size_t len, strings_func *
 {
   char const *wrong = f(arg, s, len);
   x->done++;
-  if (wrong && x->failed++ < STRINGS_SHOWN) {
+  if (wrong) {
+    x->failed++;
     printf("  ");
     strings_show(s, len);
     printf(": %s\n", wrong);
@@ -57,7 +58,7 @@ void strings_run(struct strings *x, strings_func *f, void *arg)
   size_t letters = strlen(x->letters);
   unsigned long all = 0, count = 1;
   for (size_t len = 0; len <= x->max; len++, count *= letters)
-    for (unsigned long n = 0; len >= x->min && n < count; n++) {
+    for (unsigned long n = 0; len >= x->min && n < count && x->failed < STRINGS_FAILED; n++) {
       char s[STRINGS_LENGTH_MAX];
       unsigned long rest = n;
       if (all++ % x->every != x->offset) continue;

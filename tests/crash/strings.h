@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #define STRINGS_LENGTH_MAX 8
-#define STRINGS_SHOWN      5 /* failures that are told in full */
+#define STRINGS_FAILED     5 /* failures that are enough */
 
 struct strings {
   char const *letters;
@@ -25,7 +25,7 @@ typedef char const *strings_func(void *arg, char const *s, size_t len);
 /* Read "letters min max every offset" from five arguments. 1, or 0 when they are none. */
 extern int strings_parse(struct strings *x, char **args);
 
-/* Call <f> for each string, and tell the first ones that fail on stdout. */
+/* Call <f> for each string, and tell on stdout which fail. */
 extern void strings_run(struct strings *x, strings_func *f, void *arg);
 
 /* Write s[0..len) in C escapes. */
