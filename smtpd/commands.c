@@ -206,10 +206,14 @@ static void do_rcpt(struct session *s, char const *arg, size_t len)
 static void do_data(struct session *s, char const *arg, size_t len)
 {
   (void)arg;
+  if (!len && s->nrcpts) {
+    receive_data(s);
+    return;
+  }
+  int ahead = stream_is_pending(&s->io);
   if (len) session_reply(s, 501, "5.5.4", "DATA takes no argument");
-  else if (!s->has_sender) session_reply(s, 503, "5.5.1", "MAIL first");
-  else if (!s->nrcpts) session_reply(s, 503, "5.5.1", "RCPT first");
-  else receive_data(s);
+  else session_reply(s, 503, "5.5.1", s->has_sender ? "RCPT first" : "MAIL first");
+  if (ahead) session_no_text(s);
 }
 
 static void do_rset(struct session *s, char const *arg, size_t len)

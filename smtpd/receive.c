@@ -79,6 +79,7 @@ static void refuse(struct answer *a, unsigned int code, char const *status, char
   snprintf(a->text, sizeof a->text, "%s", text);
 }
 
+/* Answer, and write it down. */
 static void send_answer(struct session *s, struct answer const *a, uint64_t id, uint64_t octets,
                         char const *detail)
 {
@@ -87,6 +88,15 @@ static void send_answer(struct session *s, struct answer const *a, uint64_t id, 
   stream_flush(&s->io);
   snprintf(reply, sizeof reply, "%s %s", a->status, a->text);
   log_message(s, a->kind, id, octets, a->code, reply, detail);
+}
+
+/* The answer after the dot. Only PIPELINING allows to go on before it (RFC 2920, 3.1). */
+static void finish(struct session *s, struct answer const *a, uint64_t id, uint64_t octets,
+                   char const *detail)
+{
+  int ahead = !s->esmtp && session_is_ahead(s);
+  send_answer(s, a, id, octets, detail);
+  if (ahead) session_close(s, 554, "5.5.0", "you went on without waiting", "typed ahead");
 }
 
 /* --- the message --- */
@@ -175,7 +185,7 @@ static void commit(struct session *s, struct data const *d)
   } else {
     explain(&a, &s->submit, r == SUBMIT_PERMANENT);
   }
-  send_answer(s, &a, r == SUBMIT_OK ? s->submit.id : 0, d->octets, 0);
+  finish(s, &a, r == SUBMIT_OK ? s->submit.id : 0, d->octets, 0);
 }
 
 static void reject(struct session *s, struct data const *d, struct answer const *a)
@@ -184,7 +194,7 @@ static void reject(struct session *s, struct data const *d, struct answer const 
   snprintf(detail, sizeof detail, "bare LF %llu, bare CR %llu, NUL %llu, first at byte %llu",
            (unsigned long long)d->bare_lf, (unsigned long long)d->bare_cr,
            (unsigned long long)d->nul, (unsigned long long)d->first_bad);
-  send_answer(s, a, 0, d->octets, data_is_bad(d) ? detail : 0);
+  finish(s, a, 0, d->octets, data_is_bad(d) ? detail : 0);
 }
 
 /* Before 354: is the queue there, has it room, has the client waited? 1, or 0 after a reply. */
@@ -192,16 +202,14 @@ static int may_begin(struct session *s)
 {
   struct answer a;
   if (s->queue == QUEUE_CLOSED) open_queue(s);
-  if (s->queue == QUEUE_AWAY || !submit_room(&s->submit)) {
+  int ok = s->queue != QUEUE_AWAY && submit_room(&s->submit);
+  int ahead = ok ? session_is_ahead(s) : stream_is_pending(&s->io);
+  if (!ok) {
     explain(&a, &s->submit, 0);
     send_answer(s, &a, 0, s->size, 0);
-    return 0;
   }
-  if (session_is_ahead(s)) {
-    session_close(s, 554, "5.5.0", "you sent data before you were asked to", "typed ahead of DATA");
-    return 0;
-  }
-  return 1;
+  if (ahead) session_no_text(s);
+  return ok && !ahead;
 }
 
 void receive_data(struct session *s)
@@ -213,11 +221,8 @@ void receive_data(struct session *s)
     if (s->submit.program) write_received(s);
     data_start(&d, s->mend, store, s);
     if (read_text(s, &d)) {
-      /* Only PIPELINING allows to go on before the answer (RFC 2920, 3.1). */
-      int ahead = !s->esmtp && session_is_ahead(s);
       if (is_unacceptable(s, &d, &a)) reject(s, &d, &a);
       else commit(s, &d);
-      if (ahead) session_close(s, 554, "5.5.0", "you went on without waiting", "typed ahead");
     }
   }
   session_reset(s);

@@ -30,6 +30,11 @@ void session_close(struct session *s, unsigned int code, char const *status, cha
   s->linger = 1;
 }
 
+void session_no_text(struct session *s)
+{
+  session_close(s, 554, "5.5.0", "you sent data before you were asked to", "typed ahead of DATA");
+}
+
 void session_lost(struct session *s, enum stream_result r)
 {
   switch (r) {

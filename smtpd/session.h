@@ -72,6 +72,10 @@ extern void session_reply(struct session *s, unsigned int code, char const *stat
 extern void session_close(struct session *s, unsigned int code, char const *status,
                           char const *text, char const *why);
 
+/* End the session: the client has sent text behind DATA without waiting for 354.
+ * Where there was no 354, that holds for every client: text is not to be read as commands. */
+extern void session_no_text(struct session *s);
+
 /* End the session for what a read or a write has met. */
 extern void session_lost(struct session *s, enum stream_result r);
 

@@ -492,10 +492,22 @@ static void text(struct model *m)
   forget(m);
 }
 
+/* DATA was refused: what the client has sent behind it, in the belief that it was not, is no command. */
+static void no_text(struct model *m)
+{
+  size_t written = rec.events[m->event - 1].written;
+  int told = says(peek(m), "554 5.5.0 you sent data");
+  REQUIRE(told ? written > m->pos : written == m->pos || rec.setup.pipes);
+  if (!told) return;
+  reply(m, 1);
+  end(m);
+}
+
 static void data(struct model *m, size_t len)
 {
   if (len || !m->has_sender || !m->nrcpts) {
     REQUIRE(reply(m, 1) == (len ? 501 : 503));
+    no_text(m);
     return;
   }
   if (!m->queue) {
@@ -507,6 +519,7 @@ static void data(struct model *m, size_t len)
   if (m->queue == -1 || !next(m, EVENT_ROOM)->result) {
     int code = reply(m, 1);
     REQUIRE(code == 451 || code == 452);
+    no_text(m);
     forget(m);
     return;
   }
