@@ -1,0 +1,278 @@
+"""Who can reach what in a separated instance: sockets, FIFOs, files, other processes' descriptors
+
+Needs root. Every account of conf-users and two strangers try everything; what is
+allowed is the table "Sockets" of ARCHITECTURE.md, and FILES below. A socket, FIFO
+or file that has no line there fails the test.
+"""
+import errno, fnmatch, json, os, pwd, stat, sys
+sys.path.insert(0, 'tests')
+from instance import *
+from queuefile import Client
+from sink import Sink, Silent
+
+if not ROOT:
+    skip('an instance with an account for each part needs root')
+    done()
+if sys.argv[1:] != ['separated']:
+    command = with_accounts('/usr/bin/python3', os.path.abspath(__file__), 'separated')
+    if not command:
+        skip('mounting is not allowed: no accounts')
+        done()
+    os.execvp(command[0], command)
+
+ACCOUNTS = open('conf-users').read().split('\n\n')[0].split()
+WHO = {name: pwd.getpwnam(name) for name in ACCOUNTS}
+UID = {name: p.pw_uid for name, p in WHO.items()}
+UID.update(user=65532, stranger=65533) # a user with a mailbox program that runs, and somebody else
+EVERYONE = set(UID)
+
+def as_account_of(name, function):
+    """The value of function(), which has to be JSON, called in a process of that account."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setgroups([])
+            os.setgid(UID[name])
+            os.setuid(UID[name])
+            text = json.dumps(function())
+        except BaseException as e: text = json.dumps('%s: %s' % (type(e).__name__, e))
+        with os.fdopen(w, 'w') as f: f.write(text)
+        os._exit(0)
+    os.close(w)
+    with os.fdopen(r) as f: value = json.load(f)
+    os.waitpid(pid, 0)
+    return value
+
+def attempt(function, *args):
+    """'' when it can be done, or the name of the error."""
+    try: function(*args)
+    except OSError as e: return errno.errorcode[e.errno]
+    return ''
+
+# --- an instance in which everything is running
+
+def quiet(name, text=None):
+    """A dot-qmail file whose delivery lasts."""
+    i.dot_qmail(name, text or '|exec sleep 60\n')
+
+sink = Sink(greeting=Silent).start()
+i = Instance(separated=True, options=('-a', '127.0.0.1'))
+i.control('smtproutes', 'far.example:[127.0.0.1]:%d\ndead.example:[127.0.0.1]:1' % sink.port)
+i.mailbox('box')
+quiet('slow')
+home = os.path.join(SCRATCH, 'user')
+os.mkdir(home, 0o700)
+os.chown(home, UID['user'], UID['user'])
+users_cdb(i.home, ['=joe:joe:%d:%d:%s:::' % (UID['user'], UID['user'], home)])
+with open(home + '/.qmail', 'w') as f: f.write('|exec sleep 60\n')
+os.chown(home + '/.qmail', UID['user'], UID['user'])
+i.start()
+session = i.smtp()
+session.ehlo('client.example')
+session.mail('a@c.example')
+session.rcpt('box@mail.example') # which opens a connection to queued
+for rcpt, size in (('slow@mail.example', 1), ('joe@mail.example', 1), ('x@dead.example', 1),
+                   ('x@far.example', 100000)): # a large one lies in queue/mess
+    i.sendmail('-f', 'a@c.example', rcpt, input=b'Subject: x\n\n' + b'x' * size + b'\n')
+check(wait_for(lambda: i.pids('pipit-remote') and len(i.pids('sleep')) == 2, 30), 'a delivery of each kind is under way')
+check(wait_for(lambda: glob.glob(i.home + '/queue/state/[0-9]*/*'), 30), 'and one was put off')
+
+# --- sockets and FIFOs
+
+def table():
+    """{path: accounts that may use it} of ARCHITECTURE.md."""
+    text = open('ARCHITECTURE.md').read().split('\n## Sockets\n')[1].split('\n## ')[0]
+    rows = {}
+    for line in re.findall(r'^\| (`.*) \|$', text, re.M):
+        path, mode, who, test = line.split(' | ')
+        allowed = EVERYONE if who.startswith('every') else set(re.findall('`(pipit.)`', who))
+        check(os.path.exists(test.strip('`')), '%s: its test is there' % path)
+        for p in re.findall('`([^`]*)`', path): rows[p] = (allowed, mode)
+    return rows
+
+LISTENS, UNCONNECTED = 0x10000, '01' # of /proc/net/unix
+
+def listening(pids):
+    """{inode: (name, pids)} of the sockets of these processes that somebody may connect or send to; the name
+    is a path, @text or a port."""
+    found, names = {}, {}
+    for line in open('/proc/net/unix').read().splitlines()[1:]:
+        field = line.split(None, 7)
+        if field[5] == UNCONNECTED and (len(field) > 7 or int(field[3], 16) & LISTENS): names[field[6]] = (field + ['nameless'])[7]
+    for path, state in (('tcp', '0A'), ('tcp6', '0A'), ('udp', '07'), ('udp6', '07'), ('raw', '07'), ('raw6', '07')):
+        for line in open('/proc/net/' + path).read().splitlines()[1:]:
+            field = line.split()
+            if field[3] == state: names[field[9]] = '%s port %d' % (path[:3], int(field[1].split(':')[1], 16))
+    for pid in pids:
+        for fd in glob.glob('/proc/%d/fd/*' % pid):
+            try: m = re.match(r'socket:\[(\d+)\]', os.readlink(fd))
+            except OSError: continue
+            if m and m[1] in names: found.setdefault(m[1], (names[m[1]], []))[1].append(pid)
+    return found
+
+rows = table()
+def row_of(path):
+    """The row of the table for a path below the home."""
+    return [r for r in rows if fnmatch.fnmatchcase(path, r) and path.count('/') == r.count('/')]
+
+def find_special():
+    """{path: what} of all that is neither a file nor a directory."""
+    found = {}
+    for d, dirs, files in os.walk(i.home):
+        for path in (os.path.join(d, f) for f in files):
+            try: mode = os.lstat(path).st_mode
+            except FileNotFoundError: continue # a file of the queue has moved
+            if stat.S_ISREG(mode) or stat.S_ISLNK(mode): continue
+            found[os.path.relpath(path, i.home)] = 'FIFO' if stat.S_ISFIFO(mode) else 'socket' if stat.S_ISSOCK(mode) else 'device'
+    return found
+
+def unknown(special): return [p for p in special if len(row_of(p)) != 1]
+
+os.mkfifo(i.home + '/queue/lock/another')
+with socket.socket(socket.AF_UNIX) as s:
+    s.bind('\0pipit-test.%d' % os.getpid())
+    s.listen()
+    equal((unknown(find_special()), [name for name, pids in listening([os.getpid()]).values() if 'pipit-test' in name]),
+          (['queue/lock/another'], ['@pipit-test.%d' % os.getpid()]), 'a new FIFO and a new socket would be seen')
+os.unlink(i.home + '/queue/lock/another')
+special = find_special()
+equal(unknown(special), [], 'each of %d sockets and FIFOs has its line in the table' % len(special))
+equal([r for r in rows if '/' in r and not any(r in row_of(p) for p in special)], [], 'and each line its socket or FIFO')
+holders = listening(i.others())
+names = sorted({name for name, pids in holders.values()})
+known = ['run/queue', os.path.join(i.home, 'run/queue'), 'tcp port %d' % i.port]
+equal([n for n in names if n not in known], [], 'no process listens anywhere else, and none has a named socket more')
+check('TCP port of pipit-smtpd' in rows and 'tcp port %d' % i.port in names, 'the port is in the table')
+tables = processes()
+for inode, (name, pids) in holders.items():
+    top = [p for p in pids if tables[p][0] not in pids]
+    equal((len(pids), len(top)), (1, 1), '%s: one process has the listening socket, its children do not' % name)
+
+def try_special():
+    """What this account can do with each of them."""
+    result = {}
+    for path, kind in special.items():
+        p = os.path.join(i.home, path)
+        if kind == 'socket':
+            with socket.socket(socket.AF_UNIX) as s: result[path] = [attempt(s.connect, p)]
+        else: # opened, and nothing written; O_RDWR is tried too, for it never waits for the other side
+            result[path] = [attempt(lambda mode=mode: os.close(os.open(p, mode | os.O_NONBLOCK)))
+                            for mode in (os.O_WRONLY, os.O_RDONLY, os.O_RDWR)]
+    return result
+
+got = {name: as_account_of(name, try_special) for name in UID}
+for path, kind in sorted(special.items()):
+    allowed, mode = rows[row_of(path)[0]] if row_of(path) else (set(), '')
+    ways = {name: set(got[name][path]) if isinstance(got[name], dict) else {got[name]} for name in UID}
+    equal({n for n in UID if ways[n] == {''}}, allowed, '%s: may be used by %s' % (
+        path, 'every account' if allowed == EVERYONE else ', '.join(sorted(allowed)) or 'root alone'))
+    equal({n: w for n, w in ways.items() if n not in allowed and w != {'EACCES'}}, {}, '%s: all others are denied' % path)
+    if re.match('0[0-7]{3}', mode):
+        equal('%04o' % (os.stat(os.path.join(i.home, path)).st_mode & 0o7777), mode[:4], '%s: its mode' % path)
+check(wait_for(i.ready, 10), 'all of that disturbed nobody')
+
+# Whose word is believed about where a message came from.
+for n, name in enumerate(sorted(UID)):
+    reply = as_account_of(name, lambda: Client(home=i.home).send(b'Subject: %d\n\nx\n' % n, b'Fa@c.example\0Tbox@mail.example\0',
+                                                              trace=b'from forged (forged [192.0.2.9])\n\tby mail.example with SMTP')[0])
+    equal(reply, 'K', '%s may hand in a message' % name)
+mails = i.wait_mails('box', len(UID))
+told = {}
+for mail in mails:
+    n = int(re.search(rb'Subject: (\d+)', mail)[1])
+    m = re.search(rb'\nReceived: ([^\n]*(\n[ \t][^\n]*)*)', mail)
+    told[sorted(UID)[n]] = m[1].decode()
+equal({n for n, t in told.items() if 'forged' in t}, {'pipitd'}, "the trace record of the SMTP server's account is believed, and no other")
+equal({n: 'from uid %d)' % UID[n] in t for n, t in told.items() if n != 'pipitd'}, {n: True for n in UID if n != 'pipitd'},
+      'of the others the uid is written down')
+
+# --- files
+
+NOBODY, ALL = '', ' '.join(EVERYONE)
+SERVICE = 'pipitq pipits'
+FILES = [ # pattern (of the path below the home; the last that fits counts), who reads, who writes
+    ('.', ALL, NOBODY), ('bin', ALL, NOBODY), ('bin/*', ALL, NOBODY),
+    ('control', ALL, NOBODY), ('control/*', ALL, NOBODY), ('users', ALL, NOBODY), ('users/*', ALL, NOBODY),
+    ('alias', ALL, 'pipita'), ('alias/.qmail-*', ALL, 'pipita'), ('alias/Maildir*', 'pipita', 'pipita'),
+    ('alias/.qmail-box', 'pipita', 'pipita'), ('alias/.qmail-slow', 'pipita', 'pipita'), ('alias/box*', 'pipita', 'pipita'),
+    ('log', ALL, NOBODY), ('log/*', 'pipitl', 'pipitl'),
+    ('run', ALL, 'pipitq'), ('run/queue', ALL, ALL),
+    ('service', ALL, NOBODY), ('service/*', ALL, NOBODY), ('service/.s6-svscan*', NOBODY, NOBODY),
+    ('service/*/supervise*', NOBODY, NOBODY), ('service/*/event', NOBODY, NOBODY),
+    ('queue', SERVICE, SERVICE), ('queue/*', SERVICE, SERVICE),
+    ('queue/lock/done', 'pipits', 'pipits'), ('queue/lock/sendmutex', 'pipits', 'pipits'), ('queue/lock/queued', 'pipitq', 'pipitq'),
+    ('queue/state/free*', 'pipits', 'pipits'), ('queue/state/*/*', 'pipits', 'pipits'),
+]
+
+def rule_of(path):
+    fits = [rule for rule in FILES if fnmatch.fnmatchcase(path, rule[0])]
+    return fits[-1] if fits else None
+
+def walk():
+    yield '.'
+    for d, dirs, files in os.walk(i.home):
+        for name in dirs + files: yield os.path.relpath(os.path.join(d, name), i.home)
+
+paths = [p for p in walk() if not os.path.islink(os.path.join(i.home, p))]
+equal([p for p in paths if not rule_of(p)], [], 'each of %d files and directories has its rule' % len(paths))
+seen = ('queue/mess/*/*', 'queue/free/*', 'queue/state/[0-9]*/*', 'log/*/current', 'alias/box/new/*', 'users/cdb')
+equal([s for s in seen if not any(fnmatch.fnmatchcase(p, s) for p in paths)], [], 'messages, state files and logs are among them')
+
+def try_paths():
+    """[can read, can write], the way to it included; directories: list, make files in."""
+    return {p: [os.access(os.path.join(i.home, p), os.R_OK | (os.X_OK if os.path.isdir(os.path.join(i.home, p)) else 0)),
+                os.access(os.path.join(i.home, p), os.W_OK)] for p in paths}
+
+access = {name: as_account_of(name, try_paths) for name in UID}
+wrong = {rule[0]: [] for rule in FILES}
+for p in paths:
+    rule = rule_of(p)
+    if not rule or not os.path.lexists(os.path.join(i.home, p)): continue # moved meanwhile
+    for kind, allowed in ((0, rule[1]), (1, rule[2])):
+        can = {n for n in UID if access[n][p][kind]}
+        if can != set(allowed.split()):
+            wrong[rule[0]].append('%s %s by %s' % (p, ('read', 'written')[kind], ' '.join(sorted(can)) or 'nobody'))
+for pattern, readers, writers in FILES:
+    equal(wrong[pattern][:5], [], '%s: read by %s, written by %s' % (
+        pattern, 'all' if readers == ALL else readers or 'root alone', 'all' if writers == ALL else writers or 'root alone'))
+
+# --- other people's processes
+
+def try_processes():
+    """What this account can do to each process."""
+    result = {}
+    for pid in everything:
+        doors = {'fd': lambda: [os.readlink(f) for f in map(('/proc/%d/fd/' % pid).__add__, os.listdir('/proc/%d/fd' % pid))],
+                 'mem': lambda: os.close(os.open('/proc/%d/mem' % pid, os.O_RDONLY)),
+                 'environ': lambda: open('/proc/%d/environ' % pid, 'rb').read(), 'cwd': lambda: os.readlink('/proc/%d/cwd' % pid),
+                 'kill': lambda: os.kill(pid, 0)}
+        result[str(pid)] = [name for name, f in doors.items() if attempt(f) == '']
+    return result
+
+everything = i.others()
+owner = {pid: int(re.search(r'^Uid:\t(\d+)', open('/proc/%d/status' % pid).read(), re.M)[1]) for pid in everything}
+reached = {name: as_account_of(name, try_processes) for name in UID}
+equal({n: r for n, r in reached.items() if not isinstance(r, dict)}, {}, 'everybody could try')
+ran = sorted({everything[p] for p in everything})
+for name in ran:
+    pids = [p for p in everything if everything[p] == name]
+    foreign = {n: reached[n][str(p)] for p in pids for n in UID if UID[n] != owner[p] and reached[n][str(p)]}
+    equal(foreign, {}, '%s: its descriptors, memory and environment are closed to other accounts, and it takes no signal' % name)
+for name in ('pipit-queued', 'pipit-smtpd'):
+    own = {n: set(reached[n][str(p)]) - {'kill'} for p in i.pids(name) for n in UID if UID[n] == owner[p] and str(p) in reached[n]}
+    equal({n: d for n, d in own.items() if d}, {}, '%s: also to processes of its own account' % name)
+equal({'pipit-queued', 'pipit-smtpd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
+      set(), 'every program that stays was among them')
+
+# What runs for users holds nothing of the instance's.
+for pid in i.pids('sleep'):
+    fds = [os.readlink(f) for f in glob.glob('/proc/%d/fd/*' % pid)]
+    equal([f for f in fds if i.home + '/queue' in f or f.startswith('socket:')], [], 'a program of uid %d has neither a socket nor a file of the queue'
+          % owner.get(pid, -1))
+
+sink.stop()
+session.close()
+for pid in i.pids('sleep'): kill(pid, signal.SIGTERM)
+equal(i.stop(), [], 'stopping leaves no process')
+done()
