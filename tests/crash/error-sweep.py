@@ -42,22 +42,20 @@ control(home, 'timeoutconnect', '5')
 
 def queue(*path): return os.path.join(home, 'queue', *path)
 
-def clear_queue():
-    for f in glob.glob(queue('mess/*/*')): os.unlink(f)
+def live(): return [path for id, path in live_files(home)]
 
-def is_live(path):
-    try:
-        with open(path, 'rb') as f: return f.read(12)[8:] == LIVE
-    except FileNotFoundError: return False
+def clear_queue():
+    for f in live(): os.unlink(f)
+
 
 def judge_queue(body, acked, extra=0):
     """What is wrong with the queue, where only <body> may be, once if it was acknowledged."""
     wrong = []
-    live = [Message(f) for f in glob.glob(queue('mess/*/*')) + glob.glob(queue('free/*')) if is_live(f)]
-    wrong += ['a message in the queue is not whole: %s' % m.path for m in live if not m.good]
-    wrong += ['a message in the queue is another one: %r' % m.body[-50:] for m in live if m.good and not m.body.endswith(body)]
-    if acked and len(live) != 1: wrong.append('acknowledged, and %d times in the queue' % len(live))
-    if len(live) > 1 + extra: wrong.append('%d times in the queue' % len(live))
+    messages = [Message(f) for f in live()]
+    wrong += ['a message in the queue is not whole: %s' % m.path for m in messages if not m.good]
+    wrong += ['a message in the queue is another one: %r' % m.body[-50:] for m in messages if m.good and not m.body.endswith(body)]
+    if acked and len(messages) != 1: wrong.append('acknowledged, and %d times in the queue' % len(messages))
+    if len(messages) > 1 + extra: wrong.append('%d times in the queue' % len(messages))
     wrong += ['left behind: ' + f for f in glob.glob(queue('mess/*/.new*')) + glob.glob(queue('bad/*'))]
     return wrong
 
@@ -258,7 +256,7 @@ class Listening(Resident):
         wrong += [w for w in judge_queue(SMALL, False, 1)]
         if any(r[0] == 'D' for r in replies): wrong.append('said %r' % replies)
         if not tracer.fault and acked != 2: wrong.append('not taken without a fault: %r' % replies)
-        if acked > len([f for f in glob.glob(queue('mess/*/*')) if is_live(f)]): wrong.append('lost: %r' % replies)
+        if acked > len(live()): wrong.append('lost: %r' % replies)
         return wrong + next_message()
 
 class Filler(Resident):
@@ -269,7 +267,7 @@ class Filler(Resident):
         queued.stop()
         queued.start()
     stop = Writer.stop
-    def free(self): return glob.glob(queue('free/*'))
+    def free(self): return sorted(set(glob.glob(queue('free/*'))) - set(live()))
     def run(self, tracer):
         wrong = queued.ensure()
         wait_for(lambda: queued.children(), 5)
@@ -403,7 +401,7 @@ class Local(Sweep):
         whole = SMALL.replace(b'\nFrom ', b'\n>From ') + b'\n'
         if mbox != self.before and not (mbox.startswith(self.before + b'From a@far.example ') and mbox.endswith(whole) and mbox.count(b'\nFrom a@') == 1):
             wrong.append('the mbox is damaged: %r' % mbox)
-        stored = len([f for f in glob.glob(queue('mess/*/*')) if is_live(f)])
+        stored = len(live())
         count = len(found) + (mbox != self.before) + stored
         if count > 1 or good and count != 1: wrong.append('%d copies' % count)
         return wrong + judge_queue(SMALL, stored)
