@@ -24,6 +24,7 @@
 
 #define RESTART_WAIT 1000  /* milliseconds between two starts of a child that dies */
 #define END_WAIT     20000 /* milliseconds that the keeper has for its end */
+#define END_KEEPERS  3     /* that may be killed meanwhile */
 
 static void ignore_signals(void)
 {
@@ -193,21 +194,38 @@ static void push_all(struct send *s, uint64_t deadline)
   }
 }
 
-void children_stop(struct send *s)
+/* Hear it out until it is gone. 1 it is, 0 at <deadline>. */
+static int hear_end(struct send *s, uint64_t deadline)
 {
-  uint64_t deadline = clock_ms() + END_WAIT;
-  if (s->feeder != -1) close(s->feeder);
-  if (s->keeper.fd == -1) return;
-  push_all(s, deadline);
-  shutdown(s->keeper.fd, SHUT_WR);
   for (;;) {
     struct keeper_reply r;
     uint64_t now = clock_ms();
     struct pollfd p = { s->keeper.fd, POLLIN, 0 };
-    if (now >= deadline || poll(&p, 1, (int)(deadline - now)) == 0) return;
+    if (now >= deadline || poll(&p, 1, (int)(deadline - now)) == 0) return 0;
     int got;
     while ((got = keeper_hear(&s->keeper, &r)) == 1)
       if (r.type == 'E') log_end(r.id);
-    if (got == -1) return;
+    if (got == -1) return 1;
+  }
+}
+
+/* Was it killed before it had written everything? */
+static int was_killed(pid_t pid)
+{
+  int status;
+  return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status);
+}
+
+/* A keeper that is killed now has a successor as well: nobody else knows what it had not written. */
+void children_stop(struct send *s)
+{
+  uint64_t deadline = clock_ms() + END_WAIT;
+  if (s->feeder != -1) close(s->feeder);
+  for (int i = 0; i < END_KEEPERS; i++) {
+    if (s->keeper.fd == -1 && !start_keeper(s)) return;
+    push_all(s, deadline);
+    shutdown(s->keeper.fd, SHUT_WR);
+    if (!hear_end(s, deadline) || !was_killed(s->keeper.pid)) return;
+    keeper_detach(&s->keeper);
   }
 }

@@ -199,7 +199,8 @@ static int compare(void const *a, void const *b)
   return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Finish what the journal calls finished; write state files only for the rest. */
+/* Finish what the journal calls finished; write state files only for the rest, all of which is in
+ * mess/ now. */
 static int work_in(struct keeper *k)
 {
   if (k->nfinished) qsort(k->finished, k->nfinished, sizeof *k->finished, compare);
@@ -210,13 +211,12 @@ static int work_in(struct keeper *k)
   }
   k->journal.pending.len = 0;
   while (k->first) {
-    char name[QFILE_NAME_MAX];
     uint64_t id = k->first->id;
-    qfile_name(name, "mess", k->split, id);
-    if (faccessat(k->queuefd, name, F_OK, 0) == -1 && errno == ENOENT) kstate_remove(k, id);
+    if (kfile_is_gone(k, id)) kstate_remove(k, id);
     else if (!kstate_write(k, id)) return 0;
   }
   k->journal.pending.len = 0;
+  for (unsigned int n = 0; n < k->split; n++) kstate_clean(k, n);
   return 1;
 }
 

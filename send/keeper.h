@@ -74,6 +74,9 @@ extern int kstate_write(struct keeper *k, uint64_t id);
 extern void kstate_remove(struct keeper *k, uint64_t id);
 /* Open the state file for reading; -1 with errno. */
 extern int kstate_open(struct keeper *k, uint64_t id);
+/* Remove the files of state/<n> whose messages are gone: a keeper was killed in between. Only
+ * while no message is in free/. */
+extern void kstate_clean(struct keeper *k, unsigned int n);
 /* Make state/free/ fit to use. */
 extern void kstate_init(struct keeper *k);
 
@@ -96,6 +99,8 @@ extern int kfile_end(struct keeper *k, uint64_t id, uint64_t place, char const *
 /* Look at the file at <path> (below queue/). 1 it is mail, in mess/ now, <*id>;
  * 2 it is a finished file, in the pool now, by the name <*id>; 0 anything else. */
 extern int kfile_look(struct keeper *k, char const *path, uint64_t *id);
+/* Is there no message <id> any more, neither in mess/ nor in bad/? */
+extern int kfile_is_gone(struct keeper *k, uint64_t id);
 /* Move a damaged message to bad/, and say so in the log. */
 extern void kfile_bad(struct keeper *k, char const *path, uint64_t id, char const *why);
 /* Look through the pool: list it anew, count it, adopt mail, remove what is too much. */

@@ -124,11 +124,29 @@ int kfile_end(struct keeper *k, uint64_t id, uint64_t place, char const *nonce)
   return r != -1;
 }
 
+static void bad_name(char out[QFILE_NAME_MAX], uint64_t id)
+{
+  snprintf(out, QFILE_NAME_MAX, "bad/%llu", (unsigned long long)id);
+}
+
+static int is_missing(struct keeper *k, char const *name)
+{
+  return faccessat(k->queuefd, name, F_OK, 0) == -1 && errno == ENOENT;
+}
+
+int kfile_is_gone(struct keeper *k, uint64_t id)
+{
+  char mess[QFILE_NAME_MAX], bad[QFILE_NAME_MAX];
+  qfile_name(mess, "mess", k->split, id);
+  bad_name(bad, id);
+  return is_missing(k, mess) && is_missing(k, bad);
+}
+
 void kfile_bad(struct keeper *k, char const *path, uint64_t id, char const *why)
 {
   char name[QFILE_NAME_MAX];
   struct logline l = LOGLINE_ZERO;
-  snprintf(name, sizeof name, "bad/%llu", (unsigned long long)id);
+  bad_name(name, id);
   if (renameat2(k->queuefd, path, k->queuefd, name, RENAME_NOREPLACE) == -1) {
     log_alert_unable("set aside the damaged message", path);
     return;

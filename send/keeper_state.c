@@ -1,5 +1,6 @@
 /* keeper_state.c - the keeper's state files; see keeper.h and state.h */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -192,4 +193,23 @@ void kstate_remove(struct keeper *k, uint64_t id)
     k->statepool++;
   else if (unlinkat(k->queuefd, name, 0) == -1)
     log_unable("unlink", name);
+}
+
+void kstate_clean(struct keeper *k, unsigned int n)
+{
+  char name[QFILE_NAME_MAX];
+  snprintf(name, sizeof name, "state/%u", n);
+  int fd = openat(k->queuefd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *d = fd == -1 ? 0 : fdopendir(fd);
+  if (!d) {
+    log_unable("opendir", name);
+    if (fd != -1) close(fd);
+    return;
+  }
+  for (struct dirent *e; (e = readdir(d));) {
+    uint64_t id;
+    if (qfile_scan_id(e->d_name, &id) && id % k->split == n && kfile_is_gone(k, id))
+      kstate_remove(k, id);
+  }
+  closedir(d);
 }

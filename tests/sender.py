@@ -111,7 +111,7 @@ class Stub:
                 j = self.job(3600)
                 if not j: return
                 self.answer(j)
-        except OSError: pass
+        except (OSError, ValueError): pass # closed meanwhile
 
     def close(self):
         try: self.sock.shutdown(socket.SHUT_RDWR)

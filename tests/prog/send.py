@@ -279,6 +279,23 @@ def test_kill():
     equal(j and j.rcpts, k.rcpts, 'and nothing is repeated')
     j.all('K')
     check(wait_for(m.finished), 'it ends')
+    m = Mail(home, 's@a.example', ['a@x.example', 'b@y.example']).announce()
+    s.remote.job().all('K')
+    j = s.remote.job()
+    rest = j.rcpts
+    keeper = s.children()[0]
+    os.kill(keeper, signal.SIGSTOP)
+    s.give(signal.SIGTERM)
+    j.all('Z', 'no')
+    time.sleep(0.3)
+    os.kill(keeper, signal.SIGKILL)
+    equal(s.stop(), 0, 'kill -9 of the keeper while send stops: it stops well')
+    s = Send(home)
+    s.give(signal.SIGALRM)
+    j = s.remote.job()
+    equal(j and j.rcpts, rest, 'and nothing is repeated')
+    j.all('K')
+    check(wait_for(m.finished), 'it ends')
     body = b'x' * 500000
     m = Mail(home, 's@a.example', ['joe@host.example'], body).announce()
     j = s.local.job()
@@ -318,6 +335,12 @@ def test_files():
     os.mkfifo(home + '/queue/mess/2/2')
     os.mkdir(home + '/queue/mess/0/3')
     open(home + '/queue/mess/0/.new', 'w').close()
+    ended = Mail(home, 's@a.example', ['x@x.example'])
+    os.unlink(ended.path)
+    kept = [m.name('state') for m in (bad, locked)]
+    for path in [ended.name('state'), *kept]:
+        open(path, 'w').close()
+        own(path)
     s = Send(home)
     got = []
     for _ in range(2):
@@ -333,6 +356,8 @@ def test_files():
     check(wait_for(done.finished), 'a finished file under mess/ goes to the pool')
     check(s.remote.job(0.5) is None and locked.in_mess(), 'a locked file is not judged')
     check(cut.in_mess() and broken.in_mess(), 'a young file without header is let alone')
+    check(wait_for(lambda: not os.path.exists(ended.name('state'))), 'what was tried of a message that is gone is removed')
+    check(all(os.path.exists(p) for p in kept), 'not that of one that is there, or is in bad/')
     lock.close()
     s.stop()
     for f in (cut, broken): os.utime(f.path, (0, time.time() - 100))
