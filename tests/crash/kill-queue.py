@@ -12,14 +12,14 @@ os.environ['PIPIT_HOME'] = home
 begin()
 number = itertools.count(1)
 
-def writer(size, pool, nameless=True):
+def writer(size, files, nameless=True):
     """The child of queued that serves a connection, at its second message."""
     def run(stops):
-        control(home, 'queuepool', pool)
+        control(home, 'queuepool', files)
         k = Killat(stops, child=2, nameless=nameless) # the first one is the filler
         q = Queued(home, k.prefix)
         acked, ends = [], []
-        if pool != '0': wait_for(lambda: len(os.listdir(home + '/queue/free')) > 2 * len(stops))
+        if files != '0': wait_for(lambda: len(pool()) > 2 * len(stops))
         for i in range(len(stops)):
             acked += hand_in(home, [next(number), next(number)], size)
             ends.append(k.end(i + 1))
@@ -30,20 +30,20 @@ def writer(size, pool, nameless=True):
         return ends, wrong + settle(home, acked)
     return run
 
-def empty_pool():
-    for name in os.listdir(home + '/queue/free'): os.unlink(home + '/queue/free/' + name)
+def pool():
+    return [path for path in glob.glob(home + '/queue/free/*') if is_usable(path)]
 
 def resident(child):
     """queued itself from its start to its end, or its filler."""
     def run(stops):
-        control(home, 'queuepool', '4')
         acked, ends, wrong = [], [], []
         for stop in stops:
-            empty_pool()
+            for path in pool(): os.unlink(path)
+            control(home, 'queuepool', str(len(os.listdir(home + '/queue/free')) + 4)) # the rest is mail
             first, second = next(number), next(number)
             k = Killat([stop], child=child)
             q = Queued(home, k.prefix)
-            wait_for(lambda: k.so_far() or len(os.listdir(home + '/queue/free')) >= 4)
+            wait_for(lambda: k.so_far() or len(pool()) >= 4)
             acked += hand_in(home, [first], 1000)
             if child and first not in acked: wrong.append('a message was not taken')
             q.stop()
