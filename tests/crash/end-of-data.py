@@ -58,6 +58,8 @@ helper('remote-strings', port, 'whole', 'rn.0', 0, 7, *each(5, 15))
 helper('remote-strings', port, 'border', 'rn.x', 0, 6 if LONG else 4, *each(1, 3))
 helper('remote-strings', port, 'border', 'rn.0', 0, 6 if LONG else 4, *each(3, 9))
 
+if pipit.failed: done() # the whole would only wait for what does not come
+
 # --- the whole
 
 def strings(length, every=1, offset=0):
@@ -152,7 +154,7 @@ for s in strings(8, every, offset):
         c = Client()
 c.close()
 equal(show(wrong), [], '%d strings (each %d. from %d) by SMTP: each is taken or refused as it should be' % (n, every, offset))
-check(i.wait_queue_empty(600), 'what was taken is delivered')
+check(i.wait_queue_empty(3600 if LONG else 100), 'what was taken is delivered')
 wait_for(lambda: len(box()) >= len(expected), 60)
 equal(sorted(below_received(m.split(b'\n', 2)[2]) for m in box()), sorted(expected), 'the Maildir holds those messages, and no other')
 clear_box()
@@ -168,7 +170,7 @@ for k, s in enumerate(strings(8, every, offset)): messages[b'one-%d' % k] = s
 codes = {inject(text, name + b'@far.example') for name, text in messages.items()}
 equal(codes, {0}, 'pipit-queue takes the %d strings in %d messages, and %d (each %d. from %d) one by one' %
       (len(all), -(-len(all) // batch), len(messages) - -(-len(all) // batch), every, offset))
-check(i.wait_queue_empty(600), 'they are handed over to another host')
+check(i.wait_queue_empty(3600 if LONG else 100), 'they are handed over to another host')
 got = sink.wait(len(messages), 60)
 equal(len(got), len(messages), 'who has as many messages, by the letter of RFC 5321')
 names = [re.search(r'<(.*)@', t.rcpts[0])[1].encode() for t in got]
