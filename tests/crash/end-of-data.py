@@ -23,6 +23,10 @@ def each(short, sanitized=0):
     every = 1 if LONG else sanitized or short if SANITIZED else short
     return every, SEED % every
 
+def tell(text):
+    """Progress, for whoever watches."""
+    if sys.stderr.isatty(): sys.stderr.write('\r\x1b[Kend-of-data: ' + text)
+
 # --- one program at a time
 
 home = make_home()
@@ -37,6 +41,7 @@ def helper(program, *args, ip='192.0.2.1'):
     if pipit.failed: return # once is enough: replies that do not come take their time
     env = dict(os.environ, PIPIT_HOME=home, TCPREMOTEIP=ip, BIN=reachable(BIN))
     path = os.path.join(SCRATCH, 'log')
+    tell('%s %s' % (program, ' '.join(map(str, args))))
     with open(path, 'wb') as log:
         p = as_account([os.path.join(HELPERS, program), *map(str, args)], env=env, stderr=log, stdin=subprocess.DEVNULL,
                        stdout=subprocess.PIPE, text=True)
@@ -144,6 +149,7 @@ wrong, expected, c, n = [], [], Client(), 0
 every, offset = each(59, 200)
 for s in strings(8, every, offset):
     n += 1
+    if n % 100 == 0: tell('by SMTP, %d' % n)
     code, message, rest = received(s)
     if not c.begin(): wrong.append((s, 'is not begun'))
     elif c.say(s + b'\r\n.\r\n') != [code]: wrong.append((s, 'reply'))
@@ -167,7 +173,10 @@ for at in range(0, len(all), batch):
     text = b'Subject: many\n\n' + b''.join(b'begin %d\n%s\nend\n' % (at + k, s) for k, s in enumerate(all[at:at + batch]))
     messages[b'many-%d' % at] = text
 for k, s in enumerate(strings(8, every, offset)): messages[b'one-%d' % k] = s
-codes = {inject(text, name + b'@far.example') for name, text in messages.items()}
+codes = set()
+for n, (name, text) in enumerate(messages.items()):
+    if n % 100 == 0: tell('by pipit-queue, %d of %d' % (n, len(messages)))
+    codes.add(inject(text, name + b'@far.example'))
 equal(codes, {0}, 'pipit-queue takes the %d strings in %d messages, and %d (each %d. from %d) one by one' %
       (len(all), -(-len(all) // batch), len(messages) - -(-len(all) // batch), every, offset))
 check(i.wait_queue_empty(3600 if LONG else 100), 'they are handed over to another host')
@@ -215,6 +224,7 @@ equal({t.mail.split(' SIZE=')[0] for t in got}, {'MAIL FROM:<a@c.example>'}, 'no
 equal((len(got), [t.data for t in got if ends(t.data) != 1]), (len(table), []), 'each is one message, for lax receivers too')
 equal([t.data for t in got if re.search(rb'\r(?!\n)|(?<!\r)\n', t.data)], [], 'with no CR or LF alone')
 
+tell('done\n')
 equal(i.stop(), [], 'stopping leaves no process')
 sink.stop()
 done()

@@ -1,4 +1,4 @@
-/* remote-strings.c - every string as a message, through a real pipit-remote; what it sends is judged
+/* remote-strings.c - every string as a message, through a real pipit-remote
  *
  * usage: remote-strings PORT MODE LETTERS MIN MAX EVERY OFFSET
  *
@@ -240,7 +240,8 @@ static char const *judge(struct run const *r, char const *expected, size_t len)
   static char why[80];
   struct receiver const *v = &r->receiver;
   if (v->ended != 1) return "the receiver did not find one end of data";
-  if (v->datalen != len || memcmp(v->data, expected, len)) return "other bytes than expected were sent";
+  if (v->datalen != len || memcmp(v->data, expected, len))
+    return "other bytes than expected were sent";
   size_t known = r->border ? BORDER - STRINGS_LENGTH_MAX : 0; /* bytes of one line */
   int flags = lax_deceived(v->data + known, v->datalen - known);
   if (flags != -1) {
@@ -307,8 +308,9 @@ int main(int argc, char **argv)
   if (r.file == -1 || !open_receiver(&r.receiver, argv[1])) return (perror("receiver"), 1);
   strings_run(&x, try_string, &r);
   if (!stop_worker(&r)) x.failed++;
-  snprintf(why, sizeof why, "%s: %lu strings over %s up to %zu bytes (each %lu. from %lu) end where they end, for all receivers",
-           argv[2], x.done, x.letters, x.max, x.every, x.offset);
+  snprintf(why, sizeof why,
+           "%s: %lu strings over %s up to %zu bytes (each %lu. from %lu) end where they end, "
+           "for all receivers", argv[2], x.done, x.letters, x.max, x.every, x.offset);
   check(x.done && !x.failed, why);
   return check_done();
 }

@@ -386,7 +386,8 @@ int main(int argc, char **argv)
   if (!open_stub(&r.stub)) return (perror("the stub's socket"), 1);
   strings_run(&x, try_string, &r);
   if (!end_session(&r)) x.failed++;
-  snprintf(why, sizeof why, "%s: %lu strings over %s up to %zu bytes (each %lu. from %lu) read as RFC 5321 says",
+  snprintf(why, sizeof why,
+           "%s: %lu strings over %s up to %zu bytes (each %lu. from %lu) read as RFC 5321 says",
            argv[1], x.done, x.letters, x.max, x.every, x.offset);
   check(x.done && !x.failed, why);
   return check_done();

@@ -8,10 +8,6 @@
 
 #include "strings.h"
 
-#define PROGRESS 1000 /* strings between two signs of life */
-
-extern char **environ;
-
 int strings_parse(struct strings *x, char **args)
 {
   memset(x, 0, sizeof *x);
@@ -50,7 +46,6 @@ static void try_one(struct strings *x, char const *s, size_t len, strings_func *
     printf(": %s\n", wrong);
     fflush(stdout);
   }
-  if (isatty(1) && x->done % PROGRESS == 0) fprintf(stderr, "\r%lu", x->done);
 }
 
 void strings_run(struct strings *x, strings_func *f, void *arg)

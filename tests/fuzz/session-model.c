@@ -492,7 +492,7 @@ static void text(struct model *m)
   forget(m);
 }
 
-/* DATA was refused: what the client has sent behind it, in the belief that it was not, is no command. */
+/* DATA was refused: what the client has sent behind it is text, and no command. */
 static void no_text(struct model *m)
 {
   size_t written = rec.events[m->event - 1].written;
