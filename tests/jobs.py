@@ -79,8 +79,9 @@ class Remote:
         self.began = time.monotonic()
         self.process = pipit.as_account(list(before) + [pipit.BIN + '/pipit-remote', host, sender, *rcpts],
                                         stdin=-1, stdout=-1, env=dict(os.environ, PIPIT_HOME=home, **env))
-        self.process.stdin.write(message)
-        self.process.stdin.close()
+        try:
+            with self.process.stdin as f: f.write(message)
+        except BrokenPipeError: pass # it has ended before it had read all
 
     def result(self, seconds=60):
         try: raw = self.process.stdout.read()

@@ -1,0 +1,222 @@
+"""kill-deliver.py - whatever delivers mail is killed at each of its system calls
+
+A delivery that was reported as done has left one whole copy; any other one none or one. Never is
+there a part of a message (but in an mbox, of one that takes several writes: see dot-qmail(5)), and
+never an answer that is for good. Tried again it succeeds, which makes two copies at most.
+"""
+import itertools, os, subprocess, sys
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from killsweep import *
+from jobs import Remote, Spawner
+from sink import Sink
+
+home = os.path.join(SCRATCH, 'home')
+user = os.path.join(home, 'alias')
+os.environ['PIPIT_HOME'] = home
+number = itertools.count(1)
+PROGRAM = '|f=$(mktemp prog/.XXXXXXXX) && cat >$f && mv $f prog/${f#prog/.}'
+
+def prepare():
+    make_home(home, me='mail.example')
+    for d in ('Maildir', 'Maildir/tmp', 'Maildir/new', 'Maildir/cur', 'prog'):
+        os.mkdir(os.path.join(user, d), 0o700)
+        own(os.path.join(user, d))
+    begin()
+
+def instructions(*lines):
+    path = os.path.join(user, '.qmail-box')
+    with open(path, 'w') as f: f.write('\n'.join(lines) + '\n')
+    os.chmod(path, 0o644)
+    own(path)
+
+def read(path):
+    with open(path, 'rb') as f: return f.read()
+
+def copies():
+    """What is there: {place: [number, or None where it is not whole]}."""
+    found = {'Maildir': [whole(read(p)) for p in glob.glob(user + '/Maildir/new/*')],
+             'prog': [whole(read(p)) for p in glob.glob(user + '/prog/*')]}
+    if os.path.exists(user + '/box'):
+        found['box'] = [whole(m[:-1]) for m in re.split(rb'(?m)^From me@mail.example .*\n', read(user + '/box'))[1:]]
+    return found
+
+def judge(numbers, acked, places, parts=0):
+    """What is wrong with the copies of <numbers>, all delivered in the end, <acked> at once. <parts> of
+    messages may be there."""
+    wrong, found = [], copies()
+    for place in places:
+        have = found.get(place, [])
+        wrong += ['%d not whole in %s' % (have.count(None), place)] if have.count(None) > parts else []
+        wrong += ['%d is %d times in %s' % (n, have.count(n), place) for n in numbers
+                  if not 1 <= have.count(n) <= (1 if n in acked else 2)]
+    left = set(os.listdir(user)) - {'Maildir', 'box', 'prog'} - {f for f in os.listdir(user) if f.startswith('.qmail')}
+    wrong += ['left behind: %s' % left] if left else []
+    for path in glob.glob(user + '/Maildir/*/*') + glob.glob(user + '/prog/*') + glob.glob(user + '/box'): os.unlink(path)
+    return wrong
+
+def alone(others):
+    """What was started has ended, all but <others>."""
+    return wait_for(lambda: not set(descendants(os.getpid())) - set(others), 20)
+
+def local(places, *lines, size=1000, forwards=False, parts=False):
+    """pipit-local by itself. With <parts>, a part may be left by a kill, in front of the whole copy."""
+    def deliver(n, prefix=()):
+        message = numbered(n, size)
+        p = as_account([*prefix, BIN + '/pipit-local', '-l', str(len(message)), '--', 'joe', user, 'box', '-', 'box',
+                        'mail.example', 'me@mail.example', './Maildir/'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, env=dict(os.environ, PATH='/usr/bin:/bin'))
+        return p.communicate(message, 60)[0], p.returncode
+    def run(stops):
+        instructions(*lines)
+        q = Queued(home) if forwards else None
+        numbers, acked, ends, wrong = [], [], [], []
+        for stop in stops:
+            n = next(number)
+            k = Killat([stop])
+            out, status = deliver(n, k.prefix)
+            ends.append(k.end())
+            k.done()
+            if status == 0: acked.append(n)
+            elif status != -signal.SIGKILL: wrong.append('exit status %d: %r' % (status, out))
+            if not alone(q.pids() if q else []): wrong.append('a process stays')
+            if not parts and None in sum(copies().values(), []): wrong.append('a part of a message after stop %d: %s' % (stop, copies()))
+            if status:
+                out, status = deliver(n)
+                if status: wrong.append('once more: exit status %d: %r' % (status, out))
+            numbers.append(n)
+        wrong += judge(numbers, acked, places, len(numbers) - len(acked) if parts else 0)
+        if q:
+            q.stop()
+            wrong += settle(home, numbers, extra=1)
+        return ends, wrong
+    return run
+
+def give_local(s, n):
+    """A job for lspawn: the letter of its result, or None."""
+    r, w = os.pipe()
+    message = numbered(n, 1000)
+    try:
+        num = s.give('mail.example', 'me@mail.example', ['box@mail.example'], r, 0, len(message))
+        os.close(r)
+        with os.fdopen(w, 'wb') as f: f.write(message)
+        w = -1
+        return finish(s, num)
+    except OSError: return None
+    finally:
+        for fd in (r, w):
+            try: os.close(fd)
+            except OSError: pass
+
+def give_remote(s, n):
+    """A job for rspawn or a worker: the letters of its results, or None."""
+    try: return finish(s, s.give_text('far.example', 'me@mail.example', ['a@far.example', 'b@far.example'], numbered(n, 100000)))
+    except OSError: return None
+
+def finish(s, num):
+    results = s.finish(num, 30)
+    return None if results is None else ''.join(r[:1] for r in results)
+
+def spawner(program, give, good, check, child=0):
+    """A spawner or a worker with two jobs; it is killed, or its first child. What was not done is given again."""
+    def start(prefix=()):
+        s = Spawner([*prefix, *program], dict(os.environ), stderr=subprocess.DEVNULL)
+        try:
+            if program[-1] != '-w': s.read()
+        except OSError: pass
+        return s
+    def run(stops):
+        numbers, acked, ends, wrong = [], [], [], []
+        def attempt(s, these):
+            said = [give(s, n) for n in these]
+            if any(set(text or '') - set('KZ') for text in said): wrong.append('answered %s' % said)
+            return [n for n, text in zip(these, said) if text != good]
+        for stop in stops:
+            k = Killat([stop], child=child)
+            s = start(k.prefix)
+            these = [next(number), next(number)]
+            numbers += these
+            again = attempt(s, these)
+            acked += set(these) - set(again)
+            rest = attempt(s, again) if child else again # what starts the children goes on
+            status = s.close()
+            end = k.end()
+            ends.append(end)
+            k.done()
+            if status != (-signal.SIGKILL if end and was_killed(end) and not child else 0):
+                wrong.append('exit status %d at stop %d' % (status, stop))
+            if again and not (end and was_killed(end)): wrong.append('not done, without a kill')
+            if child and rest: wrong.append('not done after the kill')
+            if not alone([]): wrong.append('a process stays')
+            if not rest: continue
+            s = start()
+            if attempt(s, rest): wrong.append('not done after a new start')
+            if stop == stops[-1] and is_busy([s.process.pid]): wrong.append('something is busy')
+            if s.close() != 0: wrong.append('does not end well')
+        return ends, wrong + check(numbers, acked)
+    return run
+
+def command(sink):
+    """pipit-remote from the command line."""
+    def run(stops):
+        numbers, acked, ends, wrong = [], [], [], []
+        def deliver(n, prefix=()):
+            r = Remote(home, 'far.example', 'me@mail.example', 'a@far.example', 'b@far.example',
+                       message=numbered(n, 100000), before=prefix).result()
+            if 'D' in r.letters or 'h' in r.letters: wrong.append('answered %r' % r.raw)
+            return r.complete and r.letters == 'rrK'
+        for stop in stops:
+            n = next(number)
+            k = Killat([stop])
+            numbers.append(n)
+            if deliver(n, k.prefix): acked.append(n)
+            ends.append(k.end())
+            k.done()
+            if n not in acked and not deliver(n): wrong.append('not done when tried again')
+        return ends, wrong + received(sink)(numbers, acked)
+    return run
+
+def received(sink):
+    """Judge what a server has taken."""
+    def check(numbers, acked):
+        wait_for(lambda: all(s.closed for s in sink.sessions), 10)
+        have = [whole(t.message) for t in sink.transactions]
+        short = [t.rcpts for t in sink.transactions if len(t.rcpts) != 2]
+        sink.transactions.clear()
+        sink.sessions.clear()
+        wrong = ['a part of a message was taken'] if None in have else []
+        wrong += ['for %s only' % r for r in short]
+        return wrong + ['%d was taken %d times' % (n, have.count(n)) for n in numbers
+                        if not 1 <= have.count(n) <= (1 if n in acked else 2)]
+    return check
+
+def local_part():
+    prepare()
+    sweep('pipit-local, a Maildir', local(['Maildir'], './Maildir/'), few=16, batch=10)
+    sweep('pipit-local, a Maildir, a large message', local(['Maildir'], './Maildir/', size=300000), few=16, batch=10)
+    sweep('pipit-local, an mbox', local(['box'], './box'), few=16, batch=10)
+    sweep('pipit-local, an mbox, a large message', local(['box'], './box', size=300000, parts=True), few=16, batch=10)
+    sweep('pipit-local, a program', local(['prog'], PROGRAM), few=16, batch=10)
+    sweep('pipit-local, a forward', local([], '&far@far.example', forwards=True), few=16, batch=10)
+    sweep('pipit-local, all of them', local(['Maildir', 'box', 'prog'], './Maildir/', './box', PROGRAM, '&far@far.example',
+                                            forwards=True), few=16, batch=10)
+
+def lspawn_part():
+    prepare()
+    instructions('./Maildir/')
+    in_maildir = lambda numbers, acked: judge(numbers, acked, ['Maildir'])
+    lspawn = [reachable(BIN) + '/pipit-lspawn', './Maildir/']
+    sweep('pipit-lspawn', spawner(lspawn, give_local, 'K', in_maildir), few=16, batch=5)
+    sweep("pipit-lspawn's child, which becomes pipit-local", spawner(lspawn, give_local, 'K', in_maildir, child=1), few=16, batch=5)
+
+def remote_part():
+    prepare()
+    with Sink() as sink:
+        control(home, 'smtproutes', ':[127.0.0.1]:%d' % sink.port)
+        bin = reachable(BIN)
+        sweep('pipit-remote, the worker', spawner([bin + '/pipit-remote', '-w'], give_remote, 'KK', received(sink)), few=16, batch=5)
+        sweep('pipit-remote, the command', command(sink), few=16, batch=5)
+        sweep('pipit-rspawn', spawner([bin + '/pipit-rspawn'], give_remote, 'KK', received(sink)), few=16, batch=5)
+        sweep("pipit-rspawn's child, which becomes the worker", spawner([bin + '/pipit-rspawn'], give_remote, 'KK', received(sink),
+                                                                              child=1), few=16, batch=5)
+
+side_by_side({'local': local_part, 'lspawn': lspawn_part, 'remote': remote_part})
