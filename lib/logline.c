@@ -1,8 +1,14 @@
 /* logline.c - build and write log lines; see logline.h */
 
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <skalibs/allreadwrite.h>
+#include <skalibs/strerr.h>
 #include <skalibs/types.h>
 #include <skalibs/uint64.h>
 
@@ -91,9 +97,53 @@ void logline_keyn(struct logline *l, char const *key, uint64_t n)
   logline_keyb(l, key, fmt, uint64_fmt(fmt, n));
 }
 
+static int is_ready(int ms)
+{
+  struct pollfd p = { .fd = 2, .events = POLLOUT };
+  return poll(&p, 1, ms) != 0;
+}
+
+/* Write without waiting. 1 (also after an error: there is nobody to tell), or 0
+ * when that is not possible now. Older kernels cannot do it in one go. */
+static int try_write(char const *s, size_t len)
+{
+  static int can = 1;
+  if (can) {
+    struct iovec const v = { .iov_base = (char *)s, .iov_len = len };
+    if (pwritev2(2, &v, 1, -1, RWF_NOWAIT) != -1) return 1;
+    if (errno == EAGAIN || errno == EPIPE) return errno == EPIPE;
+    can = 0;
+  }
+  if (!is_ready(0)) return 0;
+  allwrite(2, s, len);
+  return 1;
+}
+
+static int write_soon(char const *s, size_t len, int ms)
+{
+  return try_write(s, len) || (ms && is_ready(ms) && try_write(s, len));
+}
+
+/* Say how many lines are missing. 1 when that could be written. */
+static int tell_lost(unsigned int lost)
+{
+  char text[128];
+  int n = snprintf(text, sizeof text, "%s: warning: %u log lines were lost\n", PROG, lost);
+  return n < 0 || (size_t)n >= sizeof text || write_soon(text, (size_t)n, 0);
+}
+
 void logline_write(struct logline *l)
 {
+  static int stuck;         /* the last line could not be written: do not wait again */
+  static unsigned int lost; /* lines, by the process <loser>: a child does not tell its parent's */
+  static pid_t loser;
   l->s[l->len++] = '\n';
-  allwrite(2, l->s, l->len);
+  if (lost && loser != getpid()) lost = 0;
+  if (lost && tell_lost(lost)) lost = 0;
+  stuck = lost || !write_soon(l->s, l->len, stuck ? 0 : LOGLINE_WAIT_MS);
+  if (stuck) {
+    lost++;
+    loser = getpid();
+  }
   l->len = 0;
 }

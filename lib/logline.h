@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define LOGLINE_MAX 4096  /* bytes with the newline: PIPE_BUF, so lines never mix */
+#define LOGLINE_WAIT_MS 3000
 #define LOGLINE_VALUE 512 /* bytes of a value that are shown; "..." follows a cut one */
 
 struct logline {
@@ -30,7 +31,9 @@ extern void logline_number(struct logline *l, uint64_t n);
 extern void logline_key(struct logline *l, char const *key, char const *value);
 extern void logline_keyb(struct logline *l, char const *key, char const *value, size_t len);
 extern void logline_keyn(struct logline *l, char const *key, uint64_t n);
-/* Write the line to stderr with one write(), and empty <l>. */
+/* Write the line to stderr with one write(), and empty <l>. A log that takes
+ * nothing for LOGLINE_WAIT_MS gets no more lines until it does again, and then
+ * a warning that says how many it lost: mail does not wait for it. */
 extern void logline_write(struct logline *l);
 
 #endif

@@ -140,8 +140,9 @@ static void make_environment(struct client *c, int fd, struct sockaddr_storage c
 static void child(struct loop *p, int fd, struct client *c, struct sockaddr_storage const *peer)
 {
   sockets_close(&p->l->sockets);
+  sig_catch(SIGTERM, on_term); /* one may be waiting behind selfpipe_finish */
   selfpipe_finish();
-  sig_catch(SIGTERM, on_term);
+  sig_catch(SIGTERM, on_term); /* a skalibs without signalfd has reset it */
   access_apply(&p->rule);
   if (submit_uses_program()) make_environment(c, fd, peer);
   _exit(smtpd_serve(p->l->settings, c, fd, fd, &stop_session, !p->l->access.allow_program));

@@ -68,9 +68,19 @@ static int is_safe_line(char const *line, size_t len)
   return 1;
 }
 
+/* Nothing in a handshake is a command, whatever its bytes look like. */
+static void refuse_tls(struct session *s)
+{
+  session_close(s, 421, "4.7.0", "TLS is not spoken here", "TLS handshake");
+}
+
 /* Answer the line s[0..len), which ended with LF. */
 static void take_line(struct session *s, char const *line, size_t len, int too_long)
 {
+  if (len && *line == TLS_HANDSHAKE) {
+    refuse_tls(s);
+    return;
+  }
   if (too_long) {
     session_reply(s, 500, "5.5.2", "line too long");
     return;
@@ -96,7 +106,7 @@ static void next_command(struct session *s)
   while (!(lf = memchr(io->inbuf + io->pos + scanned, '\n', io->len - io->pos - scanned))) {
     scanned = io->len - io->pos;
     if (scanned && io->inbuf[io->pos] == TLS_HANDSHAKE) {
-      session_close(s, 421, "4.7.0", "TLS is not spoken here", "TLS handshake");
+      refuse_tls(s);
       return;
     }
     if (scanned >= s->settings->maxline) {

@@ -34,10 +34,12 @@ class Measure:
     @property
     def cpu(self): return int(open(self.path).read().split()[1]) / 1e6
 
-def children(pid):
+def children(pid, depth=99):
     """The processes below <pid>, the nearest first."""
-    with open('/proc/%d/task/%d/children' % (pid, pid)) as f: below = list(map(int, f.read().split()))
-    return below + [c for b in below for c in children(b)]
+    try:
+        with open('/proc/%d/task/%d/children' % (pid, pid)) as f: below = list(map(int, f.read().split()))
+    except FileNotFoundError: return []
+    return below + [c for b in below for c in children(b, depth - 1)] if depth > 1 else below
 
 def peak(pid):
     """The most memory that a running process has had, in KiB."""

@@ -1,8 +1,13 @@
 /* t-logline.c - log lines stay single, whatever a peer sent */
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -76,8 +81,58 @@ static void limits(void)
   check(l.len == 0, "a written line is empty again");
 }
 
+/* An old kernel cannot write to a pipe without waiting. */
+static int old_kernel;
+ssize_t pwritev2(int fd, struct iovec const *v, int n, off_t at, int flags)
+{
+  if (old_kernel) return (errno = EOPNOTSUPP, -1);
+  return syscall(SYS_pwritev2, fd, v, n, at, 0, flags);
+}
+
+static void line(char const *text)
+{
+  struct logline l = LOGLINE_ZERO;
+  logline_text(&l, text);
+  logline_write(&l);
+}
+
+#define PIPE_BYTES (4 * LOGLINE_MAX)
+
+/* Nobody reads: what is written waits once, and then no more. */
+static void stopped(char const *kernel)
+{
+  static char out[PIPE_BYTES];
+  char why[100];
+  int p[2];
+  if (pipe(p) || fcntl(p[1], F_SETPIPE_SZ, PIPE_BYTES) == -1) exit(111);
+  int err = dup(2);
+  dup2(p[1], 2);
+  memset(out, 'x', sizeof out);
+  (void)!write(2, out, sizeof out);
+  time_t began = time(0);
+  for (int i = 0; i < 1000; i++) line("lost");
+  time_t took = time(0) - began;
+  (void)!read(p[0], out, sizeof out);
+  line("found");
+  dup2(err, 2);
+  ssize_t n = read(p[0], out, sizeof out);
+  close(err);
+  close(p[0]);
+  close(p[1]);
+  snprintf(why, sizeof why, "a log that takes nothing holds nobody up for long (%s)", kernel);
+  check(took < 20, why);
+  snprintf(why, sizeof why, "and is told what it lost (%s)", kernel);
+  static char const want[] = ": warning: 1000 log lines were lost\nfound\n";
+  size_t len = sizeof want - 1;
+  check(n > (ssize_t)len && !memcmp(out + (size_t)n - len, want, len), why);
+}
+
 int main(void)
 {
+  stopped("a new kernel");
+  old_kernel = 1;
+  stopped("an old one");
+  old_kernel = 0;
   keys();
   safe();
   limits();
