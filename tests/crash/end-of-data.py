@@ -5,7 +5,7 @@ pipit-remote, to strict and lax receivers. Then both with the queue between
 them, and the sequences of tests/data/smuggling. CRASH=long leaves none of them
 out where the short form takes a sample; SEED= repeats a sample.
 """
-import itertools, os, random, re, subprocess, sys
+import concurrent.futures, itertools, os, random, re, subprocess, sys, tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 import pipit
 from instance import *
@@ -15,6 +15,7 @@ LONG = os.environ.get('CRASH') == 'long'
 SANITIZED = b'__asan_init' in open(os.path.join(BIN, 'pipit-smtpd'), 'rb').read()
 SEED = int(os.environ.get('SEED') or random.randrange(1 << 30))
 HELPERS = reachable(os.path.join(os.environ['BUILD'], 'tests', 'helpers'))
+INJECTORS = 8 # copies of pipit-queue at once
 TABLE = os.path.join('tests', 'data', 'smuggling', 'end-of-data.tsv')
 print('SEED=%d' % SEED)
 
@@ -130,9 +131,9 @@ def inject(text, rcpt):
     r, w = os.pipe()
     os.write(w, b'Fa@c.example\0T%s\0\0' % rcpt)
     os.close(w)
-    path = os.path.join(SCRATCH, 'message')
-    with open(path, 'wb') as f: f.write(text)
-    with open(path, 'rb') as f, open(r, 'rb') as e:
+    with tempfile.TemporaryFile() as f, open(r, 'rb') as e:
+        f.write(text)
+        f.seek(0)
         return i.popen(os.path.join(i.home, 'bin', 'pipit-queue'), stdin=f, stdout=e).wait()
 
 def show(wrong):
@@ -174,9 +175,10 @@ for at in range(0, len(all), batch):
     messages[b'many-%d' % at] = text
 for k, s in enumerate(strings(8, every, offset)): messages[b'one-%d' % k] = s
 codes = set()
-for n, (name, text) in enumerate(messages.items()):
-    if n % 100 == 0: tell('by pipit-queue, %d of %d' % (n, len(messages)))
-    codes.add(inject(text, name + b'@far.example'))
+with concurrent.futures.ThreadPoolExecutor(INJECTORS) as pool:
+    for n, code in enumerate(pool.map(lambda m: inject(m[1], m[0] + b'@far.example'), messages.items())):
+        if n % 100 == 0: tell('by pipit-queue, %d of %d' % (n, len(messages)))
+        codes.add(code)
 equal(codes, {0}, 'pipit-queue takes the %d strings in %d messages, and %d (each %d. from %d) one by one' %
       (len(all), -(-len(all) // batch), len(messages) - -(-len(all) // batch), every, offset))
 check(i.wait_queue_empty(3600 if LONG else 100), 'they are handed over to another host')
