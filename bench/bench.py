@@ -10,8 +10,8 @@ bench.py - measure mail transfer agents side by side on one machine.
   --fs disk|tmpfs  where queue, homes live (default disk: wherever the peer keeps them)
   --out FILE       results, one JSON object per line, appended (default $BENCH_DIR/results.jsonl)
 
-MEASUREMENT: intake intakeq intake1m keepalive local relay relaydelay rcpts backlog
-             footprint syscalls probe   (see the functions m_... below)
+MEASUREMENT: intake intakeq intakenew intake1m keepalive keepalivenew local relay relaydelay rcpts backlog
+             footprint syscalls probe   (see the functions m_... below; ...new: pipit has no file to use again)
 
 How it works. The harness re-executes itself in new mount and network name
 spaces: only the loopback device exists, so nothing can leave the machine,
@@ -333,11 +333,13 @@ def timed(p, f):
 
 
 # ---- measurements ----------------------------------------------------------
-def intake(x, name, cells, keepalive=False, own=False):
+POOL = 6000 # finished files that pipit has at the start, as after a while of work
+
+def intake(x, name, cells, keepalive=False, own=False, pool=POOL):
     """accepted by SMTP into the held queue"""
     def body(p, rep, cell):
         c, size = cell
-        p.up(x.a.fs, B_SCEN='hold')
+        p.up(x.a.fs, B_SCEN='hold', B_POOL=pool)
         if keepalive:
             go = lambda n: load(s=c, m=n, l=size, k=50, Q=True)
         elif own:
@@ -345,7 +347,7 @@ def intake(x, name, cells, keepalive=False, own=False):
         else:
             go = lambda n: smtp_source(c, n, size)
         lo = max(40, 4 * c) if size > 100000 else 40 if c == 1 else 300
-        hi = 60000 if size < 100000 else 2000
+        hi = POOL - 500 if size < 100000 else 2000
         go(max(20, c))                                        # warm
         n = x.count((name, p.name, cell, x.a.fs), lambda n: go(n)['secs'], lo, hi)
         q0 = p.queued()
@@ -364,16 +366,18 @@ def intake(x, name, cells, keepalive=False, own=False):
     x.each(cells, body)
 
 def m_intake(x): intake(x, 'intake', [(1, 4096), (10, 4096), (50, 4096)])
-def m_intakeq(x): intake(x, 'intakeq', [(5, 4096)], own=True)
+def m_intakeq(x): intake(x, 'intakeq', [(10, 4096)], own=True)
+def m_intakenew(x): intake(x, 'intakenew', [(10, 4096)], own=True, pool=0)
 def m_intake1m(x): intake(x, 'intake1m', [(5, 1 << 20)], own=True)
-def m_keepalive(x): intake(x, 'keepalive', [(5, 4096)], keepalive=True)
+def m_keepalive(x): intake(x, 'keepalive', [(10, 4096)], keepalive=True)
+def m_keepalivenew(x): intake(x, 'keepalivenew', [(10, 4096)], keepalive=True, pool=0)
 
 
 def m_local(x, cells=((5, 4096),)):
     """SMTP in, Maildir out, 20 users"""
     def body(p, rep, cell):
         c, size = cell
-        p.up(x.a.fs, B_SCEN='local')
+        p.up(x.a.fs, B_SCEN='local', B_POOL=1000)
 
         def go(n):
             base = maildirs()
@@ -425,7 +429,7 @@ def relay(x, name, cells, delay=0):
         c, conc, domains = cell
         sink = Sink(delay)
         try:
-            p.up(x.a.fs, B_SCEN='relay', B_CONC=conc)
+            p.up(x.a.fs, B_SCEN='relay', B_CONC=conc, B_POOL=1000)
             relay_run(p, sink, c, 40, 4096, domains, 15)
             n = x.count((name, p.name, cell, x.a.fs), lambda n: relay_run(p, sink, c, n, 4096, domains, 30)['secs'], 100, 40000)
             n = max(n, x.a.min_n)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # pipit: a privilege-separated instance of its own, with its own listener.
-# hold: pipit-start does not run. B_POOL=0: no file is used again (the pool stays empty).
+# hold: pipit-start does not run. B_POOL=N: N finished files wait to be used again; 0: none ever is.
 BINS=$(cd "$(dirname "$0")/../../build/bin" && pwd)
 D=$BENCH_DIR/pipit
 case $1 in
@@ -9,7 +9,7 @@ spool) echo $D/queue ;;
 wipe)
 	find $D/queue/mess $D/queue/state $D/queue/bad -type f -delete 2>/dev/null
 	rm -f $D/queue/lock/done
-	[ "$B_POOL" = 0 ] && find $D/queue/free -type f -delete; : ;;
+	find $D/queue/free -type f -delete 2>/dev/null; : ;;
 config)
 	$BINS/pipit-setup -n bench.test -s $B_PORT $D >/dev/null
 	cd $D/control || exit 1
@@ -17,7 +17,10 @@ config)
 	echo local.test >rcpthosts
 	i=0; while [ $i -lt 100 ]; do echo "d$i.test:127.0.0.$((i+1)):$B_SINK"; i=$((i+1)); done >smtproutes
 	if [ -n "$B_CONC" ]; then echo $B_CONC >concurrencyremote; else rm -f concurrencyremote; fi
-	if [ "$B_POOL" = 0 ]; then echo 0 >queuepool; else rm -f queuepool; fi
+	if [ -n "$B_POOL" ]; then
+		echo "$B_POOL 1000000000" >queuepool
+		/usr/bin/python3 "$(dirname "$BINS")/../bench/fillpool.py" $D/queue $B_POOL
+	else rm -f queuepool; fi
 	echo 1000 >concurrencysmtpd ;;
 start)
 	cd /
@@ -32,7 +35,7 @@ stop)
 	for f in smtpd send queued; do [ -s $B_DIR/pid.$f ] && kill $(cat $B_DIR/pid.$f); done
 	rm -f $B_DIR/pid.*; : ;;
 # A message that has not been tried yet may lie in free/ as well.
-queued) grep -rlax LIVE... $D/queue/mess $D/queue/free | wc -l ;;
+queued) grep -rla '^LIVE' $D/queue/mess $D/queue/free | wc -l ;;
 kick) kill -ALRM $(cat $B_DIR/pid.send) ;;
 files) find $D/bin -type f ;;
 esac
