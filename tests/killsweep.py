@@ -89,7 +89,7 @@ def side_by_side(parts):
         scratch = os.path.join(SCRATCH, name)
         os.mkdir(scratch, 0o755)
         out = open(scratch + '.out', 'w+')
-        running.append((subprocess.Popen([sys.executable, sys.argv[0], name], env=dict(os.environ, SCRATCH=scratch),
+        running.append((subprocess.Popen([sys.executable, sys.argv[0], name], env=dict(os.environ, SCRATCH=scratch, PYTHONUNBUFFERED='1'),
                                          stdout=out, stderr=None if LONG else out), out))
     try:
         for p, out in running:
@@ -117,9 +117,11 @@ def sweep(what, run, few=24, batch=1):
         dead = {stop: e for stop, e in zip(these, ends) if e and was_killed(e)}
         killed += len(dead)
         calls |= {call_name(e.number) for e in dead.values()}
-        if wrong: bad.append('killed %s:\n    %s' % (
-            ', '.join('at stop %d %s %s' % (s, e.how, call_name(e.number)) for s, e in dead.items()), '\n    '.join(wrong)))
-        tell_progress('%s: %d of %d stops, %d wrong' % (what, i + len(these), len(stops), len(bad)), i + batch >= len(stops))
+        if wrong:
+            where = ', '.join('at stop %d %s %s' % (s, e.how, call_name(e.number)) for s, e in dead.items())
+            bad.append('killed %s:\n    %s' % (where, '\n    '.join(wrong)))
+        tell_progress('%s: %d of %d stops, %d wrong' % (what, i + len(these), len(stops), len(bad)),
+                      i + batch >= len(stops))
     for b in bad: print('  ' + b, flush=True)
     check(not bad, '%s: killed at %d of %d stops (every %d from %d), nothing is wrong' % (
         what, killed, count, stops.step, stops.start))

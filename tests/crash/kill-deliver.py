@@ -79,7 +79,8 @@ def local(places, *lines, size=1000, forwards=False, parts=False):
             if status == 0: acked.append(n)
             elif status != -signal.SIGKILL: wrong.append('exit status %d: %r' % (status, out))
             if not alone(q.pids() if q else []): wrong.append('a process stays')
-            if not parts and None in sum(copies().values(), []): wrong.append('a part of a message after stop %d: %s' % (stop, copies()))
+            if not parts and None in sum(copies().values(), []):
+                wrong.append('a part of a message after stop %d: %s' % (stop, copies()))
             if status:
                 out, status = deliver(n)
                 if status: wrong.append('once more: exit status %d: %r' % (status, out))
@@ -109,7 +110,8 @@ def give_local(s, n):
 
 def give_remote(s, n):
     """A job for rspawn or a worker: the letters of its results, or None."""
-    try: return finish(s, s.give_text('far.example', 'me@mail.example', ['a@far.example', 'b@far.example'], numbered(n, 100000)))
+    rcpts = ['a@far.example', 'b@far.example']
+    try: return finish(s, s.give_text('far.example', 'me@mail.example', rcpts, numbered(n, 100000)))
     except OSError: return None
 
 def finish(s, num):
@@ -191,32 +193,31 @@ def received(sink):
 
 def local_part():
     prepare()
-    sweep('pipit-local, a Maildir', local(['Maildir'], './Maildir/'), few=16, batch=10)
-    sweep('pipit-local, a Maildir, a large message', local(['Maildir'], './Maildir/', size=300000), few=16, batch=10)
-    sweep('pipit-local, an mbox', local(['box'], './box'), few=16, batch=10)
-    sweep('pipit-local, an mbox, a large message', local(['box'], './box', size=300000, parts=True), few=16, batch=10)
-    sweep('pipit-local, a program', local(['prog'], PROGRAM), few=16, batch=10)
-    sweep('pipit-local, a forward', local([], '&far@far.example', forwards=True), few=16, batch=10)
-    sweep('pipit-local, all of them', local(['Maildir', 'box', 'prog'], './Maildir/', './box', PROGRAM, '&far@far.example',
-                                            forwards=True), few=16, batch=10)
+    def deliver(what, *args, **kw): sweep('pipit-local, ' + what, local(*args, **kw), few=16, batch=10)
+    deliver('a Maildir', ['Maildir'], './Maildir/')
+    deliver('a Maildir, a large message', ['Maildir'], './Maildir/', size=300000)
+    deliver('an mbox', ['box'], './box')
+    deliver('an mbox, a large message', ['box'], './box', size=300000, parts=True)
+    deliver('a program', ['prog'], PROGRAM)
+    deliver('a forward', [], '&far@far.example', forwards=True)
+    deliver('all of them', ['Maildir', 'box', 'prog'], './Maildir/', './box', PROGRAM, '&far@far.example', forwards=True)
 
 def lspawn_part():
     prepare()
     instructions('./Maildir/')
     in_maildir = lambda numbers, acked: judge(numbers, acked, ['Maildir'])
     lspawn = [reachable(BIN) + '/pipit-lspawn', './Maildir/']
-    sweep('pipit-lspawn', spawner(lspawn, give_local, 'K', in_maildir), few=16, batch=5)
-    sweep("pipit-lspawn's child, which becomes pipit-local", spawner(lspawn, give_local, 'K', in_maildir, child=1), few=16, batch=5)
+    for child, name in ((0, 'pipit-lspawn'), (1, "pipit-lspawn's child, which becomes pipit-local")):
+        sweep(name, spawner(lspawn, give_local, 'K', in_maildir, child), few=16, batch=5)
 
 def remote_part():
     prepare()
     with Sink() as sink:
         control(home, 'smtproutes', ':[127.0.0.1]:%d' % sink.port)
-        bin = reachable(BIN)
-        sweep('pipit-remote, the worker', spawner([bin + '/pipit-remote', '-w'], give_remote, 'KK', received(sink)), few=16, batch=5)
+        remote, rspawn = [os.path.join(reachable(BIN), p) for p in ('pipit-remote', 'pipit-rspawn')]
         sweep('pipit-remote, the command', command(sink), few=16, batch=5)
-        sweep('pipit-rspawn', spawner([bin + '/pipit-rspawn'], give_remote, 'KK', received(sink)), few=16, batch=5)
-        sweep("pipit-rspawn's child, which becomes the worker", spawner([bin + '/pipit-rspawn'], give_remote, 'KK', received(sink),
-                                                                              child=1), few=16, batch=5)
+        for program, child, name in (([remote, '-w'], 0, 'pipit-remote, the worker'), ([rspawn], 0, 'pipit-rspawn'),
+                                     ([rspawn], 1, "pipit-rspawn's child, which becomes the worker")):
+            sweep(name, spawner(program, give_remote, 'KK', received(sink), child), few=16, batch=5)
 
 side_by_side({'local': local_part, 'lspawn': lspawn_part, 'remote': remote_part})

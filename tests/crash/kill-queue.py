@@ -83,14 +83,16 @@ def client(*argv, envelope=None, size=1000):
         return ends, wrong + settle(home, acked)
     return run
 
+ENVELOPE = b'Fme@mail.example\0Tbox@mail.example\0\0'
+queue, inject, sendmail = [os.path.join(BIN, 'pipit-' + p) for p in ('queue', 'inject', 'sendmail')]
 sweep("queued's writer, a recycled file", writer(1000, None), batch=20)
 sweep("queued's writer, a new file", writer(1000, '0'), batch=20)
 sweep("queued's writer, a large message", writer(300000, None), batch=20)
 sweep("queued's writer, no files without a name", writer(300000, '0', nameless=False), batch=20)
 sweep("queued's filler", resident(1), few=16, batch=20)
 sweep('queued itself', resident(0), few=16, batch=20)
-sweep('pipit-queue', client(BIN + '/pipit-queue', envelope=b'Fme@mail.example\0Tbox@mail.example\0\0'), batch=20)
-sweep('pipit-queue, a large message', client(BIN + '/pipit-queue', envelope=b'Fme@mail.example\0Tbox@mail.example\0\0', size=300000), batch=20)
-sweep('pipit-inject', client(BIN + '/pipit-inject', '-a', 'box@mail.example'), batch=20)
-sweep('pipit-sendmail', client(BIN + '/pipit-sendmail', '-i', 'box@mail.example'), batch=20)
+sweep('pipit-queue', client(queue, envelope=ENVELOPE), batch=20)
+sweep('pipit-queue, a large message', client(queue, envelope=ENVELOPE, size=300000), batch=20)
+sweep('pipit-inject', client(inject, '-a', 'box@mail.example'), batch=20)
+sweep('pipit-sendmail', client(sendmail, '-i', 'box@mail.example'), batch=20)
 end_of_sweeps()
