@@ -7,7 +7,8 @@ bench.py - measure mail transfer agents side by side on one machine.
   --peers a,b,c    scripts in peers/ (default postfix,pipit)
   --reps N         repetitions, peers alternating inside each (default 3)
   --secs S         wanted length of one run; the number of messages adapts (default 5)
-  --fs disk|tmpfs  where queue, homes live (default disk: wherever the peer keeps them)
+  --fs WHERE       where queue, homes live: disk (default; wherever the peer keeps them), tmpfs, or ext4, xfs:
+                   a new file system of that kind, with its journal, in a file on the disk
   --out FILE       results, one JSON object per line, appended (default $BENCH_DIR/results.jsonl)
 
 MEASUREMENT: intake intakeq intakenew intake1m keepalive keepalivenew local relay relaydelay rcpts backlog
@@ -69,6 +70,29 @@ def sh(*a, **k):
 
 
 # ---- one peer --------------------------------------------------------------
+class Image:
+    """A new file system in a file, mounted; its device is the one that is counted."""
+    def __init__(self, kind):
+        self.file, self.root, self.count = DIR + '/image', RUN + '/image', 0
+        with open(self.file, 'wb') as f: f.truncate(6 << 30)
+        subprocess.run(['mkfs.' + kind, '-q', '-F' if kind == 'ext4' else '-f', self.file], check=True)
+        self.loop = sh('losetup', '-f', '--show', '--direct-io=on', self.file, check=True).stdout.strip()
+        os.makedirs(self.root, exist_ok=True)
+        subprocess.run(['mount', self.loop, self.root], check=True)
+        DEVICE.append(device_of(self.root))
+
+    def directory(self):
+        self.count += 1
+        d = '%s/%d' % (self.root, self.count)
+        os.mkdir(d)
+        return d
+
+    def remove(self):
+        DEVICE.pop()
+        subprocess.run(['umount', self.root])
+        subprocess.run(['losetup', '-d', self.loop])
+        os.unlink(self.file)
+
 class Peer:
     def __init__(self, name):
         self.name, self.script = name, f'{HERE}/peers/{name}.sh'
@@ -77,6 +101,7 @@ class Peer:
         os.chmod(self.dir, 0o755)
         os.makedirs(self.cg, exist_ok=True)
         self.mounts = []
+        self.image = None
         self.env = {}
 
     def verb(self, verb, timeout=60, join=False):
@@ -113,16 +138,9 @@ class Peer:
         self.verb('wipe')
         for d in glob.glob(HOME + '/bench*'):
             shutil.rmtree(d)
-        if fs == 'tmpfs':
-            for d in self.verb('spool').split() + [HOME]:
-                os.makedirs(d, exist_ok=True)
-                keep = RUN + '/keep'
-                subprocess.run(['rm', '-rf', keep])
-                subprocess.run(['cp', '-a', d, keep], check=True)
-                subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=16g', 'none', d], check=True)
-                subprocess.run(['cp', '-a', keep + '/.', d], check=True)
-                subprocess.run(['chown', '--reference=' + keep, d]); subprocess.run(['chmod', '--reference=' + keep, d])
-                self.mounts.append(d)
+        if fs != 'disk':
+            self.image = Image(fs) if fs != 'tmpfs' else None
+            for d in self.verb('spool').split() + [HOME]: self.cover(d)
         for i in range(USERS):
             h = f'{HOME}/bench{i}'
             for d in ('', '/Maildir', '/Maildir/new', '/Maildir/cur', '/Maildir/tmp'):
@@ -132,6 +150,18 @@ class Peer:
         subprocess.run(['sync'])
         self.verb('start', join=True)
         self.wait_port()
+
+    def cover(self, d):
+        """Put a copy of this directory, on the other file system, in its place."""
+        os.makedirs(d, exist_ok=True)
+        keep = RUN + '/keep'
+        subprocess.run(['rm', '-rf', keep])
+        subprocess.run(['cp', '-a', d, keep], check=True)
+        if self.image: subprocess.run(['mount', '--bind', self.image.directory(), d], check=True)
+        else: subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=16g', 'none', d], check=True)
+        subprocess.run(['cp', '-a', keep + '/.', d], check=True)
+        subprocess.run(['chown', '--reference=' + keep, d]); subprocess.run(['chmod', '--reference=' + keep, d])
+        self.mounts.append(d)
 
     def wait_port(self):
         import socket
@@ -174,6 +204,8 @@ class Peer:
         for d in reversed(self.mounts):
             subprocess.run(['umount', '-l', d])
         self.mounts = []
+        if self.image: self.image.remove()
+        self.image = None
         subprocess.run(['sync'])
 
     def memory(self):
@@ -264,11 +296,15 @@ def maildirs():
     return sum(len(os.listdir(f'{HOME}/bench{i}/Maildir/new')) for i in range(USERS))
 
 
-DEVICE = (os.major(os.stat(DIR).st_dev), os.minor(os.stat(DIR).st_dev)) if os.path.isdir(DIR) else None
+def device_of(path):
+    d = os.stat(path).st_dev
+    return os.major(d), os.minor(d)
+
+DEVICE = [device_of(DIR)] if os.path.isdir(DIR) else [None] # the last one is counted
 def disk():
     for l in open('/proc/diskstats'):
         f = l.split()
-        if (int(f[0]), int(f[1])) == DEVICE:
+        if (int(f[0]), int(f[1])) == DEVICE[-1]:
             return {'w': int(f[7]), 'sect': int(f[9]), 'flush': int(f[18]) if len(f) > 18 else 0}
     return {'w': 0, 'sect': 0, 'flush': 0}
 
