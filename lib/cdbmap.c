@@ -90,10 +90,12 @@ static int is_reachable(struct cdb const *c, unsigned int pos, void const *key, 
   unsigned char const *head = cdb_get(c, SLOT, hash % 256 * SLOT);
   unsigned int table = cdb_unpack(head);
   unsigned int slots = cdb_unpack(head + 4);
-  if (!slots || slots > c->cdb_fsize / SLOT) return 0;
+  /* cdb_find looks for tables only behind the records, and in the file. */
+  if (!slots || table < c->cdb_dend || table > c->cdb_fsize) return 0;
+  if (slots > (c->cdb_fsize - table) / SLOT) return 0;
   for (unsigned int i = 0; i < slots; i++) {
-    uint64_t at = table + (uint64_t)((hash >> 8) + (uint64_t)i) % slots * SLOT;
-    unsigned char const *slot = at < c->cdb_fsize ? cdb_get(c, SLOT, (unsigned int)at) : 0;
+    unsigned int at = table + (unsigned int)(((hash >> 8) + (uint64_t)i) % slots * SLOT);
+    unsigned char const *slot = cdb_get(c, SLOT, at);
     if (!slot || !cdb_unpack(slot + 4)) return 0;
     if (cdb_unpack(slot) == hash && cdb_unpack(slot + 4) == pos) return 1;
   }
@@ -104,6 +106,7 @@ static int is_reachable(struct cdb const *c, unsigned int pos, void const *key, 
 static int is_sound(struct cdb const *c)
 {
   uint64_t pos = HEADER;
+  if (cdb_unpack(cdb_get(c, SLOT, 0)) != c->cdb_dend) return 0; /* cdb_init has moved it */
   while (pos < c->cdb_dend) {
     unsigned char const *lens = cdb_get(c, SLOT, (unsigned int)pos);
     if (!lens) return 0;
