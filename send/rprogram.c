@@ -88,8 +88,9 @@ void rprogram_run(struct rspawn *r, struct job const *j, struct rlimit const *me
 /* The next part of the report, from <*pos> to its NUL. NULL at the end. */
 static char const *take_part(stralloc const *report, size_t *pos)
 {
+  if (*pos >= report->len) return 0; /* also without any byte, and without memory for one */
   char const *part = report->s + *pos;
-  char const *end = *pos < report->len ? memchr(part, 0, report->len - *pos) : 0;
+  char const *end = memchr(part, 0, report->len - *pos);
   if (!end) return 0;
   *pos += (size_t)(end - part) + 1;
   return part;
