@@ -60,11 +60,12 @@ static size_t closing(struct list const *l, size_t pos, char open, char close)
   return 0;
 }
 
-/* The end of the atom at <pos>; 0 when it ends in a backslash. */
+/* The end of the atom at <pos>; 0 when it ends in a backslash. A line end cannot be quoted: what
+ * was written behind it would begin a line. */
 static size_t atom_end(struct list const *l, size_t pos)
 {
   for (; pos < l->len && !space(l->s[pos]) && !special(l->s[pos]); pos++)
-    if (l->s[pos] == '\\' && ++pos == l->len) return 0;
+    if (l->s[pos] == '\\' && (++pos == l->len || l->s[pos] == '\n')) return 0;
   return pos;
 }
 

@@ -117,6 +117,7 @@ for line, expected, why in (
     ('Apparently-To: joe', 'Apparently-To: joe@host.example', 'Apparently-To'),
     ('Resent-To: joe', 'Resent-To: joe@host.example', 'Resent-To'),
     ('From: (joe', 'From: (joe', 'a From that cannot be understood stays'),
+    ('From: joe\\\n bob', 'From: joe\\\n bob', 'nothing is put behind a line end that is quoted'),
     ('Subject: joe, <bob', 'Subject: joe, <bob', 'other fields are not looked into'),
     ('X-To: joe', 'X-To: joe', 'nor unknown ones'),
     ('To: j\xc3\xb6@x.org', 'To: j\xc3\xb6@x.org', '8-bit addresses'),

@@ -71,6 +71,7 @@ static struct {
   { "a quote that does not end", "\"joe@x.org", 0 },
   { "a literal that does not end", "joe@[192.0.2.1", 0 },
   { "a backslash at the end of an atom", "joe\\", 0 },
+  { "a backslash at the end of a line", "joe\\\n bob", 0 },
   { "a backslash at the end of a quote", "\"joe\\", 0 },
   { "a backslash at the end of a comment", "(joe\\", 0 },
   { "an angle that does not end", "Joe <joe@x.org", 0 },
