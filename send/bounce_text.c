@@ -82,13 +82,16 @@ static int put_address(stralloc *out, char const *addr)
 {
   size_t len = strlen(addr);
   size_t at = address_at(addr, len);
+  size_t start = out->len;
   if (!len || !needs_quotes(addr, at)) return put_field(out, addr, len);
   if (!stralloc_append(out, '"')) return 0;
   for (size_t i = 0; i < at; i++) {
     if ((addr[i] == '"' || addr[i] == '\\') && !stralloc_append(out, '\\')) return 0;
     if (!put_field(out, addr[i] == '\n' ? "?" : addr + i, 1)) return 0;
   }
-  return stralloc_append(out, '"') && put_field(out, addr + at, len - at);
+  if (!stralloc_append(out, '"') || !put_field(out, addr + at, len - at)) return 0;
+  if (out->len - start > FIELD_MAX) out->len = start + FIELD_MAX;
+  return 1;
 }
 
 static int put_date(stralloc *out, int64_t when)

@@ -218,6 +218,11 @@ def test_bounce():
     last = list(parse(j).iter_parts())[-1]
     equal((last.get_content_type(), j.length < 5000), ('text/rfc822-headers', True), 'of a large message only the header comes back')
     j.all('K')
+    Mail(home, 'me@a.example', ['"' * 900 + '@x.example']).announce()
+    s.remote.job().all('D', 'no\n')
+    j = s.remote.job()
+    check(max(map(len, j.read().splitlines())) <= 998, 'no line of a bounce is longer than a line may be, whatever the address')
+    j.all('K')
     control(home, 'queuelifetime', '0')
     s.give(signal.SIGHUP)
     m = Mail(home, 'me@a.example', ['slow@x.example'], birth=(int(time.time()) - 5) * 1000000).announce()
