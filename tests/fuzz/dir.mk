@@ -1,5 +1,6 @@
 # Fuzzers: tests/fuzz/fuzz-NAME.c with clang's libFuzzer, and seeds in tests/fuzz/seeds/NAME.
-# Only what is tested is watched for coverage. fuzz-NAME_SRCS adds program modules; fuzz-NAME_WRAP names functions whose calls the fuzzer takes over.
+# fuzz-NAME_SRCS adds program modules; fuzz-NAME_WRAP names functions whose calls the fuzzer takes
+# over. Only the project's own code is watched for coverage, not the fuzzers'.
 FUZZ_CC := clang $(wordlist 2,100,$(shell head -n 1 conf-cc)) -U_FORTIFY_SOURCE \
   -Wno-format-nonliteral -fno-omit-frame-pointer
 FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -8,14 +9,19 @@ FUZZBINS := $(FUZZERS:%=$B/fuzz/bin/%)
 FUZZ_RUNS := 10000000
 FUZZ_SECONDS := 60
 
-fuzz-data_SRCS := smtpd/data.c remote/output.c
-fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist.c receive.c rules.c \
-  session.c stream.c) tests/fuzz/session-model.c tests/fuzz/session-queue.c
-fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs
-fuzz-reply_SRCS := remote/outcome.c send/report.c
 fuzz-address_SRCS := remote/quote.c
+fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c send/route.c remote/route.c
+fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
 fuzz-dotqmail_WRAP := open
+fuzz-inject_SRCS := $(addprefix queue/inject-,header.c rewrite.c settings.c input.c)
+fuzz-job_SRCS := $(addprefix send/,rprogram.c bounce_text.c bounce.c report.c lines.c state.c records.c route.c)
+fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
+fuzz-queue_WRAP := syncfs
+fuzz-reply_SRCS := remote/outcome.c send/report.c
+fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist.c receive.c rules.c session.c \
+  stream.c) tests/fuzz/session-model.c tests/fuzz/session-queue.c
+fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs
 
 $B/fuzz/obj/%.o: %.c $B/conf.h conf-cc tests/fuzz/dir.mk
 	@mkdir -p $(@D)

@@ -161,11 +161,12 @@ int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
 {
   struct fuzz f = { (char const *)in, inlen };
   unsigned int which = fuzz_byte(&f);
-  char *s = fuzz_copy(f.s, f.len);
+  size_t len;
+  char *s = fuzz_unpack(f, &len);
   switch (which % 4) {
-  case 0: test_path(s, f.len); break;
-  case 1: test_quote(s, f.len); break;
-  default: test_list(s, f.len, which & 4 ? 2 : SIZE_MAX);
+  case 0: test_path(s, len); break;
+  case 1: test_quote(s, len); break;
+  default: test_list(s, len, which & 4 ? 2 : SIZE_MAX);
   }
   free(s);
   return 0;

@@ -145,9 +145,10 @@ int LLVMFuzzerTestOneInput(uint8_t const *s, size_t len)
   struct fuzz f = { (char const *)s, len };
   unsigned int options = fuzz_byte(&f);
   uint32_t seed = fuzz_byte(&f);
-  char *text = fuzz_copy(f.s, f.len);
-  if (options & 1) test_reading(text, f.len, seed, options >> 1 & 1);
-  else test_writing(text, f.len, seed);
+  size_t textlen;
+  char *text = fuzz_unpack(f, &textlen);
+  if (options & 1) test_reading(text, textlen, seed, options >> 1 & 1);
+  else test_writing(text, textlen, seed);
   free(text);
   return 0;
 }

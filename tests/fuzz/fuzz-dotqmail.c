@@ -216,9 +216,10 @@ int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
     free(ext);
     return 0;
   }
-  char *s = fuzz_copy(f.s, f.len);
-  if (options % 4 == 1) test_loop(options, s, f.len);
-  else test_lines(options >> 2, s, f.len);
+  size_t len;
+  char *s = fuzz_unpack(f, &len);
+  if (options % 4 == 1) test_loop(options, s, len);
+  else test_lines(options >> 2, s, len);
   free(s);
   return 0;
 }

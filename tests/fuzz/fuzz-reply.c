@@ -116,8 +116,8 @@ int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
   struct fuzz f = { (char const *)in, inlen };
   uint32_t seed = fuzz_byte(&f);
   char host[64] = "";
-  char *s = fuzz_copy(f.s, f.len);
-  size_t len = f.len, used;
+  size_t len, used;
+  char *s = fuzz_unpack(f, &len);
   test_bounds(s, len);
   if (len) memcpy(host, s, len < sizeof host - 1 ? len : sizeof host - 1);
   for (size_t at = 0; at < len; at += used) { /* reply after reply, as in a session */

@@ -10,6 +10,8 @@
 
 #include "fuzz.h"
 
+#define UNPACKED_MAX 65536
+
 void (*fuzz_explain)(void);
 
 void fuzz_fail(char const *file, int line, char const *what)
@@ -61,6 +63,24 @@ char *fuzz_copy(char const *s, size_t len)
   if (!copy && len) abort();
   if (len) memcpy(copy, s, len);
   return copy;
+}
+
+char *fuzz_unpack(struct fuzz f, size_t *len)
+{
+  static char buf[UNPACKED_MAX];
+  size_t n = 0;
+  while (f.len && n < sizeof buf - 16 * 255) {
+    char c = (char)fuzz_byte(&f);
+    size_t times = 1;
+    if (c == 2 && f.len > 1) {
+      times = 16 * fuzz_byte(&f);
+      c = (char)fuzz_byte(&f);
+    }
+    memset(buf + n, c, times);
+    n += times;
+  }
+  *len = n;
+  return fuzz_copy(buf, n);
 }
 
 static void die(char const *what)

@@ -40,6 +40,10 @@ extern size_t fuzz_piece(uint32_t *state, size_t max);
  * noticed. free() it. */
 extern char *fuzz_copy(char const *s, size_t len);
 
+/* The rest of the input, as fuzz_copy: in it the byte 2 with the two after it, n and c, stands for
+ * c 16 * n times, so that a short input reaches limits. */
+extern char *fuzz_unpack(struct fuzz f, size_t *len);
+
 /* The home in which the fuzzer works: a new directory with control/ below
  * $SCRATCH (or /tmp), in $PIPIT_HOME too. Its descriptor. */
 extern int fuzz_home(void);
