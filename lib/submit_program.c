@@ -75,6 +75,7 @@ static void become_program(struct pipes const *p, char const *program)
   give(TEXT_FD, p->text[1]);
   sig_restore(SIGPIPE);
   sig_restore(SIGXFSZ);
+  sig_restore(SIGHUP);
   sig_blocknone();
   priv_restore_memory();
   if (!home_enter()) _exit(QQ_HOME);

@@ -14,6 +14,7 @@ void loop_init(struct loop *l, char const *address, size_t len)
   l->addresslen = len;
   l->state = HEADER;
   l->found = 0;
+  l->hops = 0;
   l->len = 0;
 }
 
@@ -37,13 +38,19 @@ static int is_ours(struct loop const *l)
          !strncasecmp(s + at, l->address + at, len - at);
 }
 
+static int is_hop(struct loop const *l)
+{
+  static char const name[] = "Received:";
+  return l->len >= sizeof name - 1 && !strncasecmp(l->line, name, sizeof name - 1);
+}
+
 /* A line has ended, or the message in one. */
 static void end_line(struct loop *l)
 {
   if (l->state == HEADER) {
     if (!l->len || (l->len == 1 && l->line[0] == '\r'))
       l->state = BODY;
-    else if (is_ours(l))
+    else if (is_ours(l) || (is_hop(l) && ++l->hops == LOOP_HOPS))
       l->found = 1;
   } else if (l->state == LONGLINE) {
     l->state = HEADER;

@@ -27,10 +27,11 @@ static int look(void *arg, char const *s, size_t len)
   return loop_look(arg, s, len);
 }
 
-static int loops(struct report *r)
+static int loops(struct message const *m, struct report *r)
 {
-  return report_fail(r, EXIT_PERMANENT,
-                     "This message is looping: it already has my Delivered-To line. (#5.4.6)");
+  return report_fail(r, EXIT_PERMANENT, "This message is looping: it %s. (#5.4.6)",
+                     m->loop.hops < LOOP_HOPS ? "already has my Delivered-To line"
+                                              : "has passed too many hosts");
 }
 
 int message_write(struct message *m, int fd, char const *name, uint64_t *size, struct report *r)
@@ -49,9 +50,9 @@ int message_write(struct message *m, int fd, char const *name, uint64_t *size, s
   case COPY_WRITE:
     return report_fail(r, EXIT_TEMPORARY, "Unable to write %s: %s. (#4.3.0)", name,
                        strerror(errno));
-  case COPY_STOPPED: return loops(r);
+  case COPY_STOPPED: return loops(m, r);
   }
-  if (!m->kept && !loop_end(&m->loop)) return loops(r);
+  if (!m->kept && !loop_end(&m->loop)) return loops(m, r);
   return 1;
 }
 
@@ -72,7 +73,7 @@ static int keep_file(struct message *m, struct stat const *st, struct report *r)
   int ok = check_header(m);
   if (ok == -1)
     return report_fail(r, EXIT_TEMPORARY, "Unable to read message: %s. (#4.3.0)", strerror(errno));
-  return ok || loops(r);
+  return ok || loops(m, r);
 }
 
 /* Can this be opened anew by its number? */

@@ -140,6 +140,7 @@ static void make_environment(struct client *c, int fd, struct sockaddr_storage c
 static void child(struct loop *p, int fd, struct client *c, struct sockaddr_storage const *peer)
 {
   sockets_close(&p->l->sockets);
+  sig_altignore(SIGHUP); /* it is for the listener */
   sig_catch(SIGTERM, on_term); /* one may be waiting behind selfpipe_finish */
   selfpipe_finish();
   sig_catch(SIGTERM, on_term); /* a skalibs without signalfd has reset it */

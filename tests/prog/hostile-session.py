@@ -274,7 +274,7 @@ def signals():
         time.sleep(0.01)
         # TERM asks a session to end between messages.
         for pid in children(l.p.pid, 1):
-            try: os.kill(pid, random.choice((signal.SIGTERM, signal.SIGCHLD)))
+            try: os.kill(pid, random.choice((signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP)))
             except ProcessLookupError: pass
     stop.append(1)
     for t in threads: t.join()

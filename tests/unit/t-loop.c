@@ -1,5 +1,6 @@
 /* t-loop.c - Delivered-To lines, in pieces of any size */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "check.h"
@@ -49,6 +50,18 @@ static void long_lines(void)
   check(good, "our line behind a line of any length");
 }
 
+static void hops(void)
+{
+  static char s[LOOP_HOPS * 16 + 64];
+  size_t len = 0;
+  for (int i = 1; i < LOOP_HOPS; i++) len += (size_t)sprintf(s + len, "received: a\n b\n");
+  check(!run(s, len, 7), "as many Received fields as may be");
+  size_t more = len + (size_t)sprintf(s + len, "\nReceived: x\n");
+  check(!run(s, more, 7), "one in the body does not count");
+  more = len + (size_t)sprintf(s + len, "Received: x\n\n");
+  check(run(s, more, 7) && run(s, more, sizeof s), "one too many");
+}
+
 int main(void)
 {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -59,5 +72,6 @@ int main(void)
     check(good, cases[i].why);
   }
   long_lines();
+  hops();
   return check_done();
 }
