@@ -10,6 +10,8 @@
 #include "qfile.h"
 #include "submit_parts.h"
 
+#define ENVELOPE_ROOM 4096 /* bytes of an envelope that does not move while it grows */
+
 static char const *program(void)
 {
   char const *p = getenv("QMAILQUEUE");
@@ -63,6 +65,14 @@ void submit_fail(struct submit *s, int code, char const *why)
   s->why[n] = 0;
 }
 
+void submit_init(struct submit *s)
+{
+  s->fd = s->msgfd = s->envfd = s->textfd = -1;
+  s->program = s->pid = s->owed = s->kept = 0;
+  s->stored = 0;
+  s->envelope = (stralloc)STRALLOC_ZERO;
+}
+
 int submit_open(struct submit *s, unsigned int flags, uint64_t size, char const *trace)
 {
   char const *p = flags & SUBMIT_USE_PROGRAM ? program() : 0;
@@ -71,6 +81,8 @@ int submit_open(struct submit *s, unsigned int flags, uint64_t size, char const 
   s->id = 0;
   s->envelope.len = s->pending = s->frame = s->textlen = 0;
   s->program = p != 0;
+  s->size = size;
+  stralloc_ready_tuned(&s->envelope, ENVELOPE_ROOM, 0, 0, 1); /* without it, the first record fails */
   return p ? submit_program_open(s, p) : submit_socket_open(s, flags, size, trace);
 }
 
@@ -155,4 +167,16 @@ void submit_close(struct submit *s)
   if (s->fd != -1) fd_close(s->fd);
   s->fd = -1;
   stralloc_free(&s->envelope);
+}
+
+int submit_is_clean(struct submit const *s)
+{
+  return s->envelope.a <= ENVELOPE_ROOM;
+}
+
+void submit_wipe(struct submit *s)
+{
+  if (s->envelope.s) explicit_bzero(s->envelope.s, s->envelope.a);
+  explicit_bzero(s->buf, sizeof s->buf);
+  explicit_bzero(s->why, sizeof s->why);
 }

@@ -49,10 +49,15 @@ struct submit {
   int owed;           /* replies that queued will give and nobody has read */
   int mine;           /* those of them that are this message's */
   int kept;           /* the connection has carried a message before */
+  uint64_t stored;    /* clock_ms of the last message that was stored over it, or 0 */
+  uint64_t size;      /* of submit_open */
   int permanent;      /* a program said so in its text */
   size_t textlen;     /* bytes of a program's text in why */
 };
 #define SUBMIT_ZERO { .fd = -1, .pid = 0, .msgfd = -1, .envfd = -1, .textfd = -1, .envelope = STRALLOC_ZERO }
+
+/* The same at run time, without touching buf. */
+extern void submit_init(struct submit *s);
 
 #define SUBMIT_USE_PROGRAM 1 /* flag: honour QMAILQUEUE */
 #define SUBMIT_WAIT        2 /* flag: when queued is not there, wait SUBMIT_WAIT_SECONDS for it */
@@ -70,9 +75,14 @@ extern int submit_uses_program(void);
  * of queued to the space check is not awaited here, but by submit_room. */
 extern int submit_open(struct submit *s, unsigned int flags, uint64_t size, char const *trace);
 
-/* Wait for queued's answer to the space check: 1 there is room, 0 there is none
- * or queued is gone (code, why). Always 1 with a program. */
+/* Is there room? 1, or 0 when there is none or queued is gone (code, why). This
+ * waits for queued's answer to the space check, unless the message is small (or
+ * of a size that is not known) and one was stored over this connection less than
+ * SUBMIT_ROOM_MS ago: then it is 1, and if that has changed, the commit tells.
+ * Always 1 with a program. */
 extern int submit_room(struct submit *s);
+#define SUBMIT_ROOM_MS   1000
+#define SUBMIT_ROOM_SIZE 65536 /* bytes of a small message */
 
 extern void submit_message(struct submit *s, char const *bytes, size_t len);
 /* Addresses go by length; a NUL inside makes the message fail with code 91,
@@ -85,6 +95,12 @@ extern void submit_extra(struct submit *s, char const *name, char const *value, 
 extern enum submit_result submit_commit(struct submit *s);
 extern void submit_abort(struct submit *s);
 extern void submit_close(struct submit *s);
+
+/* Between two messages: forget all bytes of those that were, and keep the
+ * connection. Of a struct that is not clean (a large envelope has moved through
+ * memory on its way) something may be left elsewhere. */
+extern int submit_is_clean(struct submit const *s);
+extern void submit_wipe(struct submit *s);
 
 /* What an exit code of qmail-queue means, as one line for SMTP without the
  * code of the reply: "4.3.0 ..." or "5.x.x ...". <*permanent> is set. */

@@ -33,6 +33,7 @@ static void hang_up(struct submit *s)
   s->fd = -1;
   s->owed = 0;
   s->kept = 0;
+  s->stored = 0;
 }
 
 /* The socket's address; also where the path is too long for one. */
@@ -247,8 +248,15 @@ int submit_socket_open(struct submit *s, unsigned int flags, uint64_t size, char
   return 1;
 }
 
+/* Was there room a moment ago, and is little asked for? */
+static int is_room_likely(struct submit const *s)
+{
+  return s->stored && s->size <= SUBMIT_ROOM_SIZE && clock_ms() - s->stored < SUBMIT_ROOM_MS;
+}
+
 int submit_socket_room(struct submit *s)
 {
+  if (!s->sent && is_room_likely(s)) return 1;
   int again = s->kept && !s->sent;
   size_t all = s->pending;
   int ok = flush(s) && await(s);
@@ -280,9 +288,11 @@ void submit_socket_commit(struct submit *s)
   s->mine++;
   if (!flush(s) || !await(s)) return;
   s->kept = 1;
+  s->stored = 0;
   if (s->code) return;
   if (!qfile_scan_id(s->why, &s->id)) submit_fail(s, QQ_BUG, "the queue answers nonsense");
   else s->why[0] = 0;
+  s->stored = clock_ms();
 }
 
 void submit_socket_abort(struct submit *s)

@@ -102,3 +102,13 @@ int tcprules_next(stralloc const *rule, size_t *pos, char const **var)
   *var = s + 1;
   return 1;
 }
+
+char const *tcprules_value(stralloc const *rule, char const *name)
+{
+  size_t pos = 0, len = strlen(name);
+  char const *var, *value = 0;
+  int r;
+  while ((r = tcprules_next(rule, &pos, &var)) > 0)
+    if (r == 1 && !strncmp(var, name, len) && var[len] == '=') value = var + len + 1;
+  return value;
+}

@@ -28,4 +28,7 @@ extern int tcprules_find(struct cdbmap *map, char const *ip, char const *host, c
  * Begin with <*pos> 0. */
 extern int tcprules_next(stralloc const *rule, size_t *pos, char const **var);
 
+/* What the instructions set <name> to (points into <rule>), or NULL. */
+extern char const *tcprules_value(stralloc const *rule, char const *name);
+
 #endif

@@ -11,6 +11,7 @@
 #include <skalibs/types.h>
 
 #include "client.h"
+#include "tcprules.h"
 
 #define TRACE_PART 256 /* bytes of one name in a Received line */
 
@@ -39,10 +40,17 @@ static int scan_address(struct sockaddr_storage *sa, char const *s)
   return inet_pton(AF_INET6, s, &((struct sockaddr_in6 *)sa)->sin6_addr) == 1;
 }
 
-static char const *env(char const *name, char const *name6)
+/* As a rule says it, else as the environment does. */
+static char const *variable(stralloc const *rule, char const *name)
 {
-  char const *s = getenv(name);
-  if (!s || !*s) s = getenv(name6);
+  char const *s = rule ? tcprules_value(rule, name) : 0;
+  return s ? s : getenv(name);
+}
+
+static char const *either(stralloc const *rule, char const *name, char const *name6)
+{
+  char const *s = variable(rule, name);
+  if (!s || !*s) s = variable(rule, name6);
   return s && *s ? s : 0;
 }
 
@@ -50,7 +58,7 @@ static char const *env(char const *name, char const *name6)
 static int address_from_env(char text[INET6_ADDRSTRLEN], char const *name, char const *name6)
 {
   struct sockaddr_storage sa;
-  char const *s = env(name, name6);
+  char const *s = either(0, name, name6);
   text[0] = 0;
   if (s && scan_address(&sa, s)) client_address(text, &sa);
   return !!s;
@@ -84,12 +92,12 @@ void client_find(struct client *c, int in)
     address_from_socket(c->localip, in, get_local);
 }
 
-int client_load(struct client *c)
+int client_load(struct client *c, stralloc const *rule)
 {
-  char const *databytes = getenv("DATABYTES");
-  c->host = env("TCPREMOTEHOST", "TCP6REMOTEHOST");
-  c->info = env("TCPREMOTEINFO", "TCP6REMOTEINFO");
-  c->relay = getenv("RELAYCLIENT");
+  char const *databytes = variable(rule, "DATABYTES");
+  c->host = either(rule, "TCPREMOTEHOST", "TCP6REMOTEHOST");
+  c->info = either(rule, "TCPREMOTEINFO", "TCP6REMOTEINFO");
+  c->relay = variable(rule, "RELAYCLIENT");
   c->has_databytes = databytes && *databytes;
   return !c->has_databytes || ulong0_scan(databytes, &c->databytes);
 }

@@ -1,6 +1,6 @@
 /* client.h - who is on the other side, and what it may do
  *
- * Strings point into the environment, or to static text.
+ * Strings point into the environment, the rule, or to static text.
  */
 #ifndef PIPIT_SMTPD_CLIENT_H
 #define PIPIT_SMTPD_CLIENT_H
@@ -8,6 +8,8 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <skalibs/stralloc.h>
 
 #define CLIENT_HELO_MAX  255  /* bytes of a HELO name that are kept */
 #define CLIENT_TRACE_MAX 1800 /* bytes of what client_trace writes, with the NUL */
@@ -26,9 +28,10 @@ struct client {
  * its like make (TCPREMOTEIP ..., TCP6REMOTEIP ...), else from the socket. */
 extern void client_find(struct client *c, int in);
 
-/* Read the rest from the environment: name, ident, RELAYCLIENT, DATABYTES. 1,
- * or 0 when DATABYTES is no number. */
-extern int client_load(struct client *c);
+/* Read the rest from <rule>, the instructions of a tcprules file (or NULL), else
+ * from the environment: name, ident, RELAYCLIENT, DATABYTES. <rule> has to stay.
+ * 1, or 0 when DATABYTES is no number. */
+extern int client_load(struct client *c, stralloc const *rule);
 
 /* Write an address as text; IPv4 in IPv6 becomes IPv4. "" when it is neither. */
 extern void client_address(char text[INET6_ADDRSTRLEN], struct sockaddr_storage const *sa);

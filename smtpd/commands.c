@@ -172,7 +172,8 @@ static int keep_rcpt(struct session *s, struct smtppath const *p)
     refuse(s, p, 451, "4.3.5", "RELAYCLIENT is too long");
     return 0;
   }
-  if (stralloc_catb(&s->rcpts, p->s, p->len) && stralloc_catb(&s->rcpts, suffix, suffixlen) &&
+  if (stralloc_ready_tuned(&s->rcpts, SESSION_RCPTS_ROOM, 0, 0, 1) &&
+      stralloc_catb(&s->rcpts, p->s, p->len) && stralloc_catb(&s->rcpts, suffix, suffixlen) &&
       stralloc_0(&s->rcpts)) {
     s->nrcpts++;
     return 1;
@@ -251,6 +252,7 @@ static void do_quit(struct session *s, char const *arg, size_t len)
   (void)len;
   session_reply(s, 221, "2.0.0", s->settings->greeting.s);
   s->end = "quit";
+  s->orderly = 1;
 }
 
 /* A browser, or a page that makes one send mail for it (ALPACA and its kin). */

@@ -1,18 +1,21 @@
 /* listen.c - the loop of the listener; see listen.h
  *
  * A child is forked without exec: everything is loaded and checked already, and
- * an exec would cost more than the session. The parent never waits for a
- * client: who does not fit gets one line, if the socket takes it, and goes.
+ * an exec would cost more than the session. It serves further clients when it
+ * can (worker.h), because the fork costs as much as a session of one message. The
+ * parent never waits for a client: who does not fit gets one line, if the
+ * socket takes it, and goes.
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,18 +29,21 @@
 #include "program.h"
 #include "session.h"
 #include "sessions.h"
-#include "smtpd.h"
 #include "tcprules.h"
+#include "worker.h"
 
 #define ACCEPT_BATCH     64   /* connections taken in a row before signals are looked at */
 #define PAUSE_MS         1000 /* without accepting, when descriptors or memory are short */
 #define CHECK_MS         1000 /* how often control files are looked at for changes */
 #define SHUTDOWN_SECONDS 60   /* for sessions to end after SIGTERM */
+#define OWN_FDS          32   /* descriptors that are left alone by children that are kept */
 
 struct loop {
   struct listener *l;
   int signals; /* selfpipe */
   int stopping;
+  int idle[2]; /* the pipe over which children tell that they are */
+  size_t keep; /* children at most that get a socketpair, to be used again */
   struct sessions running;
   int64_t paused_until;
   int64_t checked;
@@ -75,13 +81,7 @@ static unsigned long limit(unsigned long option, unsigned long setting)
 /* Does the client's rule let it relay? Then it may have as many sessions as there are. */
 static int is_relay(stralloc const *rule)
 {
-  size_t pos = 0;
-  char const *var;
-  int r;
-  if (getenv("RELAYCLIENT")) return 1;
-  while ((r = tcprules_next(rule, &pos, &var)) > 0)
-    if (r == 1 && !strncmp(var, "RELAYCLIENT=", 12)) return 1;
-  return 0;
+  return getenv("RELAYCLIENT") || tcprules_value(rule, "RELAYCLIENT");
 }
 
 /* May the client at <fd> have a session? 0 after it was turned away. */
@@ -95,7 +95,7 @@ static int admit(struct loop *p, int fd, char const *ip, uint64_t network)
       turn_away(fd, ip, "421 4.3.0 local trouble, try again later", "damaged tcprules file");
       return 0;
   }
-  if (p->running.count >= limit(l->sessions, l->settings->sessions)) {
+  if (p->running.busy >= limit(l->sessions, l->settings->sessions)) {
     turn_away(fd, ip, "421 4.3.2 too many connections, try again later", "concurrencysmtpd");
     return 0;
   }
@@ -137,30 +137,77 @@ static void make_environment(struct client *c, int fd, struct sockaddr_storage c
   set_number("TCPLOCALPORT", port_of(&local));
 }
 
-static void child(struct loop *p, int fd, struct client *c, struct sockaddr_storage const *peer)
+/* <from> is the worker's end of a socketpair, or -1. */
+static void child(struct loop *p, int fd, int from, struct client *c,
+                  struct sockaddr_storage const *peer)
 {
+  struct access const *a = &p->l->access;
+  struct worker w = { .smtpd = { .settings = p->l->settings, .stop = &stop_session,
+                                 .confined = !a->allow_program },
+                      .from = from, .idle = p->idle[1] };
   sockets_close(&p->l->sockets);
+  sessions_retire_all(&p->running); /* our copies: whoever waits there must see the parent end */
+  close(p->idle[0]);
   sig_altignore(SIGHUP); /* it is for the listener */
   sig_catch(SIGTERM, on_term); /* one may be waiting behind selfpipe_finish */
   selfpipe_finish();
   sig_catch(SIGTERM, on_term); /* a skalibs without signalfd has reset it */
-  access_apply(&p->rule);
+  if (a->allow_program) access_apply(&p->rule);
   if (submit_uses_program()) make_environment(c, fd, peer);
-  _exit(smtpd_serve(p->l->settings, c, fd, fd, &stop_session, !p->l->access.allow_program));
+  worker_run(&w, fd, c, a->allow_program ? 0 : &p->rule);
 }
 
 /* --- the parent --- */
+
+/* A child for this connection; it may serve others, unless a program can be
+ * run for one of them: then each has an environment of its own. */
+static void start_child(struct loop *p, int fd, struct client *c, uint64_t network,
+                        struct sockaddr_storage const *peer)
+{
+  int ends[2] = { -1, -1 };
+  if (!p->l->access.allow_program && p->running.kept < p->keep && !worker_pair(ends))
+    ends[0] = ends[1] = -1;
+  pid_t pid = sessions_reserve(&p->running) ? fork() : -1;
+  if (pid == -1) turn_away(fd, c->ip, "421 4.3.0 local trouble, try again later", strerror(errno));
+  if (!pid) {
+    if (ends[0] != -1) close(ends[0]);
+    child(p, fd, ends[1], c, peer);
+  }
+  if (ends[1] != -1) close(ends[1]);
+  if (pid > 0) sessions_add(&p->running, pid, ends[0], network);
+  else if (ends[0] != -1) close(ends[0]);
+}
+
+static int give(struct loop *p, int fd, char const *ip, uint64_t network)
+{
+  for (struct running *r; (r = sessions_idle(&p->running));) {
+    if (worker_give(r->fd, fd, ip, &p->rule)) {
+      sessions_begin(&p->running, r, network);
+      return 1;
+    }
+    sessions_retire(&p->running, r);
+  }
+  return 0;
+}
+
+static void hear_idle(struct loop *p)
+{
+  pid_t pids[128];
+  ssize_t n;
+  do {
+    n = read(p->idle[0], pids, sizeof pids);
+    for (ssize_t i = 0; i < n / (ssize_t)sizeof *pids; i++) sessions_ended(&p->running, pids[i]);
+  } while (n == sizeof pids);
+}
 
 static void serve(struct loop *p, int fd, struct sockaddr_storage const *peer)
 {
   struct client c = { .ip = "unknown" };
   uint64_t network = sessions_network(peer);
   client_address(c.ip, peer);
-  if (!admit(p, fd, c.ip, network)) return;
-  pid_t pid = sessions_reserve(&p->running) ? fork() : -1;
-  if (pid == -1) turn_away(fd, c.ip, "421 4.3.0 local trouble, try again later", strerror(errno));
-  if (!pid) child(p, fd, &c, peer);
-  if (pid > 0) sessions_add(&p->running, pid, network);
+  hear_idle(p);
+  if (admit(p, fd, c.ip, network) && !give(p, fd, c.ip, network))
+    start_child(p, fd, &c, network, peer);
 }
 
 /* Errors of one connection that did not come about; all others concern us. */
@@ -192,8 +239,12 @@ static void accept_some(struct loop *p, int listening)
 static void reread(struct loop *p, int always)
 {
   if (always || settings_changed(p->l->settings)) {
-    if (settings_load(p->l->settings)) strerr_warni("settings read");
-    else strerr_warnw(settings_why(), "; the old settings stay");
+    if (!settings_load(p->l->settings)) {
+      strerr_warnw(settings_why(), "; the old settings stay");
+      return;
+    }
+    sessions_retire_all(&p->running); /* they have the old ones */
+    strerr_warni("settings read");
   }
 }
 
@@ -266,6 +317,7 @@ static void wait_and_accept(struct loop *p)
 static void shut_down(struct loop *p)
 {
   sockets_close(&p->l->sockets);
+  sessions_retire_all(&p->running);
   for (int second = 0; second < SHUTDOWN_SECONDS && p->running.count; second++) {
     int64_t end = (int64_t)clock_ms() + 1000;
     /* Again every second: a session may just have been about to wait. */
@@ -295,6 +347,14 @@ static void clean_environment(void)
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
 }
 
+/* Each child that is kept takes a descriptor, which accept must not lack. */
+static size_t most_kept(void)
+{
+  struct rlimit r;
+  if (getrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur <= OWN_FDS) return 0;
+  return (size_t)(r.rlim_cur - OWN_FDS) / 2;
+}
+
 int listen_run(struct listener *l)
 {
   struct loop p = { .l = l, .rule = STRALLOC_ZERO };
@@ -303,6 +363,11 @@ int listen_run(struct listener *l)
     strerr_warnwusys("catch signals");
     return EXIT_TEMPORARY;
   }
+  if (pipe2(p.idle, O_CLOEXEC | O_NONBLOCK) == -1) {
+    strerr_warnwusys("make a pipe");
+    return EXIT_TEMPORARY;
+  }
+  p.keep = most_kept();
   clean_environment();
   program_ready(l->ready_fd);
   while (!p.stopping) wait_and_accept(&p);

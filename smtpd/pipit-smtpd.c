@@ -99,24 +99,23 @@ static int confine(char const *cdb)
   return sandbox_no_exec() != -1 && sandbox_read_only(paths) != -1;
 }
 
-static int refuse(int out, char const *why)
+static enum served refuse(int out, char const *why)
 {
   static char const reply[] = "421 4.3.0 local trouble, try again later\r\n";
   strerr_warnw(why);
   fd_write(out, reply, sizeof reply - 1);
-  return EXIT_TEMPORARY;
+  return SERVED_NOT;
 }
 
-int smtpd_serve(struct settings const *settings, struct client *client, int in, int out,
-                volatile sig_atomic_t const *stop, int confined)
+enum served smtpd_serve(struct smtpd *d, struct client *client, stralloc const *rule, int in, int out)
 {
-  if (!client_load(client))
+  if (!client_load(client, rule))
     return refuse(out, "DATABYTES is not a whole number; write digits only");
   if (!priv_limit_memory(MEMORY_SESSION)) return refuse(out, "unable to limit my memory");
-  if (!confined && !submit_uses_program() && !confine(0))
+  if (!d->confined && !submit_uses_program() && !confine(0))
     return refuse(out, "unable to confine myself");
-  session_serve(settings, client, in, out, stop);
-  return 0;
+  d->confined = 1;
+  return session_serve(d->settings, client, in, out, d->stop, d->again) ? SERVED_AGAIN : SERVED_OVER;
 }
 
 static int become_account(void)
@@ -125,13 +124,14 @@ static int become_account(void)
   return accounts_load(&a) && accounts_become(&a, ACCOUNT_SMTPD);
 }
 
-static int serve_one(struct settings *settings)
+static enum served serve_one(struct settings *settings)
 {
+  struct smtpd d = { .settings = settings };
   struct client c = { .ip = "" };
   if (!geteuid() && !become_account()) return refuse(1, accounts_why());
   if (!settings_load(settings)) return refuse(1, settings_why());
   client_find(&c, 0);
-  return smtpd_serve(settings, &c, 0, 1, 0, 0);
+  return smtpd_serve(&d, &c, 0, 0, 1);
 }
 
 static int serve_all(struct settings *settings, struct options const *o)
@@ -158,5 +158,6 @@ int main(int argc, char const *const *argv)
   program_start("pipit-smtpd");
   if (!argc) usage();
   read_options(&o, argc, argv);
-  return o.listen ? serve_all(&settings, &o) : serve_one(&settings);
+  if (o.listen) return serve_all(&settings, &o);
+  return serve_one(&settings) == SERVED_NOT ? EXIT_TEMPORARY : 0;
 }

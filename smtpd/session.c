@@ -45,7 +45,10 @@ void session_lost(struct session *s, enum stream_result r)
     case STREAM_STOPPED:
       session_close(s, 421, "4.3.2", "shutting down, come back later", "shutdown");
       break;
-    case STREAM_EOF: s->end = "closed by client"; break;
+    case STREAM_EOF:
+      s->end = "closed by client";
+      s->orderly = !s->has_sender;
+      break;
     default: s->end = "lost connection"; break;
   }
 }
@@ -144,17 +147,48 @@ static void greet(struct session *s)
 
 static void start(struct session *s, struct settings const *settings, struct client const *client)
 {
-  memset(s, 0, offsetof(struct session, submit)); /* not the buffers behind it */
+  if (!s->number++) submit_init(&s->submit);
+  memset((char *)s + offsetof(struct session, client), 0,
+         offsetof(struct session, io) - offsetof(struct session, client)); /* not the buffers */
   s->settings = settings;
   s->client = *client;
   s->databytes = client->has_databytes ? client->databytes : settings->databytes;
   s->mend = netlist_has(&settings->normalize, client->ip);
-  s->submit = (struct submit)SUBMIT_ZERO;
-  snprintf(s->id, sizeof s->id, "%lld.%ld", (long long)time(0), (long)getpid());
+  int n = snprintf(s->id, sizeof s->id, "%lld.%ld", (long long)time(0), (long)getpid());
+  if (s->number > 1) snprintf(s->id + n, sizeof s->id - (size_t)n, ".%u", s->number);
 }
 
-void session_serve(struct settings const *settings, struct client const *client, int in, int out,
-                   volatile sig_atomic_t const *stop)
+/* May another session follow? Not where something went wrong, and not where
+ * recipients have moved through memory that nobody wipes. */
+static int is_clean(struct session const *s)
+{
+  return s->orderly && !s->linger && s->io.broken == STREAM_OK &&
+         s->rcpts.a <= SESSION_RCPTS_ROOM && submit_is_clean(&s->submit);
+}
+
+static void wipe(struct session *s)
+{
+  size_t kept = offsetof(struct session, client);
+  if (s->rcpts.s) explicit_bzero(s->rcpts.s, s->rcpts.a);
+  submit_wipe(&s->submit);
+  explicit_bzero((char *)s + kept, sizeof *s - kept);
+}
+
+/* What is left to do when the last reply is out. */
+static int finish(struct session *s, int again)
+{
+  session_reset(s);
+  again = again && is_clean(s);
+  if (!again) submit_close(&s->submit);
+  log_end(s);
+  if (s->linger) stream_linger(&s->io);
+  cdbmap_close(s->morercpthosts);
+  if (again) wipe(s);
+  return again;
+}
+
+int session_serve(struct settings const *settings, struct client const *client, int in, int out,
+                  volatile sig_atomic_t const *stop, int again)
 {
   static struct session s; /* static, so that buffers cost nothing until they are used */
   start(&s, settings, client);
@@ -167,10 +201,5 @@ void session_serve(struct settings const *settings, struct client const *client,
       session_close(&s, 421, "4.7.0", "too many errors", "too many errors");
   }
   stream_flush(&s.io);
-  session_reset(&s);
-  submit_close(&s.submit);
-  log_end(&s);
-  if (s.linger) stream_linger(&s.io);
-  cdbmap_close(s.morercpthosts);
-  stralloc_free(&s.rcpts);
+  return finish(&s, again);
 }

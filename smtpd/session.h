@@ -21,14 +21,19 @@
 
 #define SESSION_ID_MAX 48
 #define SESSION_HOPS   100 /* Received and Delivered-To fields that a message may not reach */
+#define SESSION_RCPTS_ROOM 4096 /* bytes of recipients that do not move when more come */
 
 struct cdbmap;
 
 enum queue_state { QUEUE_CLOSED, QUEUE_OPEN, QUEUE_AWAY };
 
+/* What stands before <client> lives as long as the process. */
 struct session {
-  struct settings const *settings;
+  unsigned int number;     /* of the process's sessions */
+  struct submit submit;
+  stralloc rcpts;          /* NUL-terminated, one after the other */
   struct client client;
+  struct settings const *settings;
   char id[SESSION_ID_MAX];
   unsigned long databytes; /* 0: no limit */
   int mend;                /* the client's line ends are mended: control/normalizeclients */
@@ -40,6 +45,7 @@ struct session {
   unsigned long messages;  /* accepted */
   char const *end;         /* why the session is over, or NULL while it is not */
   int linger;              /* the client may still be sending: see stream_linger */
+  int orderly;             /* it was the client who ended it, between two messages */
 
   int has_sender;          /* a transaction is open */
   int bad_sender;          /* listed in badmailfrom */
@@ -47,21 +53,22 @@ struct session {
   uint64_t size;           /* SIZE=, or 0 */
   size_t senderlen;
   char sender[ADDRESS_MAX];
-  stralloc rcpts;          /* NUL-terminated, one after the other */
   unsigned long nrcpts;
   int too_many_logged;
 
   struct cdbmap *morercpthosts;
   int morercpthosts_open;  /* 1 it was tried */
   enum queue_state queue;  /* of this transaction */
-  struct submit submit;
   struct stream io;
 };
 
 /* Serve one client on <in> and <out> until it is over. <*stop> asks to end
- * soon; it may be NULL. Static storage inside: one session at a time. */
-extern void session_serve(struct settings const *settings, struct client const *client, int in,
-                          int out, volatile sig_atomic_t const *stop);
+ * soon; it may be NULL. Static storage inside: one session at a time. <again>:
+ * there may be another later. Then 1 when that is so: the session ended in good
+ * order, and nothing that its client sent is left in memory, but the connection
+ * to the queue stays. */
+extern int session_serve(struct settings const *settings, struct client const *client, int in,
+                         int out, volatile sig_atomic_t const *stop, int again);
 
 /* Answer with one line. <status> is the enhanced code (RFC 3463), or "" where
  * none belongs. Codes from 500 count as errors. */

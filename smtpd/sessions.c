@@ -1,10 +1,10 @@
-/* sessions.c - count children, in all and per client; see sessions.h */
+/* sessions.c - the list of children; see sessions.h */
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "sessions.h"
 
@@ -35,25 +35,74 @@ int sessions_reserve(struct sessions *s)
   return 1;
 }
 
-void sessions_add(struct sessions *s, pid_t pid, uint64_t network)
+void sessions_add(struct sessions *s, pid_t pid, int fd, uint64_t network)
 {
-  s->list[s->count++] = (struct running){ .pid = pid, .network = network };
+  struct running *r = s->list + s->count++;
+  *r = (struct running){ .pid = pid, .fd = fd };
+  s->kept += fd != -1;
+  sessions_begin(s, r, network);
+}
+
+static struct running *find(struct sessions const *s, pid_t pid)
+{
+  for (size_t i = 0; i < s->count; i++)
+    if (s->list[i].pid == pid) return s->list + i;
+  return 0;
 }
 
 void sessions_remove(struct sessions *s, pid_t pid)
 {
-  for (size_t i = 0; i < s->count; i++) {
-    if (s->list[i].pid != pid) continue;
-    s->list[i] = s->list[--s->count];
-    return;
-  }
+  struct running *r = find(s, pid);
+  if (!r) return;
+  s->busy -= (size_t)r->busy;
+  sessions_retire(s, r);
+  *r = s->list[--s->count];
 }
 
 size_t sessions_of(struct sessions const *s, uint64_t network)
 {
   size_t n = 0;
-  for (size_t i = 0; i < s->count; i++) n += s->list[i].network == network;
+  for (size_t i = 0; i < s->count; i++) n += s->list[i].busy && s->list[i].network == network;
   return n;
+}
+
+void sessions_ended(struct sessions *s, pid_t pid)
+{
+  struct running *r = find(s, pid);
+  if (!r) return;
+  s->busy -= (size_t)r->busy;
+  r->busy = 0;
+  r->turn = ++s->turn;
+}
+
+struct running *sessions_idle(struct sessions const *s)
+{
+  struct running *best = 0;
+  for (size_t i = 0; i < s->count; i++) {
+    struct running *r = s->list + i;
+    if (r->fd != -1 && !r->busy && (!best || r->turn > best->turn)) best = r;
+  }
+  return best;
+}
+
+void sessions_begin(struct sessions *s, struct running *r, uint64_t network)
+{
+  r->busy = 1;
+  r->network = network;
+  s->busy++;
+}
+
+void sessions_retire(struct sessions *s, struct running *r)
+{
+  if (r->fd == -1) return;
+  close(r->fd);
+  r->fd = -1;
+  s->kept--;
+}
+
+void sessions_retire_all(struct sessions *s)
+{
+  for (size_t i = 0; i < s->count; i++) sessions_retire(s, s->list + i);
 }
 
 void sessions_kill(struct sessions const *s, int sig)

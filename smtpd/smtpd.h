@@ -4,12 +4,27 @@
 
 #include <signal.h>
 
+#include <skalibs/stralloc.h>
+
 #include "client.h"
 #include "settings.h"
 
-/* Give up what a session never needs, and serve the client. <confined>: that
- * was done already. Returns the exit code. */
-extern int smtpd_serve(struct settings const *settings, struct client *client, int in, int out,
-                       volatile sig_atomic_t const *stop, int confined);
+struct smtpd {
+  struct settings const *settings;
+  volatile sig_atomic_t const *stop; /* asks to end soon; or NULL */
+  int confined; /* what a session never needs is given up already */
+  int again;    /* this process is to serve others later */
+};
+
+enum served {
+  SERVED_OVER,  /* and this process has to end */
+  SERVED_AGAIN, /* and it may serve another client: nothing of this one is left */
+  SERVED_NOT    /* local trouble, which was told on stderr and to the client */
+};
+
+/* Give up what a session never needs, and serve the client. <rule>: the
+ * instructions of a tcprules file for it that are not in the environment, or NULL. */
+extern enum served smtpd_serve(struct smtpd *d, struct client *client, stralloc const *rule, int in,
+                               int out);
 
 #endif

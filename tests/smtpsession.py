@@ -1,5 +1,5 @@
-"""smtpsession.py - pipit-smtpd started for one client, and that client's end of the connection"""
-import os, socket
+"""smtpsession.py - pipit-smtpd for one client, or listening, and the pipit-queued that it speaks to"""
+import os, signal, socket, struct, subprocess
 from pipit import *
 
 class Session:
@@ -56,3 +56,56 @@ class Session:
         self.text = self.log.read()
         self.log.close()
         return code
+
+class Listener:
+    """pipit-smtpd -l on a free port."""
+    def __init__(self, home, *args, env={}, prefix=[], address='127.0.0.1'):
+        self.port = free_port()
+        r, w = os.pipe()
+        self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
+        self.p = as_account([*prefix, os.path.join(BIN, 'pipit-smtpd'), '-l', '-p', str(self.port), '-d', str(w),
+                             *(['-a', address] if address else []), *args],
+                            stderr=self.log, stdin=subprocess.DEVNULL, pass_fds=[w],
+                            env=dict(os.environ, PIPIT_HOME=home, **env))
+        os.close(w)
+        self.ready = os.read(r, 1)
+        os.close(r)
+
+    def connect(self, source='127.0.0.1', to='127.0.0.1'):
+        s = socket.create_connection((to, self.port), 20, (source, 0))
+        s.settimeout(20)
+        return s
+
+    def greeting(self, **kw):
+        with self.connect(**kw) as s: return s.recv(1000).decode()
+
+    def text(self):
+        with open(self.log.name) as f: return f.read()
+
+    def stop(self, sig=signal.SIGTERM):
+        self.p.send_signal(sig)
+        return self.p.wait(30)
+
+class Queued:
+    """pipit-queued itself, on the test's home."""
+    def __init__(self, home):
+        self.home = home
+        r, w = os.pipe()
+        self.p = as_account([os.path.join(BIN, 'pipit-queued'), '-d', str(w)], pass_fds=[w], stdin=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, env=dict(os.environ, PIPIT_HOME=home))
+        os.close(w)
+        os.read(r, 1)
+        os.close(r)
+
+    def stop(self):
+        self.p.terminate()
+        self.p.wait(20)
+
+    def message(self, n):
+        """Message <n> as it lies in the queue: text and envelope."""
+        for d, _, files in os.walk(os.path.join(self.home, 'queue/mess')):
+            if n in files:
+                with open(os.path.join(d, n), 'rb') as f: data = f.read()
+                size, env = struct.unpack('>QQ', data[48:64])
+                return data[128:128 + size], data[128 + size:128 + size + env]
+        return b'', b''

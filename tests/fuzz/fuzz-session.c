@@ -459,7 +459,7 @@ static void serve(void)
   settings.maxerrors = rec.setup.maxerrors;
   settings.idle = IDLE_S;
   settings.session = SESSION_S;
-  session_serve(&settings, &client, c.server, c.server_out, &stop);
+  session_serve(&settings, &client, c.server, c.server_out, &stop, 1);
 }
 
 /* What has come to the client is what was said, unless he would not hear it. */

@@ -3,6 +3,7 @@ import os, re, resource, shutil, signal, smtplib, socket, subprocess, sys, threa
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
+import smtpsession
 
 home = make_home()
 SMTPD = os.path.join(BIN, 'pipit-smtpd')
@@ -26,32 +27,8 @@ def rules(text, name='tcp.smtp.cdb'):
     subprocess.run(['tcprules', path, path + '.tmp'], input=text, text=True, check=True)
     os.chmod(path, 0o644)
 
-class Listener:
-    def __init__(self, *args, env={}, prefix=[], address='127.0.0.1'):
-        self.port = free_port()
-        r, w = os.pipe()
-        self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
-        self.p = as_account([*prefix, SMTPD, '-l', '-p', str(self.port), '-d', str(w), *(['-a', address] if address else []), *args],
-                            stderr=self.log, stdin=subprocess.DEVNULL, pass_fds=[w],
-                            env=dict(os.environ, PIPIT_HOME=home, **env))
-        os.close(w)
-        self.ready = os.read(r, 1)
-        os.close(r)
-
-    def connect(self, source='127.0.0.1', to='127.0.0.1'):
-        s = socket.create_connection((to, self.port), 20, (source, 0))
-        s.settimeout(20)
-        return s
-
-    def greeting(self, **kw):
-        with self.connect(**kw) as s: return s.recv(1000).decode()
-
-    def text(self):
-        with open(self.log.name) as f: return f.read()
-
-    def stop(self, sig=signal.SIGTERM):
-        self.p.send_signal(sig)
-        return self.p.wait(30)
+class Listener(smtpsession.Listener):
+    def __init__(self, *args, **kw): super().__init__(home, *args, **kw)
 
 def cmd(s, line):
     s.sendall(line.encode() + b'\r\n')

@@ -441,32 +441,9 @@ def test_queue_codes():
     s.end()
     check(' deferred ' in s.text, 'which is logged')
 
-class Queued:
-    """pipit-queued itself, on the test's home."""
-    def __init__(self):
-        r, w = os.pipe()
-        self.p = as_account([os.path.join(BIN, 'pipit-queued'), '-d', str(w)], pass_fds=[w], stdin=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL, env=dict(os.environ, PIPIT_HOME=home))
-        os.close(w)
-        os.read(r, 1)
-        os.close(r)
-
-    def stop(self):
-        self.p.terminate()
-        self.p.wait(20)
-
-    def message(self, n):
-        """Message <n> as it lies in the queue: text and envelope."""
-        for d, _, files in os.walk(os.path.join(home, 'queue/mess')):
-            if n in files:
-                with open(os.path.join(d, n), 'rb') as f: data = f.read()
-                size, env = struct.unpack('>QQ', data[48:64])
-                return data[128:128 + size], data[128 + size:128 + size + env]
-        return b'', b''
-
 def test_queued():
     settings()
-    q = Queued()
+    q = smtpsession.Queued(home)
     s, r = message('Subject: x\r\n\r\ny\r\n.\r\n', stub=False, sender='<a@b.example> BODY=8BITMIME SIZE=20')
     check(re.fullmatch(r'250 2\.0\.0 ok \d+ qp \d+', r), 'pipit-queued takes a message: ' + r)
     text, env = q.message(r.split()[-1])
@@ -494,14 +471,14 @@ def test_queued():
     if r[:3] == '250': check(q.message(r.split()[-1])[0].endswith(b'late\n'), '250 only if it is on disk')
     s.cmd('MAIL FROM:<a@b>'); s.cmd('RCPT TO:<z@example.org>')
     equal(s.cmd('DATA')[:6], '451 4.', 'without queued')
-    q = Queued()
+    q = smtpsession.Queued(home)
     s.cmd('MAIL FROM:<a@b>'); s.cmd('RCPT TO:<z@example.org>')
     equal((s.cmd('DATA')[:3], s.cmd('.')[:3]), ('354', '250'), 'and with it again, in the same session')
     s.end()
     check(' id=%s ' % ids[1] in s.text, 'the log has the ids')
     q.stop()
     settings(queuereserve='9000000000000')
-    q = Queued()
+    q = smtpsession.Queued(home)
     s = begin(stub=False)
     equal(s.cmd('DATA')[:9], '452 4.3.1', 'no room in the queue: before the message is sent')
     equal(s.cmd('NOOP')[:3], '250', 'and the session goes on')
