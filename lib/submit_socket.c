@@ -268,7 +268,8 @@ int submit_socket_room(struct submit *s)
   if (!ok) return 0;
   s->mine = 0;
   s->broken = s->code;
-  return !s->broken;
+  if (s->code) s->stored = 0;
+  return !s->code;
 }
 
 void submit_socket_message(struct submit *s, char const *bytes, size_t len)

@@ -179,6 +179,62 @@ static void test_trouble(void)
   end(pid);
 }
 
+/* A message is taken. The next: no room, but that is only said behind its commit. Two more: no
+ * room, said at once; between them one is taken. And so on. */
+static void serve_room(int l)
+{
+  int fd = accept(l, 0, 0);
+  for (;;) {
+    read_to(fd, 'O');
+    say(fd, "K\0", "");
+    if (!read_to(fd, '.')) break;
+    say(fd, "K\0", "1795300000000001");
+    read_to(fd, 'O'); /* the answer comes late: who waits for it waits long */
+    read_to(fd, '.');
+    say(fd, "Z\065", "no room");
+    say(fd, "Z\065", "no room");
+    for (int i = 0; i < 2; i++) {
+      read_to(fd, 'O');
+      say(fd, "Z\065", "no room");
+      read_to(fd, 'A');
+      if (i) break;
+      read_to(fd, 'O');
+      say(fd, "K\0", "");
+      read_to(fd, '.');
+      say(fd, "K\0", "1795300000000002");
+    }
+  }
+}
+
+static int is_refused_early(uint64_t size)
+{
+  int ok = submit_open(&s, 0, size, 0) && !submit_room(&s) && s.code == QQ_WRITE;
+  submit_abort(&s);
+  return ok;
+}
+
+static void test_room(void)
+{
+  pid_t pid = start(serve_room);
+  check(submit_open(&s, 0, 0, 0) && submit_room(&s) && send_one() == SUBMIT_OK,
+        "the first message waits for the answer on the room");
+  check(submit_open(&s, 0, 0, 0) && submit_room(&s), "the second, at once, does not");
+  check(send_one() == SUBMIT_TEMPORARY && s.code == QQ_WRITE && !strcmp(s.why, "no room"),
+        "that there is none comes with the commit");
+  check(is_refused_early(0), "and from then on before it");
+  check(submit_open(&s, 0, 0, 0) && submit_room(&s) && send_one() == SUBMIT_OK, "there is room again");
+  check(is_refused_early(SUBMIT_ROOM_SIZE + 1), "a large message waits");
+  check(submit_open(&s, 0, 0, 0) && submit_room(&s) && send_one() == SUBMIT_OK &&
+            submit_open(&s, 0, SUBMIT_ROOM_SIZE, 0) && submit_room(&s) &&
+            send_one() == SUBMIT_TEMPORARY,
+        "a small one does not");
+  check(is_refused_early(0) && submit_open(&s, 0, 0, 0) && submit_room(&s) && send_one() == SUBMIT_OK,
+        "room again");
+  usleep((SUBMIT_ROOM_MS + 100) * 1000);
+  check(is_refused_early(0), "after a while one waits again");
+  end(pid);
+}
+
 /* Counts the bytes of D frames of a message and answers with that number. */
 static void serve_counting(int l)
 {
@@ -342,6 +398,7 @@ int main(void)
   signal(SIGPIPE, SIG_IGN);
   test_trouble();
   test_reopen();
+  test_room();
   test_sizes();
   test_programs();
   test_program_input();
