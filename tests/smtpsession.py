@@ -1,5 +1,6 @@
 """smtpsession.py - pipit-smtpd for one client, or listening, and the pipit-queued that it speaks to"""
-import os, signal, socket, struct, subprocess
+import os, signal, socket, subprocess
+import queuefile
 from pipit import *
 
 class Session:
@@ -101,11 +102,8 @@ class Queued:
         self.p.terminate()
         self.p.wait(20)
 
-    def message(self, n):
-        """Message <n> as it lies in the queue: text and envelope."""
-        for d, _, files in os.walk(os.path.join(self.home, 'queue/mess')):
-            if n in files:
-                with open(os.path.join(d, n), 'rb') as f: data = f.read()
-                size, env = struct.unpack('>QQ', data[48:64])
-                return data[128:128 + size], data[128 + size:128 + size + env]
-        return b'', b''
+    def messages(self):
+        """Every message that lies in the queue, by its id: text and envelope."""
+        return {str(id): (m.msg, m.env) for id, m in ((id, queuefile.Message(path)) for id, path in queuefile.live_files(self.home))}
+
+    def message(self, n): return self.messages().get(n, (b'', b''))
