@@ -232,7 +232,9 @@ static int judge(struct keeper *k, int fd, char const *path, uint64_t *id)
   if (q.state == QFILE_BUSY) return (remove_busy(k, path), 0);
   if (q.state != QFILE_DONE) return (no_header(k, fd, path, named), 0);
   *id = named;
-  return in_pool(path) || pool_put(k, fd, path, named) == 1 ? 2 : 0;
+  if (in_pool(path)) return 2;
+  kstate_remove(k, named); /* a keeper was killed before it could */
+  return pool_put(k, fd, path, named) == 1 ? 2 : 0;
 }
 
 int kfile_look(struct keeper *k, char const *path, uint64_t *id)

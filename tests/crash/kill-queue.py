@@ -85,7 +85,7 @@ def client(*argv, envelope=None, size=1000):
 
 ENVELOPE = b'Fme@mail.example\0Tbox@mail.example\0\0'
 queue, inject, sendmail = [os.path.join(BIN, 'pipit-' + p) for p in ('queue', 'inject', 'sendmail')]
-sweep("queued's writer, a recycled file", writer(1000, None), batch=20)
+sweep("queued's writer, a recycled file", writer(1000, None), few=100, batch=20)
 sweep("queued's writer, a new file", writer(1000, '0'), batch=20)
 sweep("queued's writer, a large message", writer(300000, None), batch=20)
 sweep("queued's writer, no files without a name", writer(300000, '0', nameless=False), batch=20)

@@ -343,7 +343,7 @@ def test_files():
     ended = Mail(home, 's@a.example', ['x@x.example'])
     os.unlink(ended.path)
     kept = [m.name('state') for m in (bad, locked)]
-    for path in [ended.name('state'), *kept]:
+    for path in [ended.name('state'), done.name('state'), *kept]:
         open(path, 'w').close()
         own(path)
     s = Send(home)
@@ -361,7 +361,8 @@ def test_files():
     check(wait_for(done.finished), 'a finished file under mess/ goes to the pool')
     check(s.remote.job(0.5) is None and locked.in_mess(), 'a locked file is not judged')
     check(cut.in_mess() and broken.in_mess(), 'a young file without header is let alone')
-    check(wait_for(lambda: not os.path.exists(ended.name('state'))), 'what was tried of a message that is gone is removed')
+    check(wait_for(lambda: not any(os.path.exists(m.name('state')) for m in (ended, done))),
+          'what was tried of a message that is gone or finished is removed')
     check(all(os.path.exists(p) for p in kept), 'not that of one that is there, or is in bad/')
     lock.close()
     s.stop()
