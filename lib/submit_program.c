@@ -157,8 +157,10 @@ static void give_bytes(struct submit *s, int *fd, char const *bytes, size_t len)
     } else if (errno == EAGAIN) {
       if (!wait_for(s, *fd, POLLOUT, end))
         submit_fail(s, QQ_TIMEOUT, "the queue program does not read");
-    } else if (errno != EINTR) {
+    } else if (errno == EPIPE) {
       shut(fd);
+    } else if (errno != EINTR) {
+      submit_fail(s, QQ_WRITE, "the queue program cannot be written to");
     }
   }
 }

@@ -155,8 +155,8 @@ static void obey(struct send *s, struct keeper_reply const *r)
     message_leave(s, m, 0);
     break;
   case 'T':
-    if (m && (m->phase == PHASE_FINISHING || m->phase == PHASE_CHECKING))
-      message_leave(s, m, clock_ms() + TROUBLE_WAIT);
+    if (m && m->phase == PHASE_FINISHING) message_unfinished(s, m);
+    else if (m && m->phase == PHASE_CHECKING) message_leave(s, m, clock_ms() + TROUBLE_WAIT);
     break;
   case 'O':
     if (m && m->phase == PHASE_CHECKING) message_checked(s, m);

@@ -150,6 +150,21 @@ void message_leave(struct send *s, struct msg *m, uint64_t when)
   free(m);
 }
 
+void message_unfinished(struct send *s, struct msg *m)
+{
+  stralloc line = STRALLOC_ZERO;
+  uint64_t seq = 0;
+  if (m->untold && state_put_done(&line, m->untold - 1))
+    seq = message_tell(s, m, 'R', line.s, line.len);
+  stralloc_free(&line);
+  if (seq) m->seq = seq;
+  m->untold = 0;
+  m->phase = PHASE_SETTLING;
+  m->due = clock_ms() + TROUBLE_WAIT;
+  s->finishing--;
+  if (m->seq <= s->keeper.covered) message_leave(s, m, m->due);
+}
+
 /* Everything that could be done now is done. */
 static void settle(struct send *s, struct msg *m)
 {
@@ -157,8 +172,7 @@ static void settle(struct send *s, struct msg *m)
   if (!m->more && !m->trouble && m->finished == m->index) {
     m->phase = PHASE_FINISHING;
     s->finishing++;
-    if (!message_tell(s, m, 'F', m->failed ? "\1" : "", m->failed != 0))
-      message_leave(s, m, clock_ms() + TROUBLE_WAIT);
+    if (!message_tell(s, m, 'F', m->failed ? "\1" : "", m->failed != 0)) message_unfinished(s, m);
     return;
   }
   m->phase = PHASE_SETTLING;
@@ -206,7 +220,7 @@ void message_hurry(struct send *s)
     s->later.entries[i].key &= WAIT_CHECK;
   for (struct msg *m = s->first; m; m = m->next) {
     m->force = 1;
-    m->hurry = m->again != 0;
+    m->hurry = m->again != 0 || m->phase == PHASE_SETTLING;
   }
   scan_hurry(s);
 }

@@ -27,7 +27,8 @@ static void delivered(struct send *s, struct rcpt *r)
 {
   stralloc line = STRALLOC_ZERO;
   struct msg *m = r->msg;
-  if (!says_itself(m) && state_put_done(&line, r->index)) tell(s, m, &line);
+  if (says_itself(m)) m->untold = r->index + 1;
+  else if (state_put_done(&line, r->index)) tell(s, m, &line);
   m->finished++;
   stralloc_free(&line);
 }

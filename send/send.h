@@ -72,6 +72,7 @@ struct msg {
   uint32_t again;     /* recipients that are to be tried later */
   uint64_t due;       /* clock_ms() of the next attempt, when there is one */
   uint64_t seq;       /* of its last packet to the keeper */
+  uint32_t untold;    /* 1 + the recipient of whose success only the message's end tells; 0: none */
 };
 
 struct running { /* a job in flight */
@@ -149,6 +150,9 @@ extern void message_progress(struct send *s, struct msg *m);
 /* Tell the keeper about <m>. The seq; 0: no memory. */
 extern uint64_t message_tell(struct send *s, struct msg *m, char type, char const *data,
                              size_t len);
+/* The keeper cannot make an end of <m> now. It is tried again later; till then
+ * what only its end would have told goes to its state, so that no recipient is tried again. */
+extern void message_unfinished(struct send *s, struct msg *m);
 /* The keeper has everything up to now: what settled for it can go. */
 extern void message_settled(struct send *s, uint64_t covered);
 /* <m> leaves memory; it waits until <when>, or with 0 is forgotten. */

@@ -4,7 +4,7 @@ tests/crash/killat.c kills; its stops are the points of a sweep. Where CRASH=lon
 is in the environment every stop has its turn, otherwise every k-th from an
 offset that the date, or SEED in the environment, chooses.
 """
-import collections, glob, os, re, shutil, signal, struct, sys, time, traceback
+import collections, glob, os, re, select, shutil, signal, struct, sys, time, traceback
 from instance import *
 from numbered import *
 from pipit import *
@@ -176,7 +176,7 @@ class Queued:
         self.process = as_account([*prefix, BIN + '/pipit-queued', '-d', str(w)], stderr=self.log, pass_fds=[w],
                                   env=dict(os.environ, PIPIT_HOME=home))
         os.close(w)
-        self.ready = os.read(r, 1) == b'\n'
+        self.ready = bool(select.select([r], [], [], 10)[0]) and os.read(r, 1) == b'\n'
         os.close(r)
 
     def pids(self): return [self.process.pid, *descendants(self.process.pid)]

@@ -61,6 +61,12 @@ class Fault(collections.namedtuple('Fault', 'call n error forgood')):
 
 Call = collections.namedtuple('Call', 'pid name text own')
 
+def can_last(call, error):
+    """May it fail so again and again? Pipes and sockets have no disk behind them."""
+    if call.name in FORKS: return True
+    if error in ('EINTR', 'EAGAIN'): return False
+    return not (error in FILE + SPACE and re.match(r'\d* *\w+\(\d+<(?!/)', call.text))
+
 class Tracer:
     count = 0
     def __init__(self, fault=None, short=None):
@@ -78,7 +84,7 @@ class Tracer:
         self.argv = fault.command(self.log) if fault else \
             [SHORTEN, '-o', self.log, '-b', str(short)] if short else \
             [SHORTEN, '-o', self.log, '-e', '5'] if short == 0 else \
-            ['strace', '-f', '-qq', '-s', '0', '-e', 'signal=none', '-o', self.log]
+            ['strace', '-f', '-qq', '-y', '-s', '0', '-e', 'signal=none', '-o', self.log]
 
     @property
     def prefix(self):
@@ -117,7 +123,7 @@ class Tracer:
             if not m or '<unfinished ...>' not in line and ' = ' not in line: continue
             pid, name = m.groups()
             if name == 'execve': own[pid] = False
-            if re.search(r'fcntl\(0, F_GETFD', line): own[pid] = True
+            if re.search(r'fcntl\(0(<[^>]*>)?, F_GETFD', line): own[pid] = True
             out.append(Call(pid, name, line, own.get(pid, attached or len(own) > 0)))
         return out
 
@@ -131,7 +137,7 @@ class Tracer:
                 continue
             for error in ERRORS.get(c.name, ()):
                 for forgood in (False, True):
-                    if forgood and (not persistent or error in ('EINTR', 'EAGAIN') and c.name not in FORKS): continue
+                    if forgood and (not persistent or not can_last(c, error)): continue
                     f = Fault(c.name, seen[c.pid, c.name], error, forgood)
                     if f not in found: found.append(f)
         return found
@@ -142,7 +148,7 @@ class Tracer:
 
 def traced(pid):
     try: return 'TracerPid:\t0' not in open('/proc/%d/status' % pid).read()
-    except FileNotFoundError: return True
+    except OSError: return True # it has ended
 
 def runtime(pids):
     """Nanoseconds of processor time that these processes have had."""

@@ -22,11 +22,11 @@ from sink import Sink
 
 LONG = os.environ.get('CRASH') == 'long'
 SEED = int(os.environ.get('SEED', '0')) or int(time.time())
-FEW = 9            # faults of each sweep in the short form
+FEW = 5            # faults of each sweep in the short form
 SECONDS = 45       # for a program to end; those that wait for queued take 30
 BUSY_CALLS = 1000  # failing calls in one run that look like a loop
 BUSY_SHARE = 0.05  # of a processor, while a fault lasts
-WATCH = 0.6        # seconds of watching for that
+WATCH = 0.4        # seconds of watching for that
 MANY = 25          # occurrences of a call that are all tried
 SMALL = b'Subject: small\n\nhello\n.\nFrom me\n'
 LARGE = b'Subject: large\n\n' + b''.join(b'%07d\n' % n for n in range(25000))
@@ -37,8 +37,8 @@ home = make_home()
 os.environ['PIPIT_HOME'] = home
 ENV = dict(os.environ, PIPIT_HOME=home, USER='joe')
 control(home, 'rcpthosts', 'host.example')
-control(home, 'timeoutremote', '5')
-control(home, 'timeoutconnect', '5')
+control(home, 'timeoutremote', '2')
+control(home, 'timeoutconnect', '2')
 
 def queue(*path): return os.path.join(home, 'queue', *path)
 
@@ -72,11 +72,17 @@ def as_file(data):
     with open(path, 'wb') as f: f.write(data)
     return open(path, 'rb')
 
+def is_slow(fault):
+    """It keeps a program from reaching queued, which it tries for half a minute."""
+    return not LONG and fault.forgood and fault.call in ('socket', 'connect', 'setsockopt')
+
 class Sweep:
     """run(tracer) does one thing under a tracer and returns what was wrong."""
     persistent = True
     few = FEW
     body = SMALL
+    always = () # faults that once were not borne
+    slow = False # in the short form two of those have their turn
     def cuts(self):
         """What reads and writes are cut to: (bytes, for good)."""
         return ((1, False), (7, False), (1, True)) if self.body is SMALL else ((1, False), (1021, True))
@@ -132,8 +138,7 @@ class Injector(Sweep):
     def __init__(self, name, *argv, body=SMALL, envelope=None, env={}, good=(0,), bad=(111,)):
         self.name, self.argv, self.body, self.envelope, self.env, self.bad = name, argv, body, envelope, env, bad
     def start(self): queued.ensure()
-    def skips(self, fault): # 30 seconds each
-        return not LONG and fault.forgood and fault.call in ('socket', 'connect', 'setsockopt')
+    def skips(self, fault): return is_slow(fault)
     def run(self, tracer):
         clear_queue()
         out = subprocess.PIPE
@@ -153,11 +158,14 @@ class Injector(Sweep):
 class Smtpd(Sweep):
     """A session with pipit-smtpd on descriptors 0 and 1."""
     client = '[01]'
-    def __init__(self, name, body=SMALL, **kw): self.name, self.body, self.kw = name, body, kw
+    def __init__(self, name, body=SMALL, always=(), **kw): self.name, self.body, self.always, self.kw = name, body, always, kw
     def start(self): queued.ensure()
+    def skips(self, fault): return 'program' in self.kw and is_slow(fault)
     def run(self, tracer):
         clear_queue()
-        return self.talk(tracer, smtpsession.Session(home, before=tracer.prefix, greeting=False, **self.kw))
+        s = smtpsession.Session(home, before=tracer.prefix, greeting=False, **self.kw)
+        s.s.settimeout(SECONDS)
+        return self.talk(tracer, s)
 
     def talk(self, tracer, s):
         said, acked, wrong = [], False, []
@@ -200,11 +208,12 @@ class Writer(Sweep):
     def run(self, tracer):
         wrong = queued.ensure()
         clear_queue()
+        before = set(queued.children())
         c = Client(timeout=20)
+        child = wait_for(lambda: set(queued.children()) - before, 5, 0.001)
         if self.kept: c.send(b'the one before\n') # what is set up once, is
-        else: wait_for(lambda: len(queued.children()) > 1, 5, 0.001)
         clear_queue()
-        tracer.attach(queued.children()[-1])
+        tracer.attach(max(child))
         try: reply = c.send(self.body)
         except (EOFError, OSError) as e: reply = ('gone', repr(e))
         c.close()
@@ -221,7 +230,7 @@ class Writer(Sweep):
 
 class Resident(Sweep):
     """A process that runs all the time is traced while something happens, and watched for a while."""
-    few = 6
+    few = 4
     def watch(self, tracer):
         """For what goes on failing: is it busy with that?"""
         if not tracer.fault or not tracer.fault.forgood: return []
@@ -309,6 +318,8 @@ class Starting(Sweep):
                 c.close()
             except (EOFError, OSError): pass
             for p in descendants(queued.process.pid): kill(p, signal.SIGTERM)
+            if not wait_for(lambda: queued.process.poll() is not None, 10): wrong.append('TERM does not end it')
+            for p in descendants(queued.process.pid): kill(p)
         code = queued.running.stop()
         if code not in (0, 111, -signal.SIGTERM): wrong.append('exit code %s' % code)
         if not queued.ready and not tracer.fault: wrong.append('not ready')
@@ -322,7 +333,7 @@ class Starting(Sweep):
 class Listener(Resident, Smtpd):
     """pipit-smtpd -l and its children, whose client is on 4."""
     client = '4'
-    def __init__(self): self.name, self.body, self.process = 'pipit-smtpd -l', SMALL, None
+    def __init__(self): self.name, self.body, self.kw, self.process = 'pipit-smtpd -l', SMALL, {}, None
     def start(self):
         queued.ensure()
         self.port = free_port()
@@ -378,7 +389,7 @@ class Local(Sweep):
         os.chmod(USER + '/.qmail', 0o644)
         self.before = b'From x Thu Jan  1 00:00:00 1970\n\nthe one before\n\n'
     def skips(self, fault):
-        return not LONG and '&' in self.instruction and fault.forgood and fault.call in ('socket', 'connect', 'setsockopt')
+        return '&' in self.instruction and is_slow(fault)
     def run(self, tracer):
         clear_queue()
         for f in glob.glob(USER + '/Maildir/*/*') + glob.glob(USER + '/out'): os.unlink(f)
@@ -409,7 +420,7 @@ class Local(Sweep):
 class Spawning(Resident):
     """pipit-lspawn, and what it starts."""
     name = 'pipit-lspawn and pipit-local'
-    few = 12
+    few = 7
     def start(self):
         self.spawner = None
         self.box = os.path.join(home, 'alias', 'Maildir')
@@ -488,7 +499,7 @@ class RemoteCommand(Sweep):
 
 class Relaying(RemoteCommand, Resident):
     """pipit-rspawn, and the workers that it starts; <idle>: with one that waits for more."""
-    few = 10
+    few = 6
     def __init__(self, name, idle): self.name, self.idle = name, idle
     def start(self):
         RemoteCommand.start(self)
@@ -519,6 +530,8 @@ class Relaying(RemoteCommand, Resident):
         tracer.detach()
         wrong += self.judge_result(got, tracer.fault)
         wrong += self.ensure()
+        wait_for(lambda: 'pipit-remote' not in descendants(os.getpid()).values() or self.workers(), 5) # that an earlier one had started
+        self.taken()
         again = self.job()
         if again is None or again[0] == 'Z': again = self.job() # its worker may have been ill
         return wrong + ['afterwards: ' + w for w in self.judge_result(again, None)]
@@ -529,6 +542,118 @@ class Relaying(RemoteCommand, Resident):
         elif got and got[0] not in 'KZ' or not fault and (not got or got[0] != 'K'): wrong.append('result %r' % got)
         return wrong
 
+class Scheduling(Resident):
+    """One of the three processes of pipit-send, with stub spawners; bounces go to a queued."""
+    few = 3
+    slow = True
+    def __init__(self, part): self.name, self.part = 'pipit-send: ' + part, part
+    def start(self):
+        self.home = make_home(os.path.join(SCRATCH, self.part), split=sender.SPLIT)
+        self.queued = killsweep.Queued(self.home)
+        self.send = None
+    def stop(self):
+        if self.send: self.send.stop()
+        self.queued.stop()
+
+    def answer(self, job):
+        """A delivery: the first to "defer" is put off, one to "fail" fails, and one of a part of a message is put off."""
+        text = job.read()
+        for i, r in enumerate(job.rcpts):
+            first = (job.id, r) not in self.seen
+            self.seen.add((job.id, r))
+            if len(text) != job.length: letter = 'Z'
+            elif r.startswith('fail'): letter = 'D'
+            else: letter = 'Z' if first and r.startswith('defer') else 'K'
+            if letter == 'K': self.delivered.append((job.id, job.sender, r, text))
+            job.result(letter, 'the text\n', i)
+        job.end()
+
+    def ensure(self):
+        """pipit-send and queued run; what was wrong with the end of one that has ended."""
+        wrong = []
+        if not self.send or self.send.process.poll() is not None:
+            code = self.send.process.poll() if self.send else None
+            if code not in (None, 111): wrong.append('it ended with %s' % code)
+            if self.send: self.send.stop()
+            self.send = sender.Send(self.home, self.answer, self.answer)
+            if not self.send.ready: wrong.append('it does not start: ' + self.send.log()[-300:])
+        return wrong
+
+    def pids(self):
+        """loop, keeper, feeder; the keeper has the lock of the queue."""
+        found = {'loop': self.send.pid}
+        for p in self.send.children():
+            try: names = [os.readlink('/proc/%d/fd/%s' % (p, f)) for f in os.listdir('/proc/%d/fd' % p)]
+            except OSError: continue
+            found['keeper' if any(n.endswith('sendmutex') for n in names) else 'feeder'] = p
+        return found
+
+    def live(self):
+        return [path for id, path in live_files(self.home)]
+
+    def bounces(self): return [t for i, s, r, t in self.delivered if not s]
+
+    def run(self, tracer):
+        wrong = self.ensure()
+        self.seen, self.delivered = set(), []
+        wait_for(lambda: len(self.pids()) == 3, 10)
+        first = self.send.pid, self.pids().get('keeper')
+        tracer.attach(self.pids()[self.part])
+        mail = lambda *rcpts: sender.Mail(self.home, 'sender@host.example', rcpts, SMALL).announce()
+        mails = [mail('ok@host.example'), mail('defer@far.example'), mail('ok@far.example', 'defer@far.example'), mail('fail@far.example')]
+        def settled(): return len(self.delivered) >= 3 and len(self.seen) >= 6 and not mails[0].in_mess()
+        wait_for(settled, 2.5, 0.02)
+        if not tracer.fault:
+            wait_for(settled, 20)
+            time.sleep(1.2) # what is written once a second
+        wrong += self.watch(tracer)
+        tracer.detach()
+        wrong += self.ensure()
+        again = (self.send.pid, self.pids().get('keeper')) != first
+        return wrong + self.settle() + self.judge(mails, again)
+
+    def settle(self):
+        """Everything goes out by itself, only sooner: who looks once a minute is told to look now."""
+        def over():
+            if not self.live(): return True
+            self.send.give(signal.SIGALRM)
+            path = self.home + '/queue/lock/overflow'
+            with open(path, 'w'): own(path)
+            wait_for(lambda: not self.live(), 0.3, 0.02)
+        return [] if wait_for(over, 25, 0.01) else ['left in the queue: %s; %s' % (self.live(), self.send.log()[-600:])]
+
+    def judge(self, mails, again):
+        wrong = ['not whole: %r' % t for i, s, r, t in self.delivered if s and t != SMALL]
+        for m, rcpts in zip(mails, (('ok@host.example',), ('defer@far.example',), ('ok@far.example', 'defer@far.example'), ())):
+            for r in rcpts:
+                n = len([1 for i, s, to, t in self.delivered if (i, to) == (m.id, r)])
+                if n != 1 and not (n == 2 and again): wrong.append('to %s: delivered %d times' % (r, n))
+        told = [t for t in self.bounces() if b'fail@far.example' in t]
+        if len(told) != len(self.bounces()): wrong.append('a bounce that should not be: %r' % self.bounces())
+        if not 1 <= len(told) <= 2: wrong.append('%d bounces' % len(told))
+        wrong += ['a bounce that is not whole: %r' % t for t in told if not t.rstrip().endswith(b'--')]
+        if os.listdir(self.home + '/queue/bad'): wrong.append('set aside as damaged: %s' % os.listdir(self.home + '/queue/bad'))
+        return wrong
+
+class StartOfSend(Scheduling):
+    """pipit-send from its start, with mail and a journal to work in."""
+    few = 4
+    def __init__(self): self.name, self.part = 'the start of pipit-send', 'start'
+    def run(self, tracer):
+        self.seen, self.delivered = set(), []
+        if self.send: self.send.stop()
+        mail = lambda *rcpts: sender.Mail(self.home, 'sender@host.example', rcpts, SMALL)
+        mails = [mail('ok@host.example'), mail('defer@far.example'), mail('ok@far.example', 'defer@far.example'), mail('fail@far.example')]
+        self.send = sender.Send(self.home, self.answer, self.answer, prefix=tracer.prefix, patience=2)
+        if self.send.ready: wait_for(lambda: len(self.delivered) >= 3, 2)
+        wrong = []
+        code = self.send.stop()
+        if code not in (0, 111): wrong.append('it ended with %s' % code)
+        if not tracer.fault and not self.send.ready: wrong.append('not ready')
+        self.send = None
+        wrong += self.ensure()
+        return wrong + self.settle() + self.judge(mails, True)
+
 SWEEPS = []
 def sweeps(*args): SWEEPS.extend(args)
 
@@ -538,13 +663,15 @@ sweeps(Injector('pipit-queue', BIN + '/pipit-queue', envelope=b'Fa@b\0Tc@d\0\0',
        Injector('pipit-inject with QMAILQUEUE', BIN + '/pipit-inject', 'x@y.example', env={'QMAILQUEUE': BIN + '/pipit-queue'}),
        Injector('pipit-sendmail', BIN + '/pipit-sendmail', '-i', 'x@y.example', bad=(111, 75)),
        Smtpd('pipit-smtpd'), Smtpd('pipit-smtpd, a large message', body=LARGE),
-       Smtpd('pipit-smtpd with QMAILQUEUE', program=BIN + '/pipit-queue'), Listener(),
+       Smtpd('pipit-smtpd with QMAILQUEUE', program=BIN + '/pipit-queue', always=[Fault('write', 1, 'EIO', False)]),
+       Listener(),
        Writer("queued's writer, a file of the pool", '64'), Writer("queued's writer, its second message", '64', kept=True),
        Writer("queued's writer, a new file", '0'), Writer("queued's writer, a large message", '0', LARGE),
        Listening(), Filler(), Starting(),
        Local('a Maildir', './Maildir/'), Local('an mbox', './mbox'), Local('a program', '|cat >out.tmp && mv out.tmp out'),
        Local('a forward', '&x@y.example'), Spawning(), RemoteCommand(),
-       Relaying('pipit-rspawn and pipit-remote', False), Relaying('an idle worker of pipit-rspawn', True))
+       Relaying('pipit-rspawn and pipit-remote', False), Relaying('an idle worker of pipit-rspawn', True),
+       Scheduling('loop'), Scheduling('keeper'), Scheduling('feeder'), StartOfSend())
 
 # Run them.
 
@@ -571,7 +698,8 @@ def try_fault(sweep, fault):
 def find_faults(sweep):
     """All faults, from runs without any. What went wrong in these."""
     wrong, faults = [], []
-    for how, forgood in ((None, False), (0, False), *sweep.cuts()):
+    hows = [(0, False), *sweep.cuts()]
+    for how, forgood in [(None, False), *(hows if LONG else [rng.choice(hows)])]:
         t = Tracer(short=how)
         wrong += sweep.run(t)
         t.detach()
@@ -589,7 +717,7 @@ def run_sweep(sweep):
     try:
         wrong, faults = find_faults(sweep)
         if not check(not wrong and faults, '%s: without a fault%s' % (sweep.name, ''.join('\n    ' + w for w in wrong))): return
-        chosen = faults if LONG else rng.sample(faults, min(sweep.few, len(faults)))
+        chosen = faults if LONG else [*sweep.always, *rng.sample(faults, min(sweep.few, len(faults)))]
         for i, f in enumerate(chosen, 1):
             if sys.stderr.isatty(): sys.stderr.write('\r%s: %d of %d ' % (sweep.name, i, len(chosen)))
             try_fault(sweep, f)
@@ -601,8 +729,9 @@ if not can_trace():
     done()
 print('SEED=%d' % SEED)
 try:
+    turn = rng.sample([s for s in SWEEPS if s.slow], 2)
     for s in SWEEPS:
-        if not sys.argv[1:] or any(w in s.name for w in sys.argv[1:]): run_sweep(s)
+        if any(w in s.name for w in sys.argv[1:]) or not sys.argv[1:] and (LONG or not s.slow or s in turn): run_sweep(s)
 finally:
     queued.stop()
 print('%d faults happened, %d did not' % (total['reached'], total['missed']))

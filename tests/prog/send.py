@@ -3,6 +3,7 @@ import email, email.policy, os, signal, struct, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from sender import *
+from syscalls import *
 from queuefile import BUSY
 
 homes = 0
@@ -64,6 +65,29 @@ def test_success():
     check(wait_for(m.finished), 'a message without recipients ends at once')
     equal(s.stop(), 0, 'TERM: exit 0')
     check(s.has('status: exiting'), 'log: status: exiting')
+
+def test_unfinished():
+    """The end of a message cannot be made: nobody gets it twice."""
+    if not can_trace(): return skip('system calls cannot be made to fail here')
+    home = fresh_home()
+    s = Send(home, local=succeed)
+    t = Tracer(Fault('flock', 1, 'ENOLCK', True))
+    t.attach(*s.children())
+    m = Mail(home, 's@a.example', ['a@host.example', 'b@host.example']).announce()
+    check(s.wait_log('trouble marking message finished'), 'a finished message that cannot be marked so: that is logged')
+    equal(len(re.findall('success', s.log())), 2, 'both recipients have it')
+    check(wait_for(lambda: states(home), 5), 'what was done is on disk then')
+    for _ in range(4):
+        s.give(signal.SIGALRM)
+        time.sleep(0.3)
+    check(m.in_mess(), 'it is still there')
+    t.detach()
+    def finished():
+        s.give(signal.SIGALRM)
+        return m.finished()
+    check(wait_for(finished, 20, 0.2), 'when that works again it ends')
+    equal(len(re.findall('success', s.log())), 2, 'and nobody got it twice')
+    s.stop()
 
 def test_retry():
     home = fresh_home()
