@@ -120,17 +120,22 @@ static int is_sound(struct cdb const *c)
   return pos == c->cdb_dend;
 }
 
+void cdbmap_stamp_set(struct cdbmap_stamp *stamp, struct stat const *st)
+{
+  memset(stamp, 0, sizeof *stamp);
+  stamp->dev = st->st_dev;
+  stamp->ino = st->st_ino;
+  stamp->size = st->st_size;
+  stamp->mtime = st->st_mtim;
+  stamp->ctime = st->st_ctim;
+}
+
 int cdbmap_verify(struct cdbmap *map, struct cdbmap_stamp *stamp)
 {
   struct stat st;
   struct cdbmap_stamp now;
   if (fstat(map->fd, &st) == -1) return -1;
-  memset(&now, 0, sizeof now);
-  now.dev = st.st_dev;
-  now.ino = st.st_ino;
-  now.size = st.st_size;
-  now.mtime = st.st_mtim;
-  now.ctime = st.st_ctim;
+  cdbmap_stamp_set(&now, &st);
   if (!memcmp(&now, stamp, sizeof now)) return 1;
   if (!is_sound(&map->cdb)) return (errno = EPROTO, -1);
   *stamp = now;

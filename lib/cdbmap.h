@@ -37,6 +37,9 @@ struct cdbmap_stamp {
 };
 extern int cdbmap_verify(struct cdbmap *map, struct cdbmap_stamp *stamp);
 
+/* The stamp of a file; stamps are compared whole, with memcmp. */
+extern void cdbmap_stamp_set(struct cdbmap_stamp *stamp, struct stat const *st);
+
 /* Close; <map> may be NULL. */
 extern void cdbmap_close(struct cdbmap *map);
 

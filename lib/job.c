@@ -17,18 +17,19 @@
 
 int job_send(int sock, struct job const *j)
 {
-  char fixed[JOB_FIXED] = { 'J' };
+  char fixed[JOB_FIXED] = { j->body ? 'M' : 'J' };
   uint32_pack_big(fixed + 1, j->num);
   uint64_pack_big(fixed + 5, j->id);
   uint64_pack_big(fixed + 13, j->offset);
   uint64_pack_big(fixed + 21, j->length);
-  struct iovec v[6] = {
+  struct iovec v[7] = {
     { fixed, sizeof fixed },
     { (char *)j->host, strlen(j->host) + 1 },
     { (char *)j->sender, strlen(j->sender) + 1 },
     { (char *)j->extras, j->extraslen },
     { (char *)"", 1 },
     { (char *)j->rcpts, j->rcptslen },
+    { (char *)j->body, j->body ? j->length : 0 },
   };
   size_t room = JOB_PACKET_MAX;
   for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
@@ -36,7 +37,7 @@ int job_send(int sock, struct job const *j)
     room -= v[i].iov_len;
   }
   if (!j->nrcpts || j->nrcpts > JOB_RCPTS_MAX) return (errno = EMSGSIZE, -1);
-  return fdpass_send(sock, v, sizeof v / sizeof *v, j->fd);
+  return fdpass_send(sock, v, sizeof v / sizeof *v, j->body ? -1 : j->fd);
 }
 
 int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
@@ -89,6 +90,12 @@ static int parse_job(struct job_packet *p, size_t len)
   uint64_unpack_big(p->buf + 5, &j->id);
   uint64_unpack_big(p->buf + 13, &j->offset);
   uint64_unpack_big(p->buf + 21, &j->length);
+  j->body = 0;
+  if (p->type == 'M') {
+    if (j->length > len - JOB_FIXED) return 0;
+    len -= (size_t)j->length;
+    j->body = p->buf + len;
+  }
   j->host = take_string(p->buf, len, &pos);
   j->sender = j->host ? take_string(p->buf, len, &pos) : 0;
   if (!j->sender) return 0;
@@ -122,7 +129,8 @@ static int parse(struct job_packet *p, size_t len)
 {
   p->type = p->buf[0];
   switch (p->type) {
-  case 'J': return parse_job(p, len);
+  case 'J':
+  case 'M': return parse_job(p, len);
   case 'R': return parse_result(p, len);
   case 'E':
   case 'H':
@@ -133,14 +141,14 @@ static int parse(struct job_packet *p, size_t len)
   return 0;
 }
 
-int job_recv(int sock, struct job_packet *p)
+static int receive(int sock, struct job_packet *p, int flags)
 {
   int fd;
   ssize_t len;
   p->job.fd = -1;
   /* ECONNRESET tells that the other side closed with packets of ours unread; those that it sent
    * before still come after it. */
-  do len = fdpass_recv(sock, p->buf, sizeof p->buf, MSG_DONTWAIT, &fd);
+  do len = fdpass_recv(sock, p->buf, sizeof p->buf, flags, &fd);
   while (len == -1 && (errno == EINTR || errno == ECONNRESET));
   if (len == -1) return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
   if (!len) return (errno = EPIPE, -1);
@@ -150,4 +158,14 @@ int job_recv(int sock, struct job_packet *p)
   }
   if (fd != -1) close(fd);
   return (errno = EPROTO, -1);
+}
+
+int job_recv(int sock, struct job_packet *p)
+{
+  return receive(sock, p, MSG_DONTWAIT);
+}
+
+int job_wait(int sock, struct job_packet *p)
+{
+  return receive(sock, p, 0);
 }

@@ -1,12 +1,14 @@
 /* job.h - what send, lspawn, rspawn and the remote workers say to each other
  *
  * They talk over nameless SOCK_SEQPACKET socketpairs, one packet a message.
- *   J  a job, with exactly one descriptor: send -> lspawn, send -> rspawn -> worker
+ *   J  a job, with exactly one descriptor: send -> lspawn -> worker, send -> rspawn -> worker
+ *   M  a job for lspawn with the message itself, when that is small, and no descriptor
  *   R  the result for one recipient of a job, the other way
  *   E  the job has ended: every recipient has its R, the descriptor is closed
  *   H  hello: how many jobs the sender of it takes at once (a spawner's first packet)
  * Layouts (numbers big-endian):
  *   J num:4 id:8 offset:8 length:8 host\0 sender\0 {name=value\0} \0 {rcpt\0}
+ *   M as J, then the <length> bytes of the message
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
  *   E num:4
  *   H max:4
@@ -21,6 +23,7 @@
 #include <stdint.h>
 
 #define JOB_PACKET_MAX 65536 /* bytes of a packet */
+#define JOB_BODY_MAX   49152 /* bytes of a message that goes in one */
 #define JOB_RCPTS_MAX  1000  /* recipients of a job */
 #define JOB_TEXT_MAX   3000  /* bytes of a result's text; longer ones are cut */
 
@@ -36,12 +39,13 @@ struct job {
   char const *rcpts;   /* "rcpt\0" "rcpt\0" ... */
   size_t rcptslen;
   uint32_t nrcpts;
-  int fd;
+  int fd;              /* -1: there is none, but a body */
+  char const *body;    /* the message; NULL: it is in fd */
 };
 
 struct job_packet { /* one received packet */
-  char type;       /* 'J', 'R', 'E', 'H' */
-  struct job job;  /* of J; its pointers lead into buf */
+  char type;       /* 'J', 'M', 'R', 'E', 'H' */
+  struct job job;  /* of J, M; its pointers lead into buf */
   uint32_t num;    /* of R, E */
   uint32_t index;  /* of R */
   char letter;     /* of R */
@@ -65,5 +69,8 @@ extern int job_send_hello(int sock, uint32_t max);
  * number of descriptors; those are closed). The letter of a result is given
  * as it came: a caller treats a wrong one as a mangled report. */
 extern int job_recv(int sock, struct job_packet *p);
+
+/* The same, but wait for a packet: never 0. */
+extern int job_wait(int sock, struct job_packet *p);
 
 #endif

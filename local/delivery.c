@@ -38,8 +38,7 @@ static int make_rpline(struct delivery *d)
   return ok && add(&d->rpline, ">\n");
 }
 
-/* The line that begins a message in an mbox: no blank in the sender, the date in UTC. */
-static int make_ufline(struct delivery *d, time_t now)
+int delivery_date(struct delivery *d, time_t now)
 {
   char date[64];
   struct tm tm;
@@ -55,7 +54,7 @@ static int make_ufline(struct delivery *d, time_t now)
   return stralloc_catb(&d->ufline, date, n);
 }
 
-int delivery_init(struct delivery *d, char const *const *args, time_t now)
+int delivery_init(struct delivery *d, char const *const *args)
 {
   *d = (struct delivery){
       .user = args[0],
@@ -67,7 +66,14 @@ int delivery_init(struct delivery *d, char const *const *args, time_t now)
       .sender = args[6],
       .fallback = args[7],
   };
-  return make_dtline(d) && make_rpline(d) && make_ufline(d, now);
+  return make_dtline(d) && make_rpline(d);
+}
+
+void delivery_free(struct delivery *d)
+{
+  stralloc_free(&d->dtline);
+  stralloc_free(&d->rpline);
+  stralloc_free(&d->ufline);
 }
 
 /* Set a variable to a cleaned copy of s[0..len); newlines at its end stay when <lines>. */

@@ -26,7 +26,7 @@ struct delivery {
   char const *fallback; /* dot-qmail lines for a user who has none */
   stralloc dtline;      /* "Delivered-To: local@host\n" */
   stralloc rpline;      /* "Return-Path: <sender>\n" */
-  stralloc ufline;      /* "From sender date\n" */
+  stralloc ufline;      /* "From sender date\n", once delivery_date was called */
 };
 
 /* The address in dtline, and its length. */
@@ -36,8 +36,14 @@ struct delivery {
 /* The number of arguments, which are the first fields of struct delivery. */
 #define DELIVERY_ARGS 8
 
-/* Fill in <d> from args[0..DELIVERY_ARGS), which must live as long. 1, or 0 with ENOMEM. */
-extern int delivery_init(struct delivery *d, char const *const *args, time_t now);
+/* Fill in <d>, but for ufline, from args[0..DELIVERY_ARGS), which must live as
+ * long. 1, or 0 with ENOMEM. */
+extern int delivery_init(struct delivery *d, char const *const *args);
+extern void delivery_free(struct delivery *d);
+
+/* Make ufline, which only mboxes and programs need: no blank in the sender, the
+ * date in UTC. 1, or 0 with ENOMEM. */
+extern int delivery_date(struct delivery *d, time_t now);
 
 /* Set the environment for programs: all variables of qmail-command(8) but
  * DEFAULT and NEWSENDER. 1, or 0 with ENOMEM. */

@@ -147,6 +147,7 @@ static int add(struct dotqmail *q, enum instruction_kind kind, char const *text)
 {
   q->list[q->count++] = (struct instruction){.kind = kind, .text = text};
   q->programs += kind == INSTRUCTION_PROGRAM;
+  q->forwards += kind == INSTRUCTION_FORWARD;
   return 1;
 }
 
@@ -230,4 +231,10 @@ int dotqmail_read(struct dotqmail *q, struct dotqmail_file *f, char const *fallb
   if (!q->list) return no_memory(r);
   parse(q, f->forwardonly);
   return 1;
+}
+
+void dotqmail_free(struct dotqmail *q)
+{
+  stralloc_free(&q->text);
+  free(q->list);
 }

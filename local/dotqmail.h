@@ -35,7 +35,7 @@ struct dotqmail {
   stralloc text;
   struct instruction *list;
   size_t count;
-  size_t programs; /* of these */
+  size_t programs, forwards; /* of these */
   char const
       *refusal; /* when not NULL: the line after the last one in <list> may not stand there */
 };
@@ -54,5 +54,6 @@ extern int dotqmail_exists(char const *dash, char const *ext, char const *suffix
  * <fallback>. 1, or 0 and <r>: temporary. */
 extern int dotqmail_read(struct dotqmail *q, struct dotqmail_file *f, char const *fallback,
                          struct report *r);
+extern void dotqmail_free(struct dotqmail *q);
 
 #endif

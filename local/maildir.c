@@ -9,8 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <skalibs/allreadwrite.h>
-
 #include "maildir.h"
 #include "program.h"
 
@@ -72,17 +70,12 @@ static void name_it(struct maildir *d, struct timespec const *now, char const ho
            (unsigned long long)st->st_size);
 }
 
-static int put(int fd, stralloc const *s)
-{
-  return allwrite(fd, s->s, s->len) == s->len;
-}
-
 static int write_message(struct delivery const *d, struct message *m, int fd, struct stat *st,
                          struct report *r)
 {
   uint64_t size;
-  if (!put(fd, &d->rpline) || !put(fd, &d->dtline)) return trouble(r);
-  if (!message_write(m, fd, "maildir file", &size, r)) return 0;
+  struct iovec const head[] = {{d->rpline.s, d->rpline.len}, {d->dtline.s, d->dtline.len}};
+  if (!message_write(m, fd, "maildir file", head, 2, &size, r)) return 0;
   if (fsync(fd) == -1 || fstat(fd, st) == -1) return trouble(r);
   return 1;
 }
@@ -116,7 +109,7 @@ static void clean(int tmp, time_t now)
   closedir(dir);
 }
 
-static int deliver(struct maildir *dir, struct delivery const *d, struct message *m,
+static int deliver(struct maildir *dir, struct delivery const *d, struct message *m, int tidy,
                    struct report *r)
 {
   char host[HOST_MAX];
@@ -137,11 +130,12 @@ static int deliver(struct maildir *dir, struct delivery const *d, struct message
     ok = trouble(r);
     unlinkat(dir->new, dir->newname, 0);
   }
-  clean(dir->tmp, now.tv_sec);
+  if (tidy) clean(dir->tmp, now.tv_sec);
   return ok;
 }
 
-int maildir_deliver(struct delivery const *d, struct message *m, char const *path, struct report *r)
+int maildir_deliver(struct delivery const *d, struct message *m, char const *path, int tidy,
+                    struct report *r)
 {
   int const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
   struct maildir dir = {.tmp = -1, .new = -1};
@@ -153,7 +147,7 @@ int maildir_deliver(struct delivery const *d, struct message *m, char const *pat
     report_fail(r, EXIT_TEMPORARY, "Unable to chdir to maildir. (#4.2.1) %s: %s", path,
                 strerror(errno));
   else
-    ok = deliver(&dir, d, m, r);
+    ok = deliver(&dir, d, m, tidy, r);
   if (dir.new != -1) close(dir.new);
   if (dir.tmp != -1) close(dir.tmp);
   if (fd != -1) close(fd);

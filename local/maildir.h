@@ -10,8 +10,9 @@
 
 /* Deliver to the Maildir <path>, which must exist. tmp and new must be folders
  * in it, not links. When this returns 1 the message is in new/ and on disk
- * with its name; else 0 and <r>, and nothing is in new/. */
-extern int maildir_deliver(struct delivery const *d, struct message *m, char const *path,
+ * with its name; else 0 and <r>, and nothing is in new/. With <tidy> what is
+ * stale in tmp/ is removed. */
+extern int maildir_deliver(struct delivery const *d, struct message *m, char const *path, int tidy,
                            struct report *r);
 
 #endif

@@ -21,6 +21,7 @@
 #define JOB_RESERVE 8192  /* bytes of a packet for the numbers, the host, the sender */
 
 _Static_assert(CONCURRENCY_MAX <= 1 << SLOT_BITS, "a slot's number must fit");
+_Static_assert(JOB_BODY_MAX + 2 * JOB_RESERVE <= JOB_PACKET_MAX, "a body and all else must fit");
 
 static char const open_trouble[] = "Unable to open the message in the queue. (#4.3.0)\n";
 static char const pipe_trouble[] = "Unable to make a pipe for the message. (#4.3.0)\n";
@@ -84,6 +85,15 @@ static int make_job(struct job *j, struct group const *g, uint32_t n, size_t byt
   return 1;
 }
 
+/* Read a small message of a local job into <body>. 1, or 0 with errno. */
+static int read_body(struct job *j, char body[JOB_BODY_MAX])
+{
+  ssize_t n = pread(j->fd, body, (size_t)j->length, (off_t)j->offset);
+  if (n != (ssize_t)j->length) return (errno = n == -1 ? errno : EIO, 0);
+  j->body = body;
+  return 1;
+}
+
 /* Put the message file of a local job behind a pipe. 1, 0 not now, -1 with errno. */
 static int make_pipe(struct send *s, struct job *j)
 {
@@ -141,10 +151,26 @@ static void fail(struct send *s, struct spawner *p, struct group *g, uint32_t n,
   }
 }
 
+/* Does the whole message go into the packet? */
+static int is_small(struct job const *j)
+{
+  return j->length <= JOB_BODY_MAX &&
+         strlen(j->host) + strlen(j->sender) + j->extraslen + j->rcptslen <= JOB_RESERVE;
+}
+
+/* User code never gets a descriptor of a queue file. 1, 0 not now, -1 with errno and <*why>. */
+static int detach(struct send *s, struct job *j, char body[JOB_BODY_MAX], char const **why)
+{
+  if (is_small(j)) return read_body(j, body) ? 1 : -1;
+  *why = pipe_trouble;
+  return make_pipe(s, j);
+}
+
 /* Send the job for the first <n> recipients. 1 sent, 0 not now, -1 with <*why>. */
 static int send_job(struct send *s, struct spawner *p, struct group *g, uint32_t n, size_t bytes,
                     uint32_t num, char const **why)
 {
+  char body[JOB_BODY_MAX];
   stralloc text = STRALLOC_ZERO;
   struct job j = { .num = num };
   int r = -1;
@@ -152,8 +178,7 @@ static int send_job(struct send *s, struct spawner *p, struct group *g, uint32_t
   j.fd = message_open(s, g->msg);
   if (j.fd == -1) return -1;
   if (!make_job(&j, g, n, bytes, &text)) goto out;
-  *why = pipe_trouble;
-  r = p->channel == CHANNEL_LOCAL ? make_pipe(s, &j) : 1;
+  r = p->channel == CHANNEL_LOCAL ? detach(s, &j, body, why) : 1;
   p->stalled = !r;
   if (r != 1) goto out;
   *why = too_large;

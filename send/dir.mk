@@ -2,7 +2,8 @@ PROGRAMS += pipit-rspawn
 pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogram.c
 
 PROGRAMS += pipit-lspawn
-pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lookup.c send/getpw.c
+pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c send/lookup.c \
+	send/getpw.c
 t-getpw_SRCS := send/getpw.c
 
 # the scheduler, and what starts it

@@ -1,8 +1,9 @@
 /* feeder.h - the child of send that copies messages into pipes
  *
  * User code never gets a descriptor of a queue file, which holds everybody's
- * envelope: it reads its message from a pipe that the feeder fills. The feeder
- * never waits for a reader; one that goes away is no error.
+ * envelope. It gets a small message in the packet of the job, a larger one
+ * out of a pipe that the feeder fills. The feeder never waits for a reader; one
+ * that goes away is no error.
  */
 #ifndef PIPIT_SEND_FEEDER_H
 #define PIPIT_SEND_FEEDER_H

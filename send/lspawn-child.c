@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <skalibs/allreadwrite.h>
 #include <skalibs/djbunix.h>
 #include <skalibs/sig.h>
 #include <skalibs/strerr.h>
@@ -34,11 +35,11 @@ static void die(enum lspawn_exit code, char const *what)
 
 /* A session of its own, so that the loop can end it whole; the signals and
  * limits that lspawn was started with; the job on 0, the report on 1 and 2. */
-static void settle(struct lspawn const *l, struct lspawn_job const *j)
+static void settle(struct lspawn const *l, int in, int report)
 {
   static int const ignored[] = {SIGPIPE, SIGXFSZ, SIGTERM, SIGINT, SIGHUP};
-  if (dup2(j->report, 1) == -1 || dup2(j->report, 2) == -1) _exit(LSPAWN_SYS);
-  if (dup2(j->message, 0) == -1 || ndelay_off(0) == -1) die(LSPAWN_SYS, "take the message");
+  if (dup2(report, 1) == -1 || dup2(report, 2) == -1) _exit(LSPAWN_SYS);
+  if (in != -1 && (dup2(in, 0) == -1 || ndelay_off(0) == -1)) die(LSPAWN_SYS, "take the message");
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, 0);
@@ -89,46 +90,38 @@ static void make_environment(struct lspawn const *l, char *env[ENV_MAX])
 
 /* A QMAILLOCAL program knows nothing of lengths and wants a file that it can
  * seek: give it one, and only when the message is whole. */
-static void spool(struct mailuser const *u, uint64_t length)
+static void spool(struct mailuser const *u, struct job const *j)
 {
   uint64_t copied;
   int fd = spool_open_in(u->home);
   if (fd == -1) die(LSPAWN_SYS, "make a temporary file");
-  if (copy_bytes(0, fd, length, 0, 0, &copied) != COPY_OK) die(LSPAWN_SYS, "copy the message");
+  int ok = j->body ? allwrite(fd, j->body, (size_t)j->length) == j->length
+                   : copy_bytes(0, fd, j->length, 0, 0, &copied) == COPY_OK;
+  if (!ok) die(LSPAWN_SYS, "copy the message");
   if (lseek(fd, 0, SEEK_SET) == -1 || dup2(fd, 0) == -1) die(LSPAWN_SYS, "rewind the message");
 }
 
-void lspawn_child(struct lspawn const *l, struct lspawn_job const *j)
+void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report)
 {
   struct mailuser u = MAILUSER_ZERO;
   char *env[ENV_MAX];
-  char length[32];
-  size_t at = address_at(j->rcpt, strlen(j->rcpt));
-  settle(l, j);
-  char *local = strndup(j->rcpt, at);
+  size_t at = address_at(j->rcpts, strlen(j->rcpts));
+  settle(l, in, report);
+  char *local = strndup(j->rcpts, at);
   if (!local) die(LSPAWN_NOMEM, "look up a user");
   enum lspawn_exit code = lspawn_lookup(l, local, at, &u);
   if (code != LSPAWN_OK) _exit(code);
   become(l, &u);
   make_environment(l, env);
-  snprintf(length, sizeof length, "%llu", (unsigned long long)j->length);
   char const *own = home_program("pipit-local");
-  char const *other = getenv("QMAILLOCAL");
-  char const *argv[] = {own,       "-l",
-                        length,    "--",
-                        u.user,    u.home,
-                        local,     u.dash,
-                        u.ext,     j->rcpt + at + 1,
-                        j->sender, l->defaultdelivery,
-                        0};
-  char const **args = argv;
-  if (other && *other) {
-    spool(&u, j->length);
-    args = argv + 2; /* without -l and the length */
-    args[0] = own = other;
-  }
+  char const *domain = j->rcpts + at + 1;
+  char const *worker[] = {own,   "-w",  "--",   u.user, u.home,
+                          local, u.dash, u.ext, domain, l->defaultdelivery, 0};
+  char const *once[] = {l->program, "--",  u.user, u.home,    local,
+                        u.dash,     u.ext, domain, j->sender, l->defaultdelivery, 0};
+  if (l->program) spool(&u, j);
   if (chdir(l->home) == -1) die(LSPAWN_SYS, "enter the instance");
   close_range(3, ~0U, 0);
-  execve(own, (char *const *)args, env);
+  execve(l->program ? l->program : own, (char *const *)(l->program ? once : worker), env);
   die(LSPAWN_EXEC, "run the delivery program");
 }

@@ -1,12 +1,16 @@
-/* lspawn.h - what pipit-lspawn's loop and its children share */
+/* lspawn.h - what the modules of pipit-lspawn share */
 #ifndef PIPIT_LSPAWN_H
 #define PIPIT_LSPAWN_H
 
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/types.h>
+
+#include <skalibs/tai.h>
 
 #include "accounts.h"
 #include "cdbmap.h"
+#include "job.h"
 #include "mailuser.h"
 
 /* Exit codes of a child that did not get as far as executing pipit-local;
@@ -24,30 +28,74 @@ enum lspawn_exit {
   LSPAWN_GETPW = 121
 };
 
+/* A place for a process and for its delivery.
+ *   FREE -> RUNNING -> RESULT -> END -> FREE
+ *              ^                  |
+ *              +------ IDLE <-----+   a worker that takes one more */
+enum state { FREE, RUNNING, RESULT, END, IDLE };
+
+struct slot {
+  enum state state;
+  uint32_t num;   /* of the delivery */
+  tain deadline;  /* RUNNING: of the delivery; IDLE: of the worker */
+  int timedout;
+  char letter;
+  size_t len;
+  char text[JOB_TEXT_MAX];
+  /* The process; with QMAILLOCAL it is no worker, and has no socket. */
+  pid_t pid;             /* 0: none, or it has ended */
+  int report;            /* what it writes to descriptors 1 and 2, or -1 */
+  int sock, peer;        /* both ends of a worker's socket, or -1 */
+  char *rcpt;            /* whom it delivers to */
+  unsigned int done;     /* deliveries */
+  unsigned long users;   /* the state of users/cdb that it was started with */
+  tain end;              /* it takes no more from then on */
+};
+
 struct lspawn {
   struct accounts accounts;
   char const *home; /* of the instance, absolute */
   char const *defaultdelivery;
+  char const *program;        /* QMAILLOCAL, or NULL */
   struct cdbmap_stamp *stamp; /* shared with all children: the users/cdb that was sound */
+  struct cdbmap_stamp seen;   /* the users/cdb that is there; zeros when there is none */
+  unsigned long users;        /* how often another one was seen */
   struct rlimit files;        /* as it was at the start, for the users' programs */
+  unsigned long seconds;      /* that a delivery may take */
+  struct slot *slots;
+  unsigned int max;
+  struct job_packet *packet;
 };
 
-struct lspawn_job {
-  int message; /* a pipe with <length> bytes */
-  int report;  /* for descriptors 1 and 2 */
-  uint64_t length;
-  char const *sender;
-  char const *rcpt; /* with an '@', and something before it */
-};
+/* lspawn-worker.c: processes and what they say. */
 
-/* Find out who gets mail for local[0..len). LSPAWN_OK and <u>, or why not; then
- * a line with the details is on descriptor 2. */
+/* The slot for a job: that of an idle worker of this address, or a free one (NULL:
+ * a free one), for which an idle worker is let go where that must be. NULL: all
+ * are taken. */
+extern struct slot *worker_find(struct lspawn *l, char const *rcpt);
+/* Give the job to the slot's worker, or to a new process. */
+extern void worker_give(struct lspawn *l, struct slot *s, struct job const *j);
+/* Read what a running delivery says, as far as it is there. */
+extern void worker_listen(struct lspawn *l, struct slot *s);
+/* Its process has ended. */
+extern void worker_ended(struct lspawn *l, struct slot *s, int wstat);
+/* Send has heard of the delivery: the worker is kept, or let go. */
+extern void worker_rest(struct slot *s);
+/* Let a worker go: it ends when its socket does. The slot is free. */
+extern void worker_leave(struct slot *s);
+/* The result of the delivery; <text> goes before what was said. */
+extern void worker_say(struct slot *s, char letter, char const *text, size_t len);
+extern void worker_defer(struct slot *s, char const *text);
+
+/* lspawn-child.c: the rest of the life of a child: look the user up, become him,
+ * execute pipit-local as a worker, with <in> as its socket; or $QMAILLOCAL with
+ * <in> as the pipe with the message. <report> is for descriptors 1 and 2. */
+extern void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report)
+    __attribute__((noreturn));
+
+/* lookup.c: find out who gets mail for local[0..len). LSPAWN_OK and <u>, or why
+ * not; then a line with the details is on descriptor 2. */
 extern enum lspawn_exit lspawn_lookup(struct lspawn const *l, char const *local, size_t len,
                                       struct mailuser *u);
-
-/* The rest of the life of a child: look the user up, become him, execute
- * pipit-local or $QMAILLOCAL. */
-extern void lspawn_child(struct lspawn const *l, struct lspawn_job const *j)
-    __attribute__((noreturn));
 
 #endif

@@ -48,8 +48,10 @@ class Mail:
 
 class Job:
     def __init__(self, stub, packet, fd):
-        self.stub, self.fd = stub, fd
+        self.stub, self.fd, self.body = stub, fd, None
         self.num, self.id, self.offset, self.length = struct.unpack('>IQQQ', packet[1:29])
+        if packet[:1] == b'M': # the message is in the packet
+            packet, self.body = packet[:len(packet) - self.length], packet[len(packet) - self.length:]
         host, sender, rest = packet[29:].split(b'\0', 2)
         self.host, self.sender = host.decode(), sender.decode()
         extras = []
@@ -61,6 +63,7 @@ class Job:
 
     def read(self):
         """The message, as a delivery gets it."""
+        if self.body is not None: return self.body
         if self.stub.local:
             data = b''
             while len(data) <= self.length:
@@ -75,7 +78,7 @@ class Job:
         self.stub.send(b'R' + struct.pack('>II', self.num if num is None else num, index) + letter.encode() + text)
 
     def end(self):
-        os.close(self.fd)
+        if self.fd != -1: os.close(self.fd)
         self.fd = -1
         self.stub.send(b'E' + struct.pack('>I', self.num))
 
@@ -102,8 +105,7 @@ class Stub:
         if not select.select([self.sock], [], [], seconds)[0]: return None
         packet, anc, flags, _ = self.sock.recvmsg(65536, socket.CMSG_SPACE(16))
         if not packet: return None
-        fds = array.array('i', anc[0][2])
-        return Job(self, packet, fds[0])
+        return Job(self, packet, array.array('i', anc[0][2])[0] if anc else -1)
 
     def serve(self):
         try:

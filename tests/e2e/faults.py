@@ -42,6 +42,10 @@ def mended(why, count):
     equal((len(i.mails('joe')), len(i.mails('ann'))), (count, 0),
           '%s: delivered once that is mended, nothing bounced' % why)
 
+def no_workers(name):
+    """Workers that wait for more mail would not notice."""
+    for pid in i.pids(name): kill(pid)
+
 # The program that delivers is missing, or cannot be executed.
 program = os.path.join(i.home, 'bin', 'pipit-local')
 os.rename(program, program + '.away')
@@ -51,6 +55,7 @@ os.rename(program + '.away', program)
 mended('pipit-local is missing', 1)
 
 os.chmod(program, 0o644)
+no_workers('pipit-local')
 send()
 deferred('pipit-local is not executable')
 os.chmod(program, 0o755)
@@ -61,6 +66,7 @@ def replace(content):
     with open(program + '.new', 'wb') as f: f.write(content)
     os.chmod(program + '.new', 0o755)
     os.rename(program + '.new', program)
+    no_workers('pipit-local')
 replace(b'no program at all\n')
 send()
 deferred('pipit-local is garbage')
@@ -75,9 +81,6 @@ mended('pipit-local is broken', 5)
 
 # The same with the remote side.
 program = os.path.join(i.home, 'bin', 'pipit-remote')
-def no_workers():
-    """Workers that wait for more mail would not notice."""
-    for pid in i.pids('pipit-remote'): kill(pid)
 def relayed(why, count):
     for _ in range(10):
         i.alrm()
@@ -87,13 +90,13 @@ def relayed(why, count):
 
 send('joe@far.example')
 wait_for(lambda: host.mails)
-no_workers()
+no_workers('pipit-remote')
 os.rename(program, program + '.away')
 send('joe@far.example')
 deferred('pipit-remote is missing')
 os.rename(program + '.away', program)
 os.chmod(program, 0o644)
-no_workers()
+no_workers('pipit-remote')
 i.alrm()
 deferred('pipit-remote is not executable')
 os.chmod(program, 0o755)

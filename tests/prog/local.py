@@ -515,10 +515,10 @@ def end_locked(p, f, noqueue):
     out = noqueue.stdout.read()
     check(noqueue.wait() == 111 and out.startswith(b'Unable to forward message: '), 'a queue that is not there for 30 seconds: too')
 
-def inject(call, args='', lines='./Maildir/\n', path=None):
+def inject(call, args='', lines='./Maildir/\n', path=None, message=MSG):
     """Run with a system call that fails (with a path: only there); (code, output)."""
     put('.qmail', lines)
-    return local(before=['strace', '-f', '-o', '/dev/null', *(['-P', path] if path else []),
+    return local(message, before=['strace', '-f', '-o', '/dev/null', *(['-P', path] if path else []),
                          '-e', 'trace=%s' % call, '-e', 'inject=%s:%s' % (call, args)])
 
 def faults():
@@ -528,10 +528,12 @@ def faults():
     if inject('gettid', 'error=EPERM')[0] != 0: return skip('failing system calls: strace cannot be used as this user')
     for f in new(): os.unlink(f)
     for call, args, what in (('fsync', 'error=EIO:when=1', 'fsync of the file fails'), ('fsync', 'error=EIO:when=2', 'fsync of new/ fails'),
-                             ('write', 'error=ENOSPC:when=1', 'no space for the header lines'), ('write', 'error=EDQUOT:when=3', 'over quota in the message'),
+                             ('writev', 'error=ENOSPC:when=1', 'no space for the message'),
                              ('renameat2', 'error=EACCES', 'the move to new/ fails')):
         code, out = inject(call, args)
         equal((code, new(), tmp()), (111, [], []), '%s: deferred, nothing appears' % what)
+    code, out = inject('writev', 'error=EDQUOT:when=2', message=MSG + b'x' * 100000)
+    equal((code, new(), tmp()), (111, [], []), 'over quota in the midst of the message: deferred, nothing appears')
     code, out = inject('renameat2', 'error=EINVAL')
     equal((code, len(new()), tmp()), (0, 1, []), 'without renameat2 it is link and unlink')
     put('box', 'From x\n\nold\n\n')

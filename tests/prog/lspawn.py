@@ -3,118 +3,14 @@
 With the argument "separated" (as root, where the accounts of conf-users exist) it
 tries a privilege-separated instance instead.
 """
-import array, glob, os, pwd, resource, shutil, signal, socket, stat, struct, subprocess, sys, time
+import os, pwd, re, resource, shutil, signal, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-from pipit import *
+from deliveries import *
 
-MSG = b'Subject: test\n\nhello\n'
 SEPARATED = sys.argv[1:] == ['separated']
-
-def cdb(records):
-    """A cdb file of (key, value) pairs."""
-    def hash(key):
-        h = 5381
-        for c in key: h = (h * 33 & 0xffffffff) ^ c
-        return h
-    data, slots = b'', [[] for _ in range(256)]
-    for key, value in records:
-        slots[hash(key) & 255].append((hash(key), 2048 + len(data)))
-        data += struct.pack('<LL', len(key), len(value)) + key + value
-    head, tables = b'', b''
-    for entries in slots:
-        n = 2 * len(entries)
-        head += struct.pack('<LL', 2048 + len(data) + len(tables), n)
-        table = [(0, 0)] * n
-        for h, pos in entries:
-            i = (h >> 8) % n
-            while table[i][1]: i = (i + 1) % n
-            table[i] = (h, pos)
-        tables += b''.join(struct.pack('<LL', *e) for e in table)
-    return head + data + tables
-
-def users(home, *lines):
-    """users/cdb from lines of users/assign, as qmail-newu makes it."""
-    records, wild = [], b''
-    for line in lines:
-        f = line.encode().split(b':')
-        value = b'\0'.join(f[1:7])
-        name = f[0][1:].lower()
-        if line[0] == '=': records.append((b'!' + name + b'\0', value))
-        else:
-            records.append((b'!' + name, value))
-            wild += name[-1:]
-    with open(os.path.join(home, 'users/cdb'), 'wb') as f: f.write(cdb([(b'', wild)] + records))
-    os.chmod(f.name, 0o644)
-
-class Lspawn:
-    """A running pipit-lspawn and the socket to it."""
-    def __init__(self, home, fallback='./Maildir/', env=None, program=None, popen=as_account, **kw):
-        self.sock, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(60)
-        e = {'PATH': os.environ['PATH'], 'PIPIT_HOME': home, 'UNWANTED': 'x'}
-        self.p = popen([program or os.path.join(BIN, 'pipit-lspawn'), fallback], stdin=other,
-                       stderr=subprocess.PIPE, env=dict(e, **(env or {})), **kw)
-        other.close()
-        self.num = 0
-        hello = self.sock.recv(100)
-        self.max = struct.unpack('>L', hello[1:])[0] if hello[:1] == b'H' else None
-
-    def send(self, rcpt, message=MSG, length=None, sender='me@there.example', fd=None, count=1):
-        """Send a job; its number."""
-        self.num += 1
-        rcpt = rcpt.encode() if isinstance(rcpt, str) else rcpt
-        w = None
-        if fd is None:
-            fd, w = os.pipe()
-        packet = b'J' + struct.pack('>LQQQ', self.num, 7, 0, len(message) if length is None else length)
-        packet += rcpt.split(b'@')[-1] + b'\0' + sender.encode() + b'\0\0' + (rcpt + b'\0') * count
-        self.sock.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))])
-        if w is not None:
-            os.close(fd)
-            try: os.write(w, message)
-            except BrokenPipeError: pass
-            os.close(w)
-        return self.num
-
-    def result(self):
-        """The next result: (number, letter, text); its end is checked too."""
-        p = self.sock.recv(70000)
-        num, index = struct.unpack('>LL', p[1:9])
-        end = self.sock.recv(100)
-        assert p[:1] == b'R' and index == 0 and end == b'E' + p[1:5], (p, end)
-        return num, p[9:10].decode(), p[10:].decode('utf8', 'replace')
-
-    def job(self, rcpt, **kw):
-        """Send a job and wait for it: (letter, text)."""
-        num = self.send(rcpt, **kw)
-        got, letter, text = self.result()
-        assert got == num
-        return letter, text
-
-    def end(self):
-        self.sock.close()
-        code = self.p.wait(60)
-        self.said = self.p.stderr.read().decode()
-        self.p.stderr.close()
-        return code
 
 def is_temporary(result, text, why):
     if not check(result[0] == 'Z' and text in result[1], why): print('  got', result)
-
-def write(path, text, mode=0o644, owner=None):
-    with open(path, 'w') as f: f.write(text)
-    os.chmod(path, mode)
-    if owner: os.chown(path, *owner)
-    else: own(path)
-
-def make_maildir(path, owner=None):
-    for d in ('', 'tmp', 'new', 'cur'):
-        os.makedirs(os.path.join(path, d), exist_ok=True)
-        if owner: os.chown(os.path.join(path, d), *owner)
-        else: own(os.path.join(path, d))
-
-def new(path):
-    return sorted(glob.glob(os.path.join(path, 'new', '*')))
 
 def usage(home):
     lspawn = os.path.join(BIN, 'pipit-lspawn')
@@ -308,7 +204,7 @@ def shortages(home):
     is_temporary(s.job('joe@host.example'), 'Unable to make a pipe', 'when no pipe can be made, too')
     s.end()
     s = Lspawn(home, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
-    equal(s.max, 40, 'a low limit of files means fewer deliveries at once')
+    equal(s.max, 13, 'a low limit of files means fewer deliveries at once')
     s.end()
 
 def one_account():
@@ -349,6 +245,12 @@ def separated():
     equal(open(homes + '/joe/got').read(), '64301\n64301\njoe list-A %s/joe\n' % homes, 'an extension is his; no other groups')
     equal(s.job('joe-x@host.example'), ('K', 'did 1+0+0\n'), 'the longest name is the user')
     equal(len(new(homes + '/joe-x/Maildir')), 1, 'and gets it')
+    for _ in range(3):
+        for name in ('joe', 'joe-x'): s.job(name + '@host.example')
+    took = {name: {(re.search(r'P(\d+)V', f).group(1), os.stat(f).st_uid) for f in new('%s/%s/Maildir' % (homes, name))} for name in ('joe', 'joe-x')}
+    check({pid for pid, _ in took['joe']}.isdisjoint(pid for pid, _ in took['joe-x']), 'two users never share a process')
+    equal([{uid for _, uid in took[name]} for name in ('joe', 'joe-x')], [{64301}, {64302}], 'and each is always himself')
+    check(len(took['joe-x']) < 4, 'though one process takes several messages')
     for name in ('thief', 'homeless', 'toor', 'root', 'nosuch', 'j' * 40, '-x'):
         s.job(name + '@host.example')
         equal(open(home + '/alias/got').read(), '%d\n%s\n' % (alias.pw_uid, name), '%.10s: the alias account, as it' % name)

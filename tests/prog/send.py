@@ -14,6 +14,8 @@ def fresh_home(**controls):
     for name, text in controls.items(): control(home, name, text)
     return home
 
+JOB_BODY_MAX = 49152 # bytes of a message that goes in a job's packet
+
 def succeed(j):
     j.all('K', 'did it\n')
 
@@ -43,6 +45,13 @@ def test_success():
                  'delivery 1: success: did_1+0+0// id=%d rcpt=Joe@HOST.example' % id]:
         check(line in lines, 'log: ' + line.replace(str(id), 'N'))
     equal(states(home), [], 'a message that goes out at once leaves no state file')
+    for size in (0, 1, 4096, JOB_BODY_MAX, JOB_BODY_MAX + 1):
+        m = Mail(home, '', ['joe@host.example'], os.urandom(size), extras=['A=' + 'x' * 500]).announce()
+        j = s.local.job()
+        equal((j.read() == m.msg, j.fd == -1), (True, size <= JOB_BODY_MAX), 'a local job with %d bytes: whole, %s' % (size,
+              'in the packet, without any descriptor' if size <= JOB_BODY_MAX else 'in a pipe'))
+        j.all('K')
+    wait_for(lambda: not m.in_mess())
     m = Mail(home, 's@a.example', ['a@X.example', 'b@y.example', 'c@x.Example'], extras=['RET=HDRS']).announce()
     jobs = [s.remote.job(), s.remote.job()]
     equal([(j.host.lower(), j.rcpts, j.extras) for j in jobs],
@@ -581,7 +590,7 @@ def test_faults():
     home = fresh_home()
     if inject('pipe2:error=EMFILE') is None: return skip('faults of system calls: needs strace and ptrace')
     s = Send(home, prefix=inject('pipe2:error=EMFILE:when=1', 'fdatasync:error=EIO:when=2..3'))
-    m = Mail(home, 's@a.example', ['joe@host.example']).announce()
+    m = Mail(home, 's@a.example', ['joe@host.example'], b'x' * (JOB_BODY_MAX + 1)).announce()
     check(s.wait_log(r'^delivery 1: deferral: Unable_to_make_a_pipe_for_the_message._\(#4.3.0\)/ '), 'no pipe: deferred')
     check(s.wait_log('^warning: unable to sync lock/done error="Input/output error"$'), 'the journal cannot be synced: told')
     check(wait_for(lambda: states(home)), 'the progress is written all the same')

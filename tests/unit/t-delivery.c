@@ -42,7 +42,7 @@ int main(void)
     char const *const args[DELIVERY_ARGS] = {"joe", "/h",          "joe\n",   "",
                                              "",    "h\r.example", c->sender, "./M/"};
     struct delivery d;
-    check(delivery_init(&d, args, 0) && is(&d.rpline, c->rpline) && is(&d.ufline, c->ufline) &&
+    check(delivery_init(&d, args) && delivery_date(&d, 0) && is(&d.rpline, c->rpline) && is(&d.ufline, c->ufline) &&
               is(&d.dtline, "Delivered-To: joe_@h_.example\n"),
           c->why);
   }

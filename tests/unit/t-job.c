@@ -46,7 +46,7 @@ static void check_jobs(int const s[2])
   static char const extras[] = "BODY=8BITMIME\0ENVID=x";
   static char const rcpts[] = "a@x\0\0b@x"; /* an empty address is one too */
   struct job j = { 7, 1234567890123456789u, 128, 99, "x", "s@y", extras, sizeof extras,
-                   rcpts, sizeof rcpts, 3, s[0] };
+                   rcpts, sizeof rcpts, 3, s[0], 0 };
   int before = open_fds();
   check(job_send(s[0], &j) == 1 && job_recv(s[1], &p) == 1 && p.type == 'J', "a job arrives");
   check(p.job.num == 7 && p.job.id == j.id && p.job.offset == 128 && p.job.length == 99,
@@ -62,13 +62,23 @@ static void check_jobs(int const s[2])
   check(job_send(s[0], &j) == 1 && job_recv(s[1], &p) == 1 && !p.job.extraslen && p.job.nrcpts == 3,
         "a job without extras");
   close(p.job.fd);
+  j.body = "a\0b";
+  j.length = 3;
+  check(job_send(s[0], &j) == 1 && job_wait(s[1], &p) == 1 && p.type == 'M' && p.job.fd == -1 &&
+            p.job.length == 3 && !memcmp(p.job.body, "a\0b", 3),
+        "a job with the message inside arrives without a descriptor");
+  check(p.job.nrcpts == 3 && p.job.rcptslen == sizeof rcpts && !memcmp(p.job.rcpts, rcpts, sizeof rcpts),
+        "and its recipients are not the message");
+  j.length = 0;
+  check(job_send(s[0], &j) == 1 && job_recv(s[1], &p) == 1 && p.type == 'M' && !p.job.length && p.job.body,
+        "a message of no bytes is one");
   check(open_fds() == before, "no descriptor is left over");
 }
 
 static void check_limits(int const s[2])
 {
   static char big[JOB_PACKET_MAX + 1];
-  struct job j = { 1, 2, 0, 0, "", "", "", 0, big, 0, 1, s[0] };
+  struct job j = { 1, 2, 0, 0, "", "", "", 0, big, 0, 1, s[0], 0 };
   memset(big, 'x', sizeof big - 1);
   j.rcptslen = sizeof big;
   check(job_send(s[0], &j) == -1 && errno == EMSGSIZE, "a job over the packet's limit is refused");
@@ -118,6 +128,13 @@ static struct {
   { "a job whose last recipient does not end", CASE("h\0s\0\0r\0r"), 1 },
   { "a job without sender", CASE("h\0"), 1 },
   { "a job whose host does not end", CASE("h"), 1 },
+#define INSIDE "M\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\4"
+#define IN(x) INSIDE x, sizeof INSIDE x - 1
+  { "a message in a job with a descriptor", IN("h\0s\0\0r\0text"), 1 },
+  { "a message in a job that is cut short", IN("h\0s\0\0r\0tex"), 0 },
+  { "a message and nothing else in a job", IN("text"), 0 },
+  { "a message in a job that is shorter than said", IN("xyz"), 0 },
+  { "a message of 2^64-1 bytes", "M\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\377\377\377\377\377\377\377\377h\0s\0\0r\0", 36, 0 },
 };
 
 static void check_bad(int const s[2])

@@ -1,0 +1,175 @@
+/* perform.c - one delivery; see perform.h */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <skalibs/buffer.h>
+#include <skalibs/strerr.h>
+
+#include "command.h"
+#include "forward.h"
+#include "maildir.h"
+#include "mbox.h"
+#include "perform.h"
+#include "program.h"
+
+static void fail(struct perform const *p) __attribute__((noreturn));
+static void fail(struct perform const *p)
+{
+  if (!*p->r.text) _exit(p->r.code);
+  strerr_die(p->r.code, p->r.text);
+}
+
+static void die_nomem(void) __attribute__((noreturn));
+static void die_nomem(void)
+{
+  strerr_die(EXIT_TEMPORARY, "Out of memory. (#4.3.0)");
+}
+
+/* Go home, unless the home says that its owner is at work there or that it is open to all. */
+static void enter_home(struct perform const *p)
+{
+  struct stat st;
+  if (chdir(p->d.home) == -1)
+    strerr_die(EXIT_TEMPORARY, "Unable to switch to ", p->d.home, ": ", strerror(errno),
+               ". (#4.3.0)");
+  if (stat(".", &st) == -1)
+    strerr_die(EXIT_TEMPORARY, "Unable to stat home directory: ", strerror(errno), ". (#4.3.0)");
+  if (st.st_mode & DOTQMAIL_PATRN)
+    strerr_die(EXIT_TEMPORARY, "Uh-oh: home directory is writable. (#4.7.0)");
+  if (!(st.st_mode & S_ISVTX)) return;
+  if (!p->describe)
+    strerr_die(EXIT_TEMPORARY,
+               "Home directory is sticky: user is editing his .qmail file. (#4.2.1)");
+  strerr_warn("Warning: home directory is sticky.");
+}
+
+static int add(stralloc *sa, char const *s)
+{
+  return stralloc_catb(sa, s, strlen(s));
+}
+
+/* Who forwards come from: local-owner where that address exists, and with
+ * -owner-default each recipient's own variant of it (VERP). */
+static void choose_sender(struct perform *p)
+{
+  struct delivery const *d = &p->d;
+  int owner = 0, verp = 0;
+  if (*d->sender && strcmp(d->sender, "#@[]")) {
+    owner = dotqmail_exists(d->dash, d->ext, "-owner", &p->r);
+    if (owner == 1) verp = dotqmail_exists(d->dash, d->ext, "-owner-default", &p->r);
+    if (owner == -1 || verp == -1) fail(p);
+  }
+  int ok = owner ? add(&p->newsender, d->local) &&
+                       add(&p->newsender, verp ? "-owner-@" : "-owner@") &&
+                       add(&p->newsender, d->host) && (!verp || add(&p->newsender, "-@[]"))
+                 : add(&p->newsender, d->sender);
+  if (!ok || !stralloc_append(&p->newsender, 0)) die_nomem();
+}
+
+/* What programs find in their environment, that of the queue too. */
+static void set_environment(struct perform const *p, size_t defaultfrom)
+{
+  if (!delivery_environment(&p->d) || !delivery_setenv("NEWSENDER", p->newsender.s)) die_nomem();
+  unsetenv("DEFAULT");
+  if (defaultfrom != DOTQMAIL_NOTDEF && !delivery_setenv("DEFAULT", p->d.ext + defaultfrom))
+    die_nomem();
+}
+
+static void refuse(struct perform const *p)
+{
+  if (p->q.refusal) strerr_die(EXIT_TEMPORARY, p->q.refusal);
+}
+
+static int is_one_maildir(struct dotqmail const *q)
+{
+  return q->count == 1 && q->list[0].kind == INSTRUCTION_MAILDIR;
+}
+
+void perform_begin(struct perform *p, char const *const *args)
+{
+  struct dotqmail_file f;
+  if (!delivery_init(&p->d, args)) die_nomem();
+  enter_home(p);
+  if (!dotqmail_find(&f, p->d.dash, p->d.ext, &p->r)) fail(p);
+  if (f.fd == -1 && *p->d.dash)
+    strerr_die(EXIT_PERMANENT, "Sorry, no mailbox here by that name. (#5.1.1)");
+  if (!dotqmail_read(&p->q, &f, p->d.fallback, &p->r)) fail(p);
+  if (!is_one_maildir(&p->q) && !delivery_date(&p->d, time(0))) die_nomem();
+  if (p->q.programs || p->q.forwards) {
+    choose_sender(p);
+    set_environment(p, f.defaultfrom);
+  }
+  if (!p->q.programs && !p->describe) refuse(p);
+}
+
+void perform_describe(struct perform const *p)
+{
+  static char const *const kinds[] = {"maildir ", "mbox ", "program ", "forward "};
+  for (size_t i = 0; i < p->q.count; i++) {
+    buffer_puts(buffer_1, kinds[p->q.list[i].kind]);
+    buffer_puts(buffer_1, p->q.list[i].text);
+    buffer_puts(buffer_1, "\n");
+  }
+  buffer_flush(buffer_1);
+  refuse(p);
+}
+
+static int execute_one(struct perform *p, struct instruction const *i)
+{
+  switch (i->kind) {
+  case INSTRUCTION_MAILDIR:
+    p->files++;
+    return maildir_deliver(&p->d, &p->m, i->text, p->tidy, &p->r);
+  case INSTRUCTION_MBOX: p->files++; return mbox_deliver(&p->d, &p->m, i->text, &p->r);
+  case INSTRUCTION_PROGRAM: p->programs++; return command_run(&p->m, i->text, &p->r);
+  case INSTRUCTION_FORWARD: p->forwards++; return 1;
+  }
+  return 0;
+}
+
+/* Follow the instructions in their order; all forwards go together at the end. */
+void perform_deliver(struct perform *p, char const *data, int fd, uint64_t length)
+{
+  struct dotqmail const *q = &p->q;
+  size_t n = 0;
+  int r = 1;
+  message_init(&p->m, data, fd, length, delivery_recipient(&p->d), delivery_recipientlen(&p->d));
+  /* A single Maildir needs no copy: what was read of a message that is not whole is removed. */
+  if (!is_one_maildir(q) && !message_keep(&p->m, q->programs > 0, &p->r)) fail(p);
+  while (n < q->count && r == 1) {
+    r = execute_one(p, q->list + n++);
+    if (!r) fail(p);
+  }
+  if (r == 1) refuse(p);
+  if (!p->forwards) return;
+  if (!forward_send(&p->d, &p->m, q, n, p->newsender.s, &p->qp, &p->r)) fail(p);
+}
+
+size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX])
+{
+  int n = snprintf(out, PERFORM_SUMMARY_MAX, "did %zu+%zu+%zu\n", p->files, p->forwards,
+                   p->programs);
+  if (p->qp)
+    n += snprintf(out + n, PERFORM_SUMMARY_MAX - (size_t)n, "qp %llu\n",
+                  (unsigned long long)p->qp);
+  return (size_t)n;
+}
+
+int perform_was_plain(struct perform const *p)
+{
+  return p->q.count == 1 && p->files == 1;
+}
+
+void perform_free(struct perform *p)
+{
+  message_free(&p->m);
+  dotqmail_free(&p->q);
+  delivery_free(&p->d);
+  stralloc_free(&p->newsender);
+}

@@ -1,0 +1,53 @@
+/* perform.h - one delivery, from the look at the home to the last forward
+ *
+ * Whatever goes wrong ends the process, with the text on descriptor 2 and the
+ * exit code of pipit-local(8). A process that carries out several deliveries
+ * begins each with nothing of the one before: struct, directory, environment.
+ */
+#ifndef PIPIT_PERFORM_H
+#define PIPIT_PERFORM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <skalibs/stralloc.h>
+
+#include "delivery.h"
+#include "dotqmail.h"
+#include "message.h"
+#include "report.h"
+
+#define PERFORM_SUMMARY_MAX 128 /* bytes */
+
+struct perform {
+  int describe; /* only say what would be done */
+  int tidy;     /* look for old files in tmp/ of Maildirs */
+  struct delivery d;
+  struct message m;
+  struct dotqmail q;
+  stralloc newsender; /* NUL-terminated: the sender of forwards */
+  struct report r;
+  size_t files, programs, forwards; /* done */
+  uint64_t qp;                      /* of the forwards */
+};
+
+/* Go home and find out what is to be done. <p> is empty but for the first two
+ * fields; args[0..DELIVERY_ARGS) must live as long as it. */
+extern void perform_begin(struct perform *p, char const *const *args);
+
+/* Do it with the message data[0..length), or where that is NULL with the one on
+ * <fd>, of <length> bytes (COPY_ALL: up to its end). */
+extern void perform_deliver(struct perform *p, char const *data, int fd, uint64_t length);
+
+/* Write what would be done to descriptor 1. */
+extern void perform_describe(struct perform const *p);
+
+/* "did F+W+P\n", and "qp ID\n" after forwards; the length is returned. */
+extern size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX]);
+
+/* Was it nothing but one Maildir or mbox? Then the process is as it was before. */
+extern int perform_was_plain(struct perform const *p);
+
+extern void perform_free(struct perform *p);
+
+#endif

@@ -1,0 +1,269 @@
+/* lspawn-worker.c - the processes that deliver, and what they say; see lspawn.h
+ *
+ * A worker is one pipit-local process for one address. It gets a job at a time
+ * over a socket, and answers there what was delivered without further ado; its
+ * exit answers all else. It lives for a few seconds, so that it never goes by an
+ * old password entry, and no longer than users/cdb stays as it is.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <skalibs/allreadwrite.h>
+#include <skalibs/djbunix.h>
+#include <skalibs/selfpipe.h>
+
+#include "home.h"
+#include "lspawn.h"
+
+#define WORKER_JOBS  100 /* deliveries of one worker */
+#define WORKER_LIFE  5   /* seconds from its start in which it takes jobs */
+#define WORKER_PAUSE 2   /* seconds without a job */
+
+void worker_say(struct slot *s, char letter, char const *text, size_t len)
+{
+  if (len > sizeof s->text) len = sizeof s->text;
+  size_t rest = s->len < sizeof s->text - len ? s->len : sizeof s->text - len;
+  memmove(s->text + len, s->text, rest);
+  memcpy(s->text, text, len);
+  s->len = len + rest;
+  s->letter = letter;
+  s->state = RESULT;
+}
+
+void worker_defer(struct slot *s, char const *text)
+{
+  worker_say(s, 'Z', text, strlen(text));
+}
+
+static void close_fd(int *fd)
+{
+  if (*fd != -1) close(*fd);
+  *fd = -1;
+}
+
+void worker_leave(struct slot *s)
+{
+  close_fd(&s->report);
+  close_fd(&s->sock);
+  close_fd(&s->peer);
+  free(s->rcpt);
+  s->rcpt = 0;
+  s->pid = 0;
+  s->state = FREE;
+}
+
+/* Turn how a process ended into a result, as qmail-lspawn does; but trouble with
+ * running a program (126 and 127 of a shell) is never the message's fault. */
+static void judge(struct slot *s, int wstat)
+{
+  if (s->timedout) return worker_defer(s, "Delivery took too long and was stopped. (#4.3.0)\n");
+  if (WIFSIGNALED(wstat)) return worker_defer(s, "pipit-local crashed. (#4.3.0)\n");
+  switch (WEXITSTATUS(wstat)) {
+  case LSPAWN_CDB: return worker_defer(s, "Trouble reading users/cdb in pipit-lspawn. (#4.3.0)\n");
+  case LSPAWN_NOMEM: return worker_defer(s, "Out of memory in pipit-lspawn. (#4.3.0)\n");
+  case LSPAWN_SYS: return worker_defer(s, "Temporary failure in pipit-lspawn. (#4.3.0)\n");
+  case LSPAWN_NOALIAS: return worker_defer(s, "Unable to find alias user! (#4.3.0)\n");
+  case LSPAWN_ROOT: return worker_defer(s, "Not allowed to perform deliveries as root. (#4.3.0)\n");
+  case LSPAWN_USAGE: return worker_defer(s, "Internal pipit-lspawn bug. (#4.3.0)\n");
+  case LSPAWN_NFS: return worker_defer(s, "Unable to see the user's home. (#4.3.0)\n");
+  case LSPAWN_GETPW: return worker_defer(s, "Trouble reading the password database. (#4.3.0)\n");
+  case LSPAWN_EXEC:
+  case 126:
+  case 127: return worker_defer(s, "Unable to run pipit-local. (#4.3.0)\n");
+  case 111:
+  case 71:
+  case 74:
+  case 75: return worker_defer(s, "");
+  case 0: return worker_say(s, 'K', "", 0);
+  default: return worker_say(s, 'D', "", 0);
+  }
+}
+
+/* Is there another users/cdb than before? Where that cannot be told, there is. */
+static void look_at_users(struct lspawn *l)
+{
+  struct stat st;
+  struct cdbmap_stamp now;
+  memset(&now, 0, sizeof now);
+  if (fstatat(home_fd(), "users/cdb", &st, 0) == 0) cdbmap_stamp_set(&now, &st);
+  else if (errno != ENOENT) l->users++;
+  if (memcmp(&now, &l->seen, sizeof now)) l->users++;
+  l->seen = now;
+}
+
+/* A slot without a process; the worker that has been idle longest makes room. */
+static struct slot *free_slot(struct lspawn *l)
+{
+  struct slot *oldest = 0;
+  for (unsigned int i = 0; i < l->max; i++) {
+    struct slot *s = l->slots + i;
+    if (s->state == FREE) return s;
+    if (s->state == IDLE && (!oldest || tain_less(&s->deadline, &oldest->deadline))) oldest = s;
+  }
+  if (oldest) worker_leave(oldest);
+  return oldest;
+}
+
+struct slot *worker_find(struct lspawn *l, char const *rcpt)
+{
+  if (rcpt) look_at_users(l);
+  for (unsigned int i = 0; rcpt && i < l->max; i++) {
+    struct slot *s = l->slots + i;
+    if (s->state != IDLE) continue;
+    if (s->users != l->users || !tain_future(&s->deadline)) worker_leave(s);
+    else if (!strcmp(s->rcpt, rcpt)) return s;
+  }
+  return free_slot(l);
+}
+
+/* Perhaps those that have nothing to do are too many. */
+static void leave_idle(struct lspawn *l)
+{
+  for (unsigned int i = 0; i < l->max; i++)
+    if (l->slots[i].state == IDLE) worker_leave(l->slots + i);
+}
+
+/* Fork the process of <s>. NULL, or why there is none. */
+static char const *launch(struct lspawn *l, struct slot *s, struct job const *j)
+{
+  int p[2];
+  if (pipe2(p, O_CLOEXEC) == -1) return "Unable to make a pipe in pipit-lspawn. (#4.3.0)\n";
+  s->done = 0;
+  s->pid = fork();
+  if (!s->pid) {
+    selfpipe_finish();
+    lspawn_child(l, j, l->program ? j->fd : s->peer, p[1]);
+  }
+  close(p[1]);
+  s->report = p[0];
+  if (s->pid == -1) {
+    s->pid = 0;
+    leave_idle(l);
+    return "Unable to fork in pipit-lspawn. (#4.3.0)\n";
+  }
+  ndelay_on(s->report);
+  return 0;
+}
+
+/* A new process for the job; a worker finds it in its socket. */
+static char const *launch_for(struct lspawn *l, struct slot *s, struct job const *j)
+{
+  int p[2];
+  if (l->program) return launch(l, s, j);
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p) == -1)
+    return "Unable to make a pipe in pipit-lspawn. (#4.3.0)\n";
+  s->sock = p[0];
+  s->peer = p[1];
+  s->rcpt = strdup(j->rcpts);
+  s->users = l->users;
+  tain_addsec_g(&s->end, WORKER_LIFE);
+  if (!s->rcpt || job_send(s->sock, j) != 1) return "Out of memory in pipit-lspawn. (#4.3.0)\n";
+  return launch(l, s, j);
+}
+
+void worker_give(struct lspawn *l, struct slot *s, struct job const *j)
+{
+  int idle = s->state == IDLE;
+  char const *trouble = 0;
+  s->num = j->num;
+  s->timedout = 0;
+  s->len = 0;
+  s->state = RUNNING;
+  tain_addsec_g(&s->deadline, (int)l->seconds);
+  if (!idle) trouble = launch_for(l, s, j);
+  else if (job_send(s->sock, j) != 1) trouble = "Unable to reach pipit-local. (#4.3.0)\n";
+  if (trouble) worker_defer(s, trouble);
+}
+
+/* Read the report, as far as it is there; its first bytes are kept. */
+static void read_report(struct slot *s)
+{
+  char buf[4096];
+  while (s->report != -1) {
+    ssize_t r = fd_read(s->report, buf, sizeof buf);
+    if (r == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (r <= 0) {
+      close_fd(&s->report);
+      return;
+    }
+    size_t n = (size_t)r;
+    if (n > sizeof s->text - s->len) n = sizeof s->text - s->len;
+    memcpy(s->text + s->len, buf, n);
+    s->len += n;
+  }
+}
+
+/* A worker that has delivered says so, and nothing else ever; else no more is heard of it. */
+static void read_answer(struct lspawn *l, struct slot *s)
+{
+  struct job_packet *p = l->packet;
+  int r = s->sock == -1 ? 0 : job_recv(s->sock, p);
+  if (!r) return;
+  if (r == 1 && p->type == 'R' && p->num == s->num && p->letter == 'K') {
+    s->done++;
+    s->len = strnlen(s->text, s->len);
+    worker_say(s, 'K', p->text, strnlen(p->text, p->textlen));
+    return;
+  }
+  if (r == 1 && p->job.fd != -1) close(p->job.fd);
+  if (s->pid) kill(s->pid, SIGKILL);
+  close_fd(&s->sock);
+  close_fd(&s->peer);
+}
+
+void worker_listen(struct lspawn *l, struct slot *s)
+{
+  read_report(s);
+  read_answer(l, s);
+}
+
+/* Has the worker died before it read its job? That is still in the socket. */
+static int not_begun(struct slot const *s)
+{
+  struct pollfd x = {.fd = s->peer, .events = POLLIN};
+  return s->done && !s->timedout && poll(&x, 1, 0) == 1;
+}
+
+/* Another process takes the place of a worker that died before it began. */
+static void begin_again(struct lspawn *l, struct slot *s)
+{
+  struct job const j = {.fd = -1, .rcpts = s->rcpt};
+  look_at_users(l);
+  s->len = 0;
+  s->users = l->users;
+  tain_addsec_g(&s->end, WORKER_LIFE);
+  char const *trouble = launch(l, s, &j);
+  if (trouble) worker_defer(s, trouble);
+}
+
+void worker_ended(struct lspawn *l, struct slot *s, int wstat)
+{
+  if (s->timedout) kill(-s->pid, SIGKILL);
+  s->pid = 0;
+  if (s->state == IDLE) return worker_leave(s);
+  if (s->state != RUNNING) return; /* send has to hear of its last delivery first */
+  worker_listen(l, s);
+  close_fd(&s->report);
+  if (s->state != RUNNING) return;
+  if (not_begun(s)) return begin_again(l, s);
+  s->len = strnlen(s->text, s->len);
+  judge(s, wstat);
+}
+
+void worker_rest(struct slot *s)
+{
+  if (!s->pid || s->sock == -1 || s->timedout || s->done >= WORKER_JOBS || !tain_future(&s->end))
+    return worker_leave(s);
+  s->state = IDLE;
+  tain_addsec_g(&s->deadline, WORKER_PAUSE);
+  if (tain_less(&s->end, &s->deadline)) s->deadline = s->end;
+}
