@@ -199,8 +199,9 @@ static int compare(void const *a, void const *b)
   return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Finish what the journal calls finished; write state files only for the rest, all of which is in
- * mess/ now. */
+/* Finish what the journal calls finished; write state files only for the rest. All mail that lies in
+ * free/ goes to mess/, where send's first scan finds it: told of it now, send would read its state
+ * before that is written. */
 static int work_in(struct keeper *k)
 {
   if (k->nfinished) qsort(k->finished, k->nfinished, sizeof *k->finished, compare);
@@ -236,6 +237,7 @@ static int start(struct keeper *k)
     log_alert_unable("work in", JOURNAL_NAME);
     return 0;
   }
+  k->worked_in = 1;
   return 1;
 }
 

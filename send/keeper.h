@@ -43,6 +43,7 @@ struct heavy { /* something that takes its time: one at a time, between the rest
 struct keeper {
   int sock, queuefd;
   int eof; /* send is gone */
+  int worked_in; /* the journal is: what is found may be delivered */
   unsigned int split;
   uint64_t seq;     /* of the last packet */
   uint64_t covered; /* told to send */

@@ -268,7 +268,7 @@ static void count_one(struct keeper *k, char const *name)
   if (!qfile_scan_id(name, &id)) return;
   qfile_free_name(path, id);
   int r = kfile_look(k, path, &id);
-  if (r == 1) keeper_answer(k, 'N', id, 0);
+  if (r == 1 && k->worked_in) keeper_answer(k, 'N', id, 0);
   if (fstatat(k->queuefd, path, &st, AT_SYMLINK_NOFOLLOW) == -1) return;
   if (r == 2 && !pool_room(&k->pool, (uint64_t)st.st_size)) {
     pool_drop(k, path);
