@@ -34,7 +34,7 @@ uint64_t ids_next(struct queue const *q)
   return id;
 }
 
-/* The id in the header of a file in free/, when it has one. */
+/* The id in the header of a file, when it has one. */
 static void see_header(struct queue const *q, int dir, char const *name)
 {
   struct qfile f;
@@ -92,13 +92,20 @@ static int map_last(struct queue *q)
   return 1;
 }
 
-int ids_open(struct queue *q)
+static int scan_mess(struct queue const *q, int headers)
 {
-  if (!map_last(q) || !scan(q, "free", 1)) return 0;
   for (unsigned int n = 0; n < q->split; n++) {
     char path[QFILE_NAME_MAX];
     snprintf(path, sizeof path, "mess/%u", n);
-    if (!scan(q, path, 0)) return 0;
+    if (!scan(q, path, headers)) return 0;
   }
   return 1;
+}
+
+/* After a power cut a message may stand in mess/ under an older name, too. A
+ * clock that is right is past its id; only with another one are all read. */
+int ids_open(struct queue *q)
+{
+  if (!map_last(q) || !scan(q, "free", 1) || !scan_mess(q, 0)) return 0;
+  return clock_wall_us() > atomic_load(q->lastid) || scan_mess(q, 1);
 }

@@ -11,8 +11,8 @@
 #define IDS_MAX ((uint64_t)1 << 62) /* the year 148,000: a name above it is no id of ours */
 
 /* Map lock/lastid and raise it above every id in mess/ and free/, and above
- * the ids in the headers of free/ (after a power cut a message can stand there
- * under an older name). Files that a killed queued began under a name of no id
+ * the ids in the headers of free/, where messages stand under older names, and,
+ * where the clock is behind all of these, of mess/. Files that a killed queued began under a name of no id
  * (.new-...) are removed. 1, or 0 with errno. */
 extern int ids_open(struct queue *q);
 

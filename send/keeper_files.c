@@ -67,12 +67,10 @@ int kfile_open(struct keeper *k, struct kfile *f, uint64_t id, uint64_t place, c
 
 /* A finished file that lies in the pool already stays there, unless it or the
  * pool has grown too large. 1 it stays, 0 it was removed, -1 with errno. */
-static int pool_keep(struct keeper *k, struct kfile const *f)
+static int pool_keep(struct keeper *k, struct kfile const *f, struct stat const *st)
 {
-  struct stat st;
-  if (fstat(f->fd, &st) == -1) return -1;
-  uint64_t bytes = (uint64_t)st.st_size;
-  if (st.st_nlink == 1 && bytes <= POOL_FILE_MAX && k->pool.files <= k->pool.files_max &&
+  uint64_t bytes = (uint64_t)st->st_size;
+  if (st->st_nlink == 1 && bytes <= POOL_FILE_MAX && k->pool.files <= k->pool.files_max &&
       k->pool.bytes <= k->pool.bytes_max)
     return 1;
   if (unlinkat(k->queuefd, f->path, 0) == -1 && errno != ENOENT) return -1;
@@ -83,17 +81,15 @@ static int pool_keep(struct keeper *k, struct kfile const *f)
 
 /* Put a finished, locked file of mess/ into the pool, as <name>, or remove it.
  * 1 it is there, 0 it was removed, -1 with errno. */
-static int pool_put(struct keeper *k, int fd, char const *path, uint64_t name)
+static int pool_put(struct keeper *k, struct stat const *st, char const *path, uint64_t name)
 {
   char to[QFILE_NAME_MAX];
-  struct stat st;
-  if (fstat(fd, &st) == -1) return -1;
-  uint64_t bytes = (uint64_t)st.st_size;
+  uint64_t bytes = (uint64_t)st->st_size;
   if (!pool_room(&k->pool, bytes) && bytes <= POOL_FILE_MAX &&
       clock_ms() - k->pool.counted > POOL_RECOUNT)
     kfile_scan_pool(k);
   qfile_free_name(to, name);
-  if (st.st_nlink == 1 && pool_room(&k->pool, bytes) &&
+  if (st->st_nlink == 1 && pool_room(&k->pool, bytes) &&
       renameat2(k->queuefd, path, k->queuefd, to, RENAME_NOREPLACE) == 0) {
     k->pool.files++;
     k->pool.bytes += bytes;
@@ -109,14 +105,22 @@ static void list(struct keeper *k, uint64_t name)
   if (k->list != -1) freelist_put(k->list, name);
 }
 
+/* Mark the file and put it into the pool; of one that a backup has under another
+ * name only ours goes, and no byte of it changes. Results as pool_put. */
+static int finish(struct keeper *k, struct kfile const *f, uint64_t id)
+{
+  struct stat st;
+  if (fstat(f->fd, &st) == -1) return -1;
+  if (st.st_nlink == 1 && !qfile_mark(f->fd, QFILE_DONE)) return -1;
+  return f->place ? pool_keep(k, f, &st) : pool_put(k, &st, f->path, id);
+}
+
 int kfile_end(struct keeper *k, uint64_t id, uint64_t place, char const *nonce)
 {
   struct kfile f;
   if (!journal_ended(&k->journal, id, nonce)) return 0;
   if (!kfile_open(k, &f, id, place, nonce)) return errno == ENOENT;
-  int r = !qfile_mark(f.fd, QFILE_DONE) ? -1
-          : f.place                     ? pool_keep(k, &f)
-                                        : pool_put(k, f.fd, f.path, id);
+  int r = finish(k, &f, id);
   int e = errno;
   close(f.fd);
   if (r == 1) list(k, f.place ? f.place : id);
@@ -174,15 +178,32 @@ static int is_finished(struct keeper *k, struct qfile const *q)
   return f && !memcmp(f->nonce, q->nonce, QFILE_NONCE);
 }
 
+static void remove_name(struct keeper *k, char const *path)
+{
+  if (unlinkat(k->queuefd, path, 0) == -1 && errno != ENOENT) log_unable("unlink", path);
+}
+
+/* Does this message stand whole in mess/ already? In a copy of a queue that was
+ * made while the message was moved there. */
+static int is_in_mess(struct keeper *k, struct qfile const *q)
+{
+  struct kfile f;
+  if (!kfile_open(k, &f, q->id, 0, q->nonce)) return 0;
+  int r = qfile_check_body(f.fd, &f.q) == 1;
+  close(f.fd);
+  return r;
+}
+
 /* A live message: give it its right name. 1 it has it, 0 it has not. */
-static int adopt(struct keeper *k, char const *path, uint64_t id)
+static int adopt(struct keeper *k, char const *path, struct qfile const *q)
 {
   char name[QFILE_NAME_MAX];
-  qfile_name(name, "mess", k->split, id);
+  qfile_name(name, "mess", k->split, q->id);
   if (!strcmp(name, path)) return 1;
   if (renameat2(k->queuefd, path, k->queuefd, name, RENAME_NOREPLACE) == 0) return 1;
-  if (errno == EEXIST) kfile_bad(k, path, id, "two messages with one id");
-  else log_unable("rename", path);
+  if (errno != EEXIST) log_unable("rename", path);
+  else if (is_in_mess(k, q)) remove_name(k, path);
+  else kfile_bad(k, path, q->id, "two messages with one id");
   return 0;
 }
 
@@ -204,19 +225,13 @@ static void no_header(struct keeper *k, int fd, char const *path, uint64_t id)
     log_unable("unlink", path);
 }
 
-/* Its writer was killed, or we would not have the lock: nobody was told that it is mail. */
-static void remove_busy(struct keeper *k, char const *path)
-{
-  if (unlinkat(k->queuefd, path, 0) == -1 && errno != ENOENT) log_unable("unlink", path);
-}
-
 static int in_pool(char const *path)
 {
   return !strncmp(path, "free/", 5);
 }
 
 /* Judge a locked file. Results as kfile_look. */
-static int judge(struct keeper *k, int fd, char const *path, uint64_t *id)
+static int judge(struct keeper *k, int fd, struct stat const *st, char const *path, uint64_t *id)
 {
   struct qfile q;
   uint64_t named = 0;
@@ -224,17 +239,21 @@ static int judge(struct keeper *k, int fd, char const *path, uint64_t *id)
   int r = qfile_read(fd, &q);
   if (!slash || !qfile_scan_id(slash + 1, &named) || r == -1) return 0;
   if (!r) return (no_header(k, fd, path, named), 0);
-  if (q.state == QFILE_LIVE && is_finished(k, &q) && qfile_mark(fd, QFILE_DONE)) q.state = QFILE_DONE;
+  if (q.state == QFILE_LIVE && is_finished(k, &q)) {
+    if (st->st_nlink != 1) return (remove_name(k, path), 0);
+    if (qfile_mark(fd, QFILE_DONE)) q.state = QFILE_DONE;
+  }
   if (q.state == QFILE_LIVE) {
     *id = q.id;
-    return adopt(k, path, q.id);
+    return adopt(k, path, &q);
   }
-  if (q.state == QFILE_BUSY) return (remove_busy(k, path), 0);
+  /* Busy: its writer was killed, or we would not have the lock; nobody was told that it is mail. */
+  if (q.state == QFILE_BUSY) return (remove_name(k, path), 0);
   if (q.state != QFILE_DONE) return (no_header(k, fd, path, named), 0);
   *id = named;
   if (in_pool(path)) return 2;
   kstate_remove(k, named); /* a keeper was killed before it could */
-  return pool_put(k, fd, path, named) == 1 ? 2 : 0;
+  return pool_put(k, st, path, named) == 1 ? 2 : 0;
 }
 
 int kfile_look(struct keeper *k, char const *path, uint64_t *id)
@@ -243,7 +262,7 @@ int kfile_look(struct keeper *k, char const *path, uint64_t *id)
   int r = 0;
   int fd = open_file(k, path);
   if (fd == -1) return 0;
-  if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lock(fd)) r = judge(k, fd, path, id);
+  if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && lock(fd)) r = judge(k, fd, &st, path, id);
   close(fd);
   if (r == 2 && !in_pool(path)) list(k, *id);
   return r;

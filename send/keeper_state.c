@@ -188,7 +188,8 @@ void kstate_remove(struct keeper *k, uint64_t id)
   qfile_name(name, "state", k->split, id);
   if (fstatat(k->queuefd, name, &st, AT_SYMLINK_NOFOLLOW) == -1) return;
   pool_name(old, k->statepool);
-  if (k->statepool < KEEPER_STATEPOOL && S_ISREG(st.st_mode) && st.st_size <= KEEPER_STATESIZE &&
+  if (k->statepool < KEEPER_STATEPOOL && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+      st.st_size <= KEEPER_STATESIZE &&
       renameat2(k->queuefd, name, k->queuefd, old, RENAME_NOREPLACE) == 0)
     k->statepool++;
   else if (unlinkat(k->queuefd, name, 0) == -1)
