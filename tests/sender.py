@@ -93,7 +93,8 @@ class Stub:
         self.local, self.answer = local, answer
         self.lock = threading.Lock()
         self.send(b'H' + struct.pack('>I', max))
-        if answer: threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = answer and threading.Thread(target=self.serve, daemon=True)
+        if answer: self.thread.start()
 
     def send(self, packet):
         with self.lock:
@@ -118,6 +119,7 @@ class Stub:
     def close(self):
         try: self.sock.shutdown(socket.SHUT_RDWR)
         except OSError: pass
+        if self.thread: self.thread.join(10) # it must not find another file under the number
         self.sock.close()
 
 class Send:
