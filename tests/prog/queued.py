@@ -783,7 +783,7 @@ def test_accounts():
             c = Client(who)
             r = c.send(**kw)
             c.close()
-            f, = glob.glob(queue('mess/*', r[2]))
+            f = path_of(r[2])
             return f, Message(f)
         f, m = by(uid['d'], trace=b'from x by y')
         check(m.good and m.msg.startswith(b'Received: from x by y id '), 'pipitd is believed')
