@@ -413,7 +413,7 @@ def m_local(x, cells=((5, 4096),)):
     """SMTP in, Maildir out, 20 users"""
     def body(p, rep, cell):
         c, size = cell
-        p.up(x.a.fs, B_SCEN='local', B_POOL=1000)
+        p.up(x.a.fs, B_SCEN='local')
 
         def go(n):
             base = maildirs()
@@ -465,7 +465,7 @@ def relay(x, name, cells, delay=0):
         c, conc, domains = cell
         sink = Sink(delay)
         try:
-            p.up(x.a.fs, B_SCEN='relay', B_CONC=conc, B_POOL=1000)
+            p.up(x.a.fs, B_SCEN='relay', B_CONC=conc)
             relay_run(p, sink, c, 40, 4096, domains, 15)
             n = x.count((name, p.name, cell, x.a.fs), lambda n: relay_run(p, sink, c, n, 4096, domains, 30)['secs'], 100, 40000)
             n = max(n, x.a.min_n)
