@@ -15,17 +15,19 @@ fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
 fuzz-dotqmail_WRAP := open
 fuzz-inject_SRCS := $(addprefix queue/inject-,header.c rewrite.c settings.c input.c)
-fuzz-job_SRCS := $(addprefix send/,rprogram.c bounce_text.c bounce.c report.c lines.c state.c records.c route.c)
+fuzz-job_SRCS := $(addprefix send/,rprogram.c bounce_text.c bounce.c report.c lines.c state.c \
+  records.c route.c)
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-reply_SRCS := remote/outcome.c send/report.c
-fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist.c receive.c rules.c session.c \
-  stream.c) tests/fuzz/session-model.c tests/fuzz/session-queue.c
+fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist.c receive.c rules.c \
+  session.c stream.c) tests/fuzz/session-model.c tests/fuzz/session-queue.c
 fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs
 
 $B/fuzz/obj/%.o: %.c $B/conf.h conf-cc tests/fuzz/dir.mk
 	@mkdir -p $(@D)
-	$(FUZZ_CC) $(FUZZ_SANITIZE) $(if $(filter tests/%,$<),,-fsanitize=fuzzer) -Ilib -I$B -MMD -MP -c -o $@ $<
+	$(FUZZ_CC) $(FUZZ_SANITIZE) $(if $(filter tests/%,$<),,-fsanitize=fuzzer) \
+	  -Ilib -I$B -MMD -MP -c -o $@ $<
 
 $B/fuzz/libpipit.a: $(LIBSRCS:%.c=$B/fuzz/obj/%.o)
 	@rm -f $@
@@ -34,7 +36,8 @@ $B/fuzz/libpipit.a: $(LIBSRCS:%.c=$B/fuzz/obj/%.o)
 $(FUZZBINS): $B/fuzz/bin/%: $B/fuzz/obj/tests/fuzz/%.o $B/fuzz/obj/tests/fuzz/fuzz.o \
   $$(addprefix $B/fuzz/obj/,$$($$*_SRCS:.c=.o)) $B/fuzz/libpipit.a
 	@mkdir -p $(@D)
-	clang $(FUZZ_SANITIZE) -fsanitize=fuzzer $(addprefix -Wl$(,)--wrap=,$($*_WRAP)) -o $@ $(filter %.o %.a,$^) $($*_LIBS) $(LIBS)
+	clang $(FUZZ_SANITIZE) -fsanitize=fuzzer $(addprefix -Wl$(,)--wrap=,$($*_WRAP)) \
+	  -o $@ $(filter %.o %.a,$^) $($*_LIBS) $(LIBS)
 , := ,
 
 .PHONY: fuzz check-fuzz fuzz-bins

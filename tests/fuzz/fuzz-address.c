@@ -144,8 +144,9 @@ static int on_again(void *data, struct addrlist_addr const *a)
 
 static void test_list(char const *s, size_t len, size_t stop_at)
 {
-  struct list l = { .s = s, .len = len, .stop_at = stop_at, .rewritten = STRALLOC_ZERO,
-                    .plain = STRALLOC_ZERO };
+  struct list l = {
+    .s = s, .len = len, .stop_at = stop_at, .rewritten = STRALLOC_ZERO, .plain = STRALLOC_ZERO
+  };
   int r = addrlist_parse(s, len, on_address, &l);
   REQUIRE((r == -1) == (l.count == stop_at));
   struct fuzz again = { l.plain.s, l.plain.len };

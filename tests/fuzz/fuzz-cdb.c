@@ -69,7 +69,8 @@ static void make(struct fuzz *f)
     struct record *r = db.records + db.count;
     r->key = take_part(f);
     r->value = take_part(f);
-    if (cdb_make_add(&m, r->key.s, (unsigned int)r->key.len, r->value.s, (unsigned int)r->value.len))
+    if (cdb_make_add(&m, r->key.s, (unsigned int)r->key.len, r->value.s,
+                     (unsigned int)r->value.len))
       abort();
   }
   if (cdb_make_finish(&m)) abort();
@@ -205,7 +206,8 @@ static void test_rules(struct cdbmap *map, unsigned int options, char const *ip,
   char const *var;
   for (int n; r == 1 && (n = tcprules_next(&rule, &pos, &var)) > 0; before = pos) {
     REQUIRE(pos > before && pos <= rule.len);
-    if (n == 1) REQUIRE(var == rule.s + before + 1 && strchr(var, '=') && strlen(var) + 2 == pos - before);
+    if (n == 1)
+      REQUIRE(var == rule.s + before + 1 && strchr(var, '=') && strlen(var) + 2 == pos - before);
   }
   stralloc_free(&rule);
 }
@@ -238,12 +240,16 @@ static void test_users(struct part const *local)
     int wild = !p;
     size_t n = key.len - 1;
     for (; wild && !p && n; n--) p = find(key.s, n);
-    if (wild && !find("", 0)) REQUIRE(r == -1);
-    else if (!p) REQUIRE(r == 0);
+    if (wild && !find("", 0))
+      REQUIRE(r == -1);
+    else if (!p)
+      REQUIRE(r == 0);
     else if (r == 1) {
       size_t user = strlen(u.user);
       REQUIRE(user <= p->len && !memcmp(u.user, p->s, user));
-      if (wild) REQUIRE(strlen(u.ext) >= len - n && !strcmp(u.ext + strlen(u.ext) - (len - n), local->s + n));
+      if (wild)
+        REQUIRE(strlen(u.ext) >= len - n &&
+                !strcmp(u.ext + strlen(u.ext) - (len - n), local->s + n));
     }
   }
   stralloc_free(&key);

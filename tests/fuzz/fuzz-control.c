@@ -1,8 +1,8 @@
-/* fuzz-control.c - control files: lib/control.c, map.c, smtpd/settings.c, netlist.c, and both routes
+/* fuzz-control.c - control files: lib/control.c, map.c, smtpd/settings.c, netlist.c, both route.c
  *
- * Input: a byte that says which, then parts that end with a NUL each; in a
- * control file that is to hold a NUL, it is the byte 1. A part that begins
- * with the byte 2 is a file that is not there.
+ * Input: a byte that says which, then (unpacked) parts that end with a NUL
+ * each; in a control file that is to hold a NUL, it is the byte 1. A part that
+ * begins with the byte 3 is a file that is not there.
  */
 
 #include <arpa/inet.h>
@@ -22,7 +22,7 @@
 #include "fuzz.h"
 #include "map.h"
 
-#define PORT_MAX   65535
+#define PORT_MAX 65535
 
 static int home;
 
@@ -46,7 +46,7 @@ struct file {
 static struct file take_file(struct fuzz *f)
 {
   struct fuzz part = fuzz_until(f, 0);
-  struct file file = { .there = !part.len || *part.s != 2 };
+  struct file file = { .there = !part.len || *part.s != 3 };
   file.s = fuzz_copy(part.s, part.len);
   file.len = part.len;
   for (size_t i = 0; i < file.len; i++)
@@ -56,8 +56,10 @@ static struct file take_file(struct fuzz *f)
 
 static void put_file(struct file const *file, char const *path)
 {
-  if (file->there) fuzz_file(home, path, file->s, file->len);
-  else unlinkat(home, path, 0);
+  if (file->there)
+    fuzz_file(home, path, file->s, file->len);
+  else
+    unlinkat(home, path, 0);
 }
 
 static struct file take_and_put(struct fuzz *f, char const *path)
@@ -97,7 +99,8 @@ static void test_line(struct file const *file)
   take_line(&f, &line);
   int r = control_line("f", &sa);
   REQUIRE(r == (!file->there ? 0 : has_nul(&line) ? -1 : 1));
-  if (r == 1) REQUIRE(sa.len == line.len && !memcmp(sa.s, line.s ? line.s : "", line.len) && !sa.s[sa.len]);
+  if (r == 1)
+    REQUIRE(sa.len == line.len && !memcmp(sa.s, line.s ? line.s : "", line.len) && !sa.s[sa.len]);
   REQUIRE(r != -1 || (errno == EINVAL && strstr(control_why(), "control/f: line 1: ")));
   int number = control_number("f", &n, max);
   REQUIRE((number == 0) == (r == 0) && (r != -1 || number == -1));
@@ -124,7 +127,8 @@ static void test_list(struct file const *file)
   while (file->there && take_entry(&f, &line) && !bad) {
     bad = has_nul(&line);
     if (r != 1 || bad) continue;
-    REQUIRE(sa.len - pos > line.len && !memcmp(sa.s + pos, line.s, line.len) && !sa.s[pos + line.len]);
+    REQUIRE(sa.len - pos > line.len && !memcmp(sa.s + pos, line.s, line.len) &&
+            !sa.s[pos + line.len]);
     pos += line.len + 1;
   }
   REQUIRE(r == (!file->there ? 0 : bad ? -1 : 1));
@@ -163,7 +167,8 @@ static int look_up_domain(struct file const *list, char separator, char const *d
 static int is_value(char const *value, int found, struct fuzz const *expected)
 {
   if (!value || !found) return !value == !found;
-  return strlen(value) == expected->len && !memcmp(value, expected->s ? expected->s : "", expected->len);
+  return strlen(value) == expected->len &&
+         !memcmp(value, expected->s ? expected->s : "", expected->len);
 }
 
 static void test_map(struct file const *file, char separator, struct fuzz key)
@@ -251,10 +256,12 @@ static int rewrite(struct sending const *w, stralloc *a)
 static void test_send_route(struct fuzz f)
 {
   struct routes r = ROUTES_ZERO;
-  struct sending w = { take_and_put(&f, "control/locals"), take_and_put(&f, "control/virtualdomains"),
-                       take_and_put(&f, "control/percenthack"), take_and_put(&f, "control/envnoathost") };
-  int bad = has_bad_line(&w.locals, 1) || has_bad_line(&w.vdoms, 1) || has_bad_line(&w.percenthack, 1) ||
-            has_bad_line(&w.envnoathost, 0);
+  struct sending w = { take_and_put(&f, "control/locals"),
+                       take_and_put(&f, "control/virtualdomains"),
+                       take_and_put(&f, "control/percenthack"),
+                       take_and_put(&f, "control/envnoathost") };
+  int bad = has_bad_line(&w.locals, 1) || has_bad_line(&w.vdoms, 1) ||
+            has_bad_line(&w.percenthack, 1) || has_bad_line(&w.envnoathost, 0);
   REQUIRE(routes_load(&r) == !bad);
   struct fuzz addr = fuzz_until(&f, 0);
   if (!bad) {
@@ -279,7 +286,8 @@ static void test_verp(struct fuzz f)
 {
   struct fuzz sender = fuzz_until(&f, 0), rcpt = fuzz_until(&f, 0);
   stralloc out = STRALLOC_ZERO;
-  REQUIRE(verp_sender(&out, sender.s, sender.len, rcpt.s, rcpt.len) && out.len && !out.s[out.len - 1]);
+  REQUIRE(verp_sender(&out, sender.s, sender.len, rcpt.s, rcpt.len) && out.len &&
+          !out.s[out.len - 1]);
   char const *rat = rcpt.len ? memrchr(rcpt.s, '@', rcpt.len) : 0;
   if (!verp_is(sender.s, sender.len) || !rat) {
     REQUIRE(out.len - 1 == sender.len && (!sender.len || !memcmp(out.s, sender.s, sender.len)));
@@ -301,7 +309,8 @@ static int is_name(char const *s)
 {
   size_t len = strlen(s);
   for (size_t i = 0; i < len; i++)
-    if (!strchr("-_.", s[i]) && !(s[i] >= '0' && s[i] <= '9') && !((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z'))
+    if (!strchr("-_.", s[i]) && !(s[i] >= '0' && s[i] <= '9') &&
+        !((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z'))
       return 0;
   return len && len < DNS_NAME_MAX && *s != '.';
 }
@@ -322,17 +331,25 @@ static void test_remote_route(struct fuzz f)
   memcpy(host, part.s, part.len);
   host[part.len] = 0;
   int good = route_parse_host(&plain, host);
-  if (good) REQUIRE(!plain.fixed && plain.port == 25 && (plain.kind == ROUTE_MX ? !strcmp(plain.name, host) && is_name(host) : host[0] == '['));
-  else REQUIRE(!is_name(host));
+  if (good)
+    REQUIRE(!plain.fixed && plain.port == 25 &&
+            (plain.kind == ROUTE_MX ? !strcmp(plain.name, host) && is_name(host) : host[0] == '['));
+  else
+    REQUIRE(!is_name(host));
   enum route_result result = route_find(&r, host);
-  if (has_bad_line(&routes, 1)) REQUIRE(result == ROUTE_TEMPORARY);
+  if (has_bad_line(&routes, 1))
+    REQUIRE(result == ROUTE_TEMPORARY);
   else {
     int found = (part.len && look_up_domain(&routes, ':', host, part.len, &value)) ||
                 look_up(&routes, ':', "", 0, &value);
-    if (!found) REQUIRE(result == (good ? ROUTE_OK : ROUTE_BADHOST));
-    else if (!value.len) REQUIRE(result == (good ? ROUTE_OK : ROUTE_BADHOST));
-    else if (result == ROUTE_OK && r.kind != ROUTE_MX) REQUIRE(r.fixed);
-    else REQUIRE(result != ROUTE_OK || (!r.fixed && good && *value.s == ':'));
+    if (!found)
+      REQUIRE(result == (good ? ROUTE_OK : ROUTE_BADHOST));
+    else if (!value.len)
+      REQUIRE(result == (good ? ROUTE_OK : ROUTE_BADHOST));
+    else if (result == ROUTE_OK && r.kind != ROUTE_MX)
+      REQUIRE(r.fixed);
+    else
+      REQUIRE(result != ROUTE_OK || (!r.fixed && good && *value.s == ':'));
   }
   if (result == ROUTE_OK) check_route(&r);
   if (result == ROUTE_TEMPORARY) REQUIRE(*route_why());
@@ -345,9 +362,10 @@ static void test_remote_route(struct fuzz f)
 
 static void test_settings(struct fuzz f)
 {
-  static char const *const names[] = { "smtpgreeting", "localiphost", "rcpthosts", "badmailfrom",
-                                       "normalizeclients", "databytes", "maxrcpt", "maxline", "maxerrors",
-                                       "timeoutsmtpd", "timeoutsession", "concurrencysmtpd" };
+  static char const *const names[] = { "smtpgreeting", "localiphost",      "rcpthosts",
+                                       "badmailfrom",  "normalizeclients", "databytes",
+                                       "maxrcpt",      "maxline",          "maxerrors",
+                                       "timeoutsmtpd", "timeoutsession",   "concurrencysmtpd" };
   static struct settings s;
   char path[64] = "control/";
   strcat(path, names[fuzz_below(&f, sizeof names / sizeof *names)]);
@@ -363,7 +381,8 @@ static void test_settings(struct fuzz f)
     return;
   }
   REQUIRE(s.me.len && s.greeting.len && s.localiphost.len && !s.greeting.s[s.greeting.len]);
-  for (size_t i = 0; i < s.greeting.len; i++) REQUIRE((unsigned char)s.greeting.s[i] >= 32 && s.greeting.s[i] != 127);
+  for (size_t i = 0; i < s.greeting.len; i++)
+    REQUIRE((unsigned char)s.greeting.s[i] >= 32 && s.greeting.s[i] != 127);
   REQUIRE(s.maxline >= SETTINGS_LINE_MIN && s.maxline <= SETTINGS_LINE_MAX && s.maxrcpt);
 }
 
@@ -429,22 +448,32 @@ static void test_networks(struct file const *file, struct fuzz part)
   stralloc_free(&list);
 }
 
+static void test_file(unsigned int which, struct fuzz f)
+{
+  struct file file = take_and_put(&f, "control/f");
+  struct fuzz key = fuzz_until(&f, 0);
+  switch (which) {
+  case 0: test_line(&file); break;
+  case 1: test_list(&file); break;
+  case 2: test_map(&file, fuzz_byte(&f) % 2 ? ':' : 0, key); break;
+  default: test_networks(&file, key);
+  }
+  free(file.s);
+}
+
 int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
 {
-  struct fuzz f = { (char const *)in, inlen };
-  unsigned int which = fuzz_byte(&f) % 8;
-  if (which == 4) test_send_route(f);
-  else if (which == 5) test_verp(f);
-  else if (which == 6) test_remote_route(f);
-  else if (which == 7) test_settings(f);
-  else {
-    struct file file = take_and_put(&f, "control/f");
-    struct fuzz key = fuzz_until(&f, 0);
-    if (which == 0) test_line(&file);
-    else if (which == 1) test_list(&file);
-    else if (which == 2) test_map(&file, fuzz_byte(&f) % 2 ? ':' : 0, key);
-    else test_networks(&file, key);
-    free(file.s);
+  struct fuzz packed = { (char const *)in, inlen }, f;
+  unsigned int which = fuzz_byte(&packed) % 8;
+  char *s = fuzz_unpack(packed, &f.len);
+  f.s = s;
+  switch (which) {
+  case 4: test_send_route(f); break;
+  case 5: test_verp(f); break;
+  case 6: test_remote_route(f); break;
+  case 7: test_settings(f); break;
+  default: test_file(which, f);
   }
+  free(s);
   return 0;
 }

@@ -147,8 +147,10 @@ int LLVMFuzzerTestOneInput(uint8_t const *s, size_t len)
   uint32_t seed = fuzz_byte(&f);
   size_t textlen;
   char *text = fuzz_unpack(f, &textlen);
-  if (options & 1) test_reading(text, textlen, seed, options >> 1 & 1);
-  else test_writing(text, textlen, seed);
+  if (options & 1)
+    test_reading(text, textlen, seed, options >> 1 & 1);
+  else
+    test_writing(text, textlen, seed);
   free(text);
   return 0;
 }

@@ -23,7 +23,7 @@
 static struct {
   char const *dash, *ext;
   unsigned int tries, there; /* the try that finds a file */
-  size_t last; /* how much of ext the last default name had */
+  size_t last;               /* how much of ext the last default name had */
 } look;
 
 static int is_part(char const *name, char const *part, size_t len)
@@ -85,8 +85,11 @@ static void test_find(unsigned int options, char const *ext)
     REQUIRE(look.tries == look.there);
     close(f.fd);
     size_t len = strlen(ext);
-    if (look.tries > 1) REQUIRE(f.defaultfrom == look.last);
-    else REQUIRE(f.defaultfrom == (len >= 7 && !strcasecmp(ext + len - 7, "default") ? len - 7 : DOTQMAIL_NOTDEF));
+    if (look.tries > 1)
+      REQUIRE(f.defaultfrom == look.last);
+    else
+      REQUIRE(f.defaultfrom ==
+              (len >= 7 && !strcasecmp(ext + len - 7, "default") ? len - 7 : DOTQMAIL_NOTDEF));
     return;
   }
   REQUIRE(f.defaultfrom == DOTQMAIL_NOTDEF && !look.last == (look.tries > 1));
@@ -121,7 +124,9 @@ static int understand(struct expected *e, char *s, int first, int *forwardonly)
     return 0;
   }
   if (strchr("./|", *s)) {
-    e->kind = *s == '|' ? INSTRUCTION_PROGRAM : s[len - 1] == '/' ? INSTRUCTION_MAILDIR : INSTRUCTION_MBOX;
+    e->kind = *s == '|'           ? INSTRUCTION_PROGRAM
+              : s[len - 1] == '/' ? INSTRUCTION_MAILDIR
+                                  : INSTRUCTION_MBOX;
     e->text = s + (*s == '|');
     return *forwardonly ? -1 : 1;
   }
@@ -168,7 +173,8 @@ static int is_ours(char const *s, size_t len, char const *address)
 {
   static char const name[] = "Delivered-To:";
   size_t n = strlen(address), at = address_at(address, n);
-  if (len > LOOP_LINE_MAX || len < sizeof name - 1 || strncasecmp(s, name, sizeof name - 1)) return 0;
+  if (len > LOOP_LINE_MAX || len < sizeof name - 1 || strncasecmp(s, name, sizeof name - 1))
+    return 0;
   s += sizeof name - 1;
   len -= sizeof name - 1;
   while (len && strchr(" \t\r", *s) && *s) s++, len--;
@@ -218,8 +224,10 @@ int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
   }
   size_t len;
   char *s = fuzz_unpack(f, &len);
-  if (options % 4 == 1) test_loop(options, s, len);
-  else test_lines(options >> 2, s, len);
+  if (options % 4 == 1)
+    test_loop(options, s, len);
+  else
+    test_lines(options >> 2, s, len);
   free(s);
   return 0;
 }

@@ -17,6 +17,7 @@
 #include <skalibs/strerr.h>
 
 #include "../../queue/inject.h"
+#include "addrlist.h"
 #include "date.h"
 #include "fuzz.h"
 
@@ -152,7 +153,8 @@ static void take_header(struct header *h, char const *s, size_t len, uint32_t se
   for (; header_next(h->text.s, h->len, &pos, &f); before = pos) {
     REQUIRE(f.s == h->text.s + before && f.len == pos - before && f.s[f.len - 1] == '\n');
     REQUIRE(f.value <= f.len && (f.namelen < f.value || f.name == HEADER_MBOX));
-    REQUIRE(f.name == HEADER_MBOX || (f.namelen && f.s[f.value - 1] == ':' && f.namelen < HEADER_NAME_MAX));
+    REQUIRE(f.name == HEADER_MBOX ||
+            (f.namelen && f.s[f.value - 1] == ':' && f.namelen < HEADER_NAME_MAX));
     if (before) REQUIRE(f.name != HEADER_MBOX);
   }
   REQUIRE(pos == h->len);
@@ -224,6 +226,39 @@ static int has_bare_route(struct header const *h)
   return 0;
 }
 
+/* Each address as it stands in a field that was rewritten is the envelope's, with a comma before it
+ * and nothing around it that means nothing. */
+static int on_address(void *data, struct addrlist_addr const *a)
+{
+  struct fuzz *expected = data;
+  REQUIRE(a->route == a->local && a->resume == a->end && !a->nocomma);
+  if (!a->len || !expected->s) return 1;
+  struct fuzz rcpt = fuzz_until(expected, 0);
+  REQUIRE(rcpt.len == a->len && !memcmp(rcpt.s, a->s, a->len));
+  return 1;
+}
+
+static int on_any(void *data, struct addrlist_addr const *a)
+{
+  (void)data, (void)a;
+  return 1;
+}
+
+static void check_rewritten(struct inject const *j)
+{
+  struct header_field f;
+  struct fuzz header = { j->header.list.s, j->header.list.len }, none = { 0, 0 };
+  for (size_t pos = 0; header_next(j->saved.s, j->saved.len, &pos, &f);) {
+    int rcpt = f.name == HEADER_TO || f.name == HEADER_CC || f.name == HEADER_APPARENTLY_TO;
+    int other = f.name == HEADER_FROM || f.name == HEADER_REPLY_TO || f.name == HEADER_SENDER;
+    if (!rcpt && !other) continue;
+    int compare = rcpt && !j->seen[HEADER_BCC] && !*j->header.bad;
+    size_t len = f.len - f.value;
+    if (addrlist_parse(f.s + f.value, len, on_any, &none) != 1) continue; /* it was left alone */
+    addrlist_parse(f.s + f.value, len, on_address, compare ? &header : &none);
+  }
+}
+
 /* What was completed once is complete. */
 static void run_again(struct inject const *j, unsigned int options, char const *name,
                       struct header const *h)
@@ -234,7 +269,9 @@ static void run_again(struct inject const *j, unsigned int options, char const *
   again.sender_known = 1;
   inject_header(&again, j->saved.len ? j->saved.s : "", j->saved.len);
   REQUIRE(is_same(&again.saved, &j->saved));
-  if (has_bcc(j) || has_bare_route(h)) return;
+  if (has_bare_route(h)) return;
+  check_rewritten(j);
+  if (has_bcc(j)) return;
   if (!*j->header.bad) REQUIRE(is_same(&again.header.list, &j->header.list));
   if (!*j->resent.bad) REQUIRE(is_same(&again.resent.list, &j->resent.list));
 }

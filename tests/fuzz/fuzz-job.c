@@ -93,13 +93,17 @@ static void test_packet(char const *s, size_t len, int with_fd)
     REQUIRE(job_send(sockets[0], &p.job) == 1);
     close(p.job.fd);
     break;
-  case 'R': REQUIRE(job_send_result(sockets[0], p.num, p.index, p.letter, p.text, p.textlen) == 1); break;
+  case 'R':
+    REQUIRE(len >= 10 && p.textlen == (len - 10 < JOB_TEXT_MAX ? len - 10 : JOB_TEXT_MAX));
+    REQUIRE(p.text == p.buf + 10);
+    REQUIRE(job_send_result(sockets[0], p.num, p.index, p.letter, p.text, p.textlen) == 1);
+    break;
   case 'E': REQUIRE(job_send_end(sockets[0], p.num) == 1); break;
   default: REQUIRE(p.type == 'H' && job_send_hello(sockets[0], p.max) == 1);
   }
   REQUIRE(job_recv(sockets[1], &again) == 1 && again.type == p.type);
   if (again.job.fd != -1) close(again.job.fd);
-  size_t used = p.type == 'R' && len > JOB_TEXT_MAX ? 10 + JOB_TEXT_MAX : len;
+  size_t used = p.type == 'R' ? 10 + p.textlen : len;
   REQUIRE(!memcmp(again.buf, s, used));
   REQUIRE(job_recv(sockets[1], &again) == 0);
 }
@@ -116,7 +120,8 @@ int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
                  size_t len)
 {
   (void)r;
-  REQUIRE(index < s->nrcpts && !results.letters[index] && memchr("KZD", letter, 3) && !results.ended);
+  REQUIRE(index < s->nrcpts && !results.letters[index] && memchr("KZD", letter, 3) &&
+          !results.ended);
   for (size_t i = 0; i < len; i++) REQUIRE(text[i] == '\n' || (text[i] >= 32 && text[i] < 127));
   results.letters[index] = letter;
   return 1;
@@ -174,8 +179,9 @@ static void expect(struct results *e, uint32_t nrcpts, char const *s, size_t len
 static void test_report(unsigned int options, char const *s, size_t len)
 {
   struct rspawn spawn = { .send = -1 };
-  struct rslot slot = { .state = RSLOT_PROGRAM, .fd = -1, .nrcpts = 1 + options % 4,
-                        .report = STRALLOC_ZERO };
+  struct rslot slot = {
+    .state = RSLOT_PROGRAM, .fd = -1, .nrcpts = 1 + options % 4, .report = STRALLOC_ZERO
+  };
   struct results expected = { { 0 }, 1 };
   slot.status = options & 16 ? 9 : options & 32 ? 111 << 8 : 0;
   if (!slot.status) expect(&expected, slot.nrcpts, s, len);
@@ -238,7 +244,8 @@ static void check_lines(char const *s, size_t len)
  * what they are. */
 static void test_bounce(struct fuzz f)
 {
-  static char const *const header[] = { "Date", "From", "To", "Subject", "Message-ID", "Auto-Submitted",
+  static char const *const header[] = { "Date",         "From",         "To",
+                                        "Subject",      "Message-ID",   "Auto-Submitted",
                                         "MIME-Version", "Content-Type", 0 };
   static char const *const whole[] = { "Reporting-MTA", "Arrival-Date", 0 };
   char mark[24];
@@ -266,7 +273,8 @@ static void test_bounce(struct fuzz f)
   REQUIRE(bounce_write(&b, &out, mark + 3, 17, 1700000000));
   check_lines(out.s, out.len);
   size_t at = check_fields(out.s, out.len, header), parts = 0, status = 0;
-  for (char const *p = out.s + at - 1; (p = memmem(p, out.len - (size_t)(p - out.s), mark, marklen)); p++)
+  for (char const *p = out.s + at - 1;
+       (p = memmem(p, out.len - (size_t)(p - out.s), mark, marklen)); p++)
     if (parts++ == 1) status = (size_t)(p - out.s) + marklen;
   REQUIRE(parts == 4 && status);
   char const *text = memmem(out.s + status, out.len - status, "\n\n", 2);
@@ -276,7 +284,8 @@ static void test_bounce(struct fuzz f)
     char const *names[] = { "Final-Recipient", "Action", "Status", 0, 0, 0 };
     size_t n = 3;
     size_t where;
-    if (bounce_remote(b.bytes.s + failures[i].text, failures[i].textlen, &where)) names[n++] = "Remote-MTA";
+    if (bounce_remote(b.bytes.s + failures[i].text, failures[i].textlen, &where))
+      names[n++] = "Remote-MTA";
     names[n] = "Diagnostic-Code";
     at += check_fields(out.s + at, out.len - at, names);
   }
@@ -296,8 +305,10 @@ static size_t unquote(char *out, char const *s, size_t len, size_t *used)
     return *used = i, n;
   }
   for (i = 1; i < len && s[i] != '"'; i++) {
-    if (s[i] != '\\') out[n++] = s[i];
-    else if (s[++i] != 'x') out[n++] = s[i];
+    if (s[i] != '\\')
+      out[n++] = s[i];
+    else if (s[++i] != 'x')
+      out[n++] = s[i];
     else {
       char const hex[3] = { s[i + 1], s[i + 2], 0 };
       out[n++] = (char)strtol(hex, 0, 16);
@@ -317,7 +328,8 @@ static void test_logline(char const *s, size_t len)
   logline_keyb(&l, "k", s, len);
   REQUIRE(!memcmp(l.s, "x k=", 4));
   size_t n = unquote(back, l.s + 4, l.len - 4, &used);
-  REQUIRE(used + 4 == l.len && n == shown + (len > shown ? 3 : 0) && !memcmp(back, s ? s : "", shown));
+  REQUIRE(used + 4 == l.len && n == shown + (len > shown ? 3 : 0) &&
+          !memcmp(back, s ? s : "", shown));
   logline_safe(&l, s, len);
   logline_keyb(&l, "more", s, len);
   logline_keyb(&l, "more", s, len);

@@ -27,27 +27,70 @@
 #include "logline.h"
 #include "session.h"
 
-#define IDLE_S     60  /* control/timeoutsmtpd and timeoutsession */
+#define IDLE_S     60 /* control/timeoutsmtpd and timeoutsession */
 #define SESSION_S  600
 #define HEARD_MAX  POOL_MAX
 #define WAITS_MAX  100000 /* calls in a session, after which it will never end */
 #define TINY       7
-#define MORE_BYTES 48     /* what ACT_MORE multiplies */
+#define MORE_BYTES 48 /* what ACT_MORE multiplies */
 
-enum act { ACT_TURN, ACT_LATE, ACT_CLOSE, ACT_HALF, ACT_DEAF, ACT_TIME, ACT_STOP, ACT_QUEUE,
-           ACT_EINTR, ACT_RAW, ACT_MORE, ACT_WORDS };
+enum act {
+  ACT_TURN,
+  ACT_LATE,
+  ACT_CLOSE,
+  ACT_HALF,
+  ACT_DEAF,
+  ACT_TIME,
+  ACT_STOP,
+  ACT_QUEUE,
+  ACT_EINTR,
+  ACT_RAW,
+  ACT_MORE,
+  ACT_WORDS
+};
 
 static char const *const words[] = {
-  "\r\n", ".\r\n", "\r\n.\r\n", "..", "\n.\n", "\r.\r", "\r\n.\n", "\n.\r\n", "\r\r\n",
-  "EHLO client.example\r\n", "HELO client.example\r\n", "MAIL FROM:<s@a.example>\r\n",
-  "MAIL FROM:<>\r\n", "MAIL FROM:<s@a.example> SIZE=99 BODY=8BITMIME\r\n", "MAIL FROM:<",
-  "MAIL FROM:<bad@evil.example>\r\n", "MAIL FROM:<x@Worse.example>\r\n", "RCPT TO:<r@ok.example>\r\n",
-  "RCPT TO:<\"r r\"@UPPER.example>\r\n", "RCPT TO:<r@x.sub.example>\r\n", "RCPT TO:<",
-  "RCPT TO:<r@other.example>\r\n", "RCPT TO:<postmaster>\r\n", "RCPT TO:<r@[127.0.0.1]>\r\n",
-  "RCPT TO:<r@more.example>\r\n", "RCPT TO:<r@x.moresub.example>\r\n",
-  "RCPT TO:<@hop.example:r@ok.example>\r\n", "DATA\r\n", "RSET\r\n", "NOOP\r\n", "QUIT\r\n",
-  "VRFY x\r\n", "HELP\r\n", "GET / HTTP/1.1\r\n", " SIZE=", " BODY=7BIT", "@ok.example>\r\n",
-  "Received: by x\r\n", "Delivered-To: y\r\n", "\r\n\r\n", "x\r\n",
+  "\r\n",
+  ".\r\n",
+  "\r\n.\r\n",
+  "..",
+  "\n.\n",
+  "\r.\r",
+  "\r\n.\n",
+  "\n.\r\n",
+  "\r\r\n",
+  "EHLO client.example\r\n",
+  "HELO client.example\r\n",
+  "MAIL FROM:<s@a.example>\r\n",
+  "MAIL FROM:<>\r\n",
+  "MAIL FROM:<s@a.example> SIZE=99 BODY=8BITMIME\r\n",
+  "MAIL FROM:<",
+  "MAIL FROM:<bad@evil.example>\r\n",
+  "MAIL FROM:<x@Worse.example>\r\n",
+  "RCPT TO:<r@ok.example>\r\n",
+  "RCPT TO:<\"r r\"@UPPER.example>\r\n",
+  "RCPT TO:<r@x.sub.example>\r\n",
+  "RCPT TO:<",
+  "RCPT TO:<r@other.example>\r\n",
+  "RCPT TO:<postmaster>\r\n",
+  "RCPT TO:<r@[127.0.0.1]>\r\n",
+  "RCPT TO:<r@more.example>\r\n",
+  "RCPT TO:<r@x.moresub.example>\r\n",
+  "RCPT TO:<@hop.example:r@ok.example>\r\n",
+  "DATA\r\n",
+  "RSET\r\n",
+  "NOOP\r\n",
+  "QUIT\r\n",
+  "VRFY x\r\n",
+  "HELP\r\n",
+  "GET / HTTP/1.1\r\n",
+  " SIZE=",
+  " BODY=7BIT",
+  "@ok.example>\r\n",
+  "Received: by x\r\n",
+  "Delivered-To: y\r\n",
+  "\r\n\r\n",
+  "x\r\n",
 };
 #define NWORDS (sizeof words / sizeof *words)
 #define NACTS  (ACT_WORDS + NWORDS)
@@ -56,9 +99,9 @@ struct record rec;
 
 static struct client_side {
   struct fuzz script;
-  int fd;      /* the client's end; -1 closed */
-  int out;     /* what it writes to: the same, or a pipe */
-  int server;  /* the server's end, and where it writes to; -1 outside of a session */
+  int fd;     /* the client's end; -1 closed */
+  int out;    /* what it writes to: the same, or a pipe */
+  int server; /* the server's end, and where it writes to; -1 outside of a session */
   int server_out;
   int deaf;
   int eintr;   /* the next wait of the server is interrupted */
@@ -159,8 +202,10 @@ static void hang_up(void)
 static void half_close(void)
 {
   c.ended = 1;
-  if (c.out != c.fd && c.out != -1) close(c.out);
-  else if (c.fd != -1) shutdown(c.fd, SHUT_WR);
+  if (c.out != c.fd && c.out != -1)
+    close(c.out);
+  else if (c.fd != -1)
+    shutdown(c.fd, SHUT_WR);
   c.out = -1;
 }
 
@@ -188,7 +233,8 @@ static int act(enum act what, size_t *late)
     return 0;
   case ACT_MORE:
     memset(more, 'x', sizeof more);
-    for (unsigned int n = fuzz_byte(&c.script) * MORE_BYTES; n; n -= MORE_BYTES) add(more, MORE_BYTES);
+    for (unsigned int n = fuzz_byte(&c.script) * MORE_BYTES; n; n -= MORE_BYTES)
+      add(more, MORE_BYTES);
     return 0;
   case ACT_CLOSE:
   case ACT_HALF: c.ended = what == ACT_CLOSE ? 2 : 1; return 1;
@@ -204,9 +250,12 @@ static size_t prepare(void)
     unsigned int b = fuzz_byte(&c.script);
     char plain = (char)b;
     unsigned int n = b % 128 % NACTS;
-    if (b < 128) add(&plain, 1);
-    else if (n >= ACT_WORDS) add(words[n - ACT_WORDS], strlen(words[n - ACT_WORDS]));
-    else if (act((enum act)n, &late)) return late;
+    if (b < 128)
+      add(&plain, 1);
+    else if (n >= ACT_WORDS)
+      add(words[n - ACT_WORDS], strlen(words[n - ACT_WORDS]));
+    else if (act((enum act)n, &late))
+      return late;
   }
   if (!c.ended) c.ended = rec.setup.end == 2 ? 3 : rec.setup.end == 1 ? 2 : 1;
   return late;
@@ -352,7 +401,8 @@ void __wrap_freeifaddrs(struct ifaddrs *all)
 static void show(char const *s, size_t len)
 {
   for (size_t i = 0; i < len; i++)
-    fprintf(stderr, s[i] < 32 || s[i] > 126 || s[i] == '\\' ? "\\x%02x" : "%c", (unsigned char)s[i]);
+    fprintf(stderr, s[i] < 32 || s[i] > 126 || s[i] == '\\' ? "\\x%02x" : "%c",
+            (unsigned char)s[i]);
   fprintf(stderr, "\n");
 }
 
@@ -377,11 +427,18 @@ static void set_up(struct setup *u, struct fuzz *f)
   static char longest[120];
   unsigned int a = fuzz_byte(f), b = fuzz_byte(f);
   memset(longest, 'y', sizeof longest - 1);
-  *u = (struct setup){ .relay = a & 1, .suffix = suffixes[a >> 1 & 1], .pipes = a >> 2 & 1,
-                       .mend = a >> 3 & 1, .tiny = a >> 4 & 1, .terse = a >> 5 & 1,
-                       .early = a >> 6 & 1, .maxline = a & 128 ? 4096 : 512,
-                       .end = (int)(b & 3), .databytes = b & 4 ? 200 : 0,
-                       .maxerrors = b & 8 ? ERRORS_MAX : 0, .no_rcpthosts = b >> 4 & 1,
+  *u = (struct setup){ .relay = a & 1,
+                       .suffix = suffixes[a >> 1 & 1],
+                       .pipes = a >> 2 & 1,
+                       .mend = a >> 3 & 1,
+                       .tiny = a >> 4 & 1,
+                       .terse = a >> 5 & 1,
+                       .early = a >> 6 & 1,
+                       .maxline = a & 128 ? 4096 : 512,
+                       .end = (int)(b & 3),
+                       .databytes = b & 4 ? 200 : 0,
+                       .maxerrors = b & 8 ? ERRORS_MAX : 0,
+                       .no_rcpthosts = b >> 4 & 1,
                        .program = b >> 5 & 1 };
   if (b & 64) u->suffix = longest;
   queue_start(fuzz_byte(f));

@@ -109,9 +109,9 @@ void fuzz_file(int dirfd, char const *path, void const *s, size_t len)
 int fuzz_memory(void const *s, size_t len)
 {
   static int fd = -1;
-  if (fd == -1 && ((fd = memfd_create("fuzz", MFD_CLOEXEC)) == -1 || fchmod(fd, 0600))) die("memfd");
-  if ( ftruncate(fd, 0) || pwrite(fd, s, len, 0) != (ssize_t)len ||
-      lseek(fd, 0, SEEK_SET))
+  if (fd == -1 && ((fd = memfd_create("fuzz", MFD_CLOEXEC)) == -1 || fchmod(fd, 0600)))
+    die("memfd");
+  if (ftruncate(fd, 0) || pwrite(fd, s, len, 0) != (ssize_t)len || lseek(fd, 0, SEEK_SET))
     die("memfd");
   return fd;
 }

@@ -1,4 +1,4 @@
-/* session-model.c - read a client's bytes as RFC 5321 says, and hold smtpd's words and deeds against it
+/* session-model.c - read a client's bytes as RFC 5321 says, and judge smtpd's words and deeds by it
  *
  * Nothing of smtpd is used here but its limits; where the client had time to
  * wait for an answer and where not is taken from what it had written by then.
@@ -134,7 +134,8 @@ static int is_silent(struct model const *m)
 }
 
 /* How much of what the client sent must have been answered before that: all, when it was silent
- * for too long; when time is up, or the server is told to stop, what it has not read may be left. */
+ * for too long; when time is up, or the server is told to stop, what it has not read may be left.
+ */
 static size_t due(struct model const *m)
 {
   if (rec.cut || (is_last_word(m) && !says(peek(m), "timeout"))) return m->pos;
@@ -287,9 +288,12 @@ static int params(struct model *m, char const *s, size_t len)
     size_t n = 0;
     while (i + n < len && s[i + n] != ' ') n++;
     char const *p = s + i;
-    if (is(p, n, "BODY=8BITMIME")) m->eightbit = 1;
-    else if (is(p, n, "BODY=7BIT")) m->eightbit = 0;
-    else if (m->size || n < 5 || !is(p, 5, "SIZE=") || !take_size(m, p + 5, n - 5)) return 0;
+    if (is(p, n, "BODY=8BITMIME"))
+      m->eightbit = 1;
+    else if (is(p, n, "BODY=7BIT"))
+      m->eightbit = 0;
+    else if (m->size || n < 5 || !is(p, 5, "SIZE=") || !take_size(m, p + 5, n - 5))
+      return 0;
     i += n;
   }
   return 1;
@@ -357,11 +361,16 @@ static void rcpt(struct model *m, char const *arg, size_t len)
     m->rcpts[m->nrcpts++] = a;
     return;
   }
-  if (is_bad_sender(&m->sender)) REQUIRE(code == 553);
-  else if (maybe_literal(&a) && code != 553) REQUIRE(code == 555 ? !b.len : too_many || long_suffix);
-  else if (!is_allowed(&a)) REQUIRE(code == 553);
-  else if (too_many) REQUIRE(code == 452);
-  else REQUIRE(long_suffix && code == 451);
+  if (is_bad_sender(&m->sender))
+    REQUIRE(code == 553);
+  else if (maybe_literal(&a) && code != 553)
+    REQUIRE(code == 555 ? !b.len : too_many || long_suffix);
+  else if (!is_allowed(&a))
+    REQUIRE(code == 553);
+  else if (too_many)
+    REQUIRE(code == 452);
+  else
+    REQUIRE(long_suffix && code == 451);
 }
 
 /* The next record of an envelope at <*s>: its letter; <*value> and <*len>. */
@@ -550,8 +559,8 @@ static void greeted(struct model *m, int esmtp)
 
 static int is_web(char const *verb, size_t len)
 {
-  static char const *const verbs[] = { "GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS",
-                                       "DELETE", "PATCH", "TRACE", "PRI" };
+  static char const *const verbs[] = { "GET",     "POST",   "PUT",   "HEAD",  "CONNECT",
+                                       "OPTIONS", "DELETE", "PATCH", "TRACE", "PRI" };
   for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
     if (is(verb, len, verbs[i])) return 1;
   return 0;
@@ -563,14 +572,22 @@ static void command(struct model *m, char const *s, size_t len)
   while (verb < len && s[verb] != ' ') verb++;
   size_t arg = verb;
   while (arg < len && s[arg] == ' ') arg++;
-  if (is(s, verb, "EHLO")) greeted(m, 1);
-  else if (is(s, verb, "HELO")) greeted(m, 0);
-  else if (is(s, verb, "MAIL")) mail(m, s + arg, len - arg);
-  else if (is(s, verb, "RCPT")) rcpt(m, s + arg, len - arg);
-  else if (is(s, verb, "DATA")) data(m, len - arg);
-  else if (is(s, verb, "NOOP")) simple(m, 250, 1);
-  else if (is(s, verb, "VRFY")) simple(m, 252, 1);
-  else if (is(s, verb, "HELP")) simple(m, 214, 1);
+  if (is(s, verb, "EHLO"))
+    greeted(m, 1);
+  else if (is(s, verb, "HELO"))
+    greeted(m, 0);
+  else if (is(s, verb, "MAIL"))
+    mail(m, s + arg, len - arg);
+  else if (is(s, verb, "RCPT"))
+    rcpt(m, s + arg, len - arg);
+  else if (is(s, verb, "DATA"))
+    data(m, len - arg);
+  else if (is(s, verb, "NOOP"))
+    simple(m, 250, 1);
+  else if (is(s, verb, "VRFY"))
+    simple(m, 252, 1);
+  else if (is(s, verb, "HELP"))
+    simple(m, 214, 1);
   else if (is(s, verb, "RSET")) {
     forget(m);
     simple(m, 250, 1);
@@ -614,8 +631,10 @@ static int line(struct model *m)
   while (len && (s[len - 1] == ' ' || s[len - 1] == '\t')) len--;
   int safe = 1;
   for (size_t i = 0; i < len; i++) safe &= !is_control(s[i]);
-  if (safe) command(m, s, len);
-  else simple(m, 500, 1);
+  if (safe)
+    command(m, s, len);
+  else
+    simple(m, 500, 1);
   return 1;
 }
 

@@ -16,7 +16,10 @@ static struct {
 } q;
 
 static char const *const words[] = {
-  "", "4.2.1 come back\r\n250 ok later", "5.7.1 no\n.\r\n\x01\xff", "5.7.1234567890123456 no",
+  "",
+  "4.2.1 come back\r\n250 ok later",
+  "5.7.1 no\n.\r\n\x01\xff",
+  "5.7.1234567890123456 no",
 };
 
 void queue_start(unsigned int behaviour)

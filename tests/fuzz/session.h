@@ -1,4 +1,4 @@
-/* session.h - fuzz-session's parts: the client with its socket, a queue that only looks on, the model
+/* session.h - fuzz-session's parts: the client and its socket, a queue that looks on, the model
  *
  * What the server says and what it hands to the queue is written down as
  * events, in order. Afterwards session-model.c reads the client's bytes by
@@ -25,18 +25,18 @@ struct setup {
   char const *suffix; /* of RELAYCLIENT */
   int pipes;          /* no socket */
   int mend;
-  int tiny;           /* what is read at once is short */
-  int terse;          /* and what is written */
-  int early;          /* the client speaks before it is greeted */
-  int program;        /* QMAILQUEUE */
+  int tiny;    /* what is read at once is short */
+  int terse;   /* and what is written */
+  int early;   /* the client speaks before it is greeted */
+  int program; /* QMAILQUEUE */
   int no_rcpthosts;
-  int end;            /* how the client ends: 0 half closes, 1 closes, 2 falls silent */
+  int end; /* how the client ends: 0 half closes, 1 closes, 2 falls silent */
   unsigned long maxline, databytes, maxerrors;
 };
 
 enum event_kind {
-  EVENT_REPLY,  /* text: the reply */
-  EVENT_OPEN,   /* text: the trace; value: the announced size */
+  EVENT_REPLY, /* text: the reply */
+  EVENT_OPEN,  /* text: the trace; value: the announced size */
   EVENT_ROOM,
   EVENT_COMMIT, /* text: message, envelope; value: length of the message */
   EVENT_ABORT
@@ -44,7 +44,7 @@ enum event_kind {
 
 struct event {
   enum event_kind kind;
-  int result;     /* of ROOM, OPEN: 1 or 0; of COMMIT: enum submit_result */
+  int result; /* of ROOM, OPEN: 1 or 0; of COMMIT: enum submit_result */
   uint64_t value;
   size_t text, len;
   size_t written; /* bytes that the client had written by then */
@@ -54,7 +54,7 @@ struct record { /* of one session */
   struct setup setup;
   char sent[SENT_MAX];
   size_t sentlen;
-  int cut;        /* the client has closed, or listens no more: bytes need not be answered */
+  int cut; /* the client has closed, or listens no more: bytes need not be answered */
   struct event events[EVENTS_MAX];
   size_t nevents;
   char pool[POOL_MAX];
