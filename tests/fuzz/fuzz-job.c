@@ -330,6 +330,7 @@ static void test_logline(char const *s, size_t len)
   size_t n = unquote(back, l.s + 4, l.len - 4, &used);
   REQUIRE(used + 4 == l.len && n == shown + (len > shown ? 3 : 0) &&
           !memcmp(back, s ? s : "", shown));
+  for (size_t i = 4; l.s[4] != '"' && i < l.len; i++) REQUIRE(!strchr(" \"\\=", l.s[i]));
   logline_safe(&l, s, len);
   logline_keyb(&l, "more", s, len);
   logline_keyb(&l, "more", s, len);

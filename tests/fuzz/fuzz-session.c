@@ -91,6 +91,10 @@ static char const *const words[] = {
   "Delivered-To: y\r\n",
   "\r\n\r\n",
   "x\r\n",
+  "postmaster",
+  ">\r\n",
+  "@sub.example>\r\n",
+  "ok.example",
 };
 #define NWORDS (sizeof words / sizeof *words)
 #define NACTS  (ACT_WORDS + NWORDS)
