@@ -117,6 +117,21 @@ static int lines_are_whole(char const *s, size_t len)
   return len >= 3 && !memcmp(s + len - 3, ".\r\n", 3);
 }
 
+/* A receiver that drops NULs finds the same end. */
+static void check_without_nuls(char const *s, size_t len)
+{
+  struct data d;
+  size_t n = 0;
+  char *out = malloc(len);
+  struct naive r = { .text = malloc(len) };
+  for (size_t i = 0; i < len; i++)
+    if (s[i]) out[n++] = s[i];
+  read_data(&r, &d, out, n, 0, 0);
+  REQUIRE(r.ended && r.used == n && !r.bad);
+  free(out);
+  free(r.text);
+}
+
 static void test_writing(char const *s, size_t len, uint32_t seed)
 {
   struct output o = OUTPUT_ZERO;
@@ -134,6 +149,7 @@ static void test_writing(char const *s, size_t len, uint32_t seed)
   REQUIRE(!d.bare_lf && !d.bare_cr);
   REQUIRE(d.octets == o.octets);
   size_t len2 = normal(expected, s, len);
+  check_without_nuls(out, n);
   if (!d.nul) REQUIRE(back.len == len2 && !memcmp(back.text, expected, len2));
   free(out);
   free(expected);
