@@ -64,7 +64,12 @@ static int is_string(struct job_packet const *p, char const *s, size_t len)
 static void check_job(struct job_packet const *p, size_t len)
 {
   struct job const *j = &p->job;
-  REQUIRE(j->fd != -1 && j->nrcpts && j->nrcpts <= JOB_RCPTS_MAX);
+  REQUIRE((j->fd == -1) == (p->type == 'M') && !j->body == (p->type == 'J'));
+  REQUIRE(j->nrcpts && j->nrcpts <= JOB_RCPTS_MAX);
+  if (j->body) {
+    REQUIRE(j->length <= len && j->body == p->buf + len - j->length);
+    len -= j->length;
+  }
   REQUIRE(is_string(p, j->host, len) && is_string(p, j->sender, len));
   REQUIRE(j->extras >= p->buf && j->extras + j->extraslen <= p->buf + len);
   REQUIRE(!j->extraslen || !j->extras[j->extraslen - 1]);
@@ -89,9 +94,10 @@ static void test_packet(char const *s, size_t len, int with_fd)
   REQUIRE((p.job.fd != -1) == with_fd && (p.type == 'J') == with_fd);
   switch (p.type) {
   case 'J':
+  case 'M':
     check_job(&p, len);
     REQUIRE(job_send(sockets[0], &p.job) == 1);
-    close(p.job.fd);
+    if (p.job.fd != -1) close(p.job.fd);
     break;
   case 'R':
     REQUIRE(len >= 10 && p.textlen == (len - 10 < JOB_TEXT_MAX ? len - 10 : JOB_TEXT_MAX));
