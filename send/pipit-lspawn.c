@@ -47,6 +47,7 @@
 #define DELIVERIES_MAX   250       /* at the same time */
 #define FILES_EACH       3         /* descriptors of a delivery: both ends of a socket, the report */
 #define FILES_SPARE      24        /* descriptors for other purposes */
+#define FILES_LEAST      12        /* that let one delivery at a time go on */
 #define DELIVERY_SECONDS 3600      /* default of control/timeoutlocal */
 #define TIMEOUT_MAX      604800
 #define KILL_SECONDS     10 /* between asking a delivery to end and ending it */
@@ -221,9 +222,10 @@ static unsigned int make_room(struct lspawn *l)
   rlim_t want = DELIVERIES_MAX * FILES_EACH + FILES_SPARE;
   if (r.rlim_cur < want) r.rlim_cur = want < r.rlim_max ? want : r.rlim_max;
   setrlimit(RLIMIT_NOFILE, &r);
-  if (r.rlim_cur < FILES_SPARE + FILES_EACH)
-    strerr_dief(111, "the limit of open files is too low");
-  return r.rlim_cur < want ? (unsigned int)(r.rlim_cur - FILES_SPARE) / FILES_EACH : DELIVERIES_MAX;
+  if (r.rlim_cur < FILES_LEAST) strerr_dief(111, "the limit of open files is too low");
+  if (r.rlim_cur >= want) return DELIVERIES_MAX;
+  if (r.rlim_cur < FILES_SPARE + FILES_EACH) return 1;
+  return (unsigned int)(r.rlim_cur - FILES_SPARE) / FILES_EACH;
 }
 
 static void set_up(struct loop *o, char const *defaultdelivery)

@@ -34,6 +34,7 @@
 #define JOBS_MAX     1000 /* at once, idle workers included */
 #define FDS_PER_JOB  2
 #define FDS_RESERVED 16
+#define FDS_LEAST    12 /* that let one job at a time go on */
 #define BURST        16 /* jobs that are read before workers get their turn */
 #define MEMORY_MAX   ((size_t)128 << 20)
 
@@ -141,8 +142,8 @@ static uint32_t find_max(void)
       strerr_diefu1sys(EXIT_TEMPORARY, "raise the limit of descriptors");
   }
   if (l.rlim_cur >= want) return JOBS_MAX;
-  if (l.rlim_cur < FDS_RESERVED + FDS_PER_JOB)
-    strerr_dief1x(EXIT_TEMPORARY, "too few descriptors are allowed");
+  if (l.rlim_cur < FDS_LEAST) strerr_dief1x(EXIT_TEMPORARY, "too few descriptors are allowed");
+  if (l.rlim_cur < FDS_RESERVED + FDS_PER_JOB) return 1;
   return (uint32_t)((l.rlim_cur - FDS_RESERVED) / FDS_PER_JOB);
 }
 
