@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <skalibs/selfpipe.h>
@@ -301,8 +302,9 @@ static void wait_and_accept(struct loop *p)
   for (size_t i = 0; pause <= 0 && i < s->count; i++)
     x[n++] = (struct pollfd){ .fd = s->fd[i], .events = POLLIN };
   if (poll(x, n, pause > 0 ? (int)pause : -1) == -1 && errno != EINTR) {
+    struct timespec const nap = { .tv_sec = PAUSE_MS / 1000 };
     strerr_warnwusys("poll; pausing");
-    p->paused_until = (int64_t)clock_ms() + PAUSE_MS;
+    nanosleep(&nap, 0);
     return;
   }
   if (x[0].revents) take_signals(p);
