@@ -11,14 +11,15 @@ class Spawner:
         self.num, self.max = 0, None
         self.results, self.ended = {}, set()
 
-    def give(self, host, sender, rcpts, fd, offset, length, extras=(), num=None):
-        """Send a job; returns its number."""
+    def give(self, host, sender, rcpts, fd, offset, length, extras=(), num=None, body=None):
+        """Send a job, with the message in the descriptor or in the packet; returns its number."""
         self.num += 1
         num = self.num if num is None else num
         cat = lambda l: b''.join(s.encode('latin-1') + b'\0' for s in l)
-        packet = (b'J' + struct.pack('>IQQQ', num, 1000000 + num, offset, length) + cat([host, sender]) +
-                  cat(extras) + b'\0' + cat(rcpts))
-        self.sock.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))])
+        packet = ((b'J' if body is None else b'M') + struct.pack('>IQQQ', num, 1000000 + num, offset, length) + cat([host, sender]) +
+                  cat(extras) + b'\0' + cat(rcpts) + (body or b''))
+        fds = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))]
+        self.sock.sendmsg([packet], fds)
         self.results[num] = {}
         return num
 

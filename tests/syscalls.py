@@ -129,7 +129,11 @@ class Tracer:
 
     def faults(self, persistent=True):
         """Each of these calls failing in each sensible way."""
-        seen, found, calls, loading = collections.Counter(), [], self.calls(), set()
+        seen, found, calls, loading, brief = collections.Counter(), [], self.calls(), set(), set()
+        for c in calls:
+            seen[c.pid, c.name] += 1
+            brief |= {(c.name, seen[c.pid, c.name], e) for e in ERRORS.get(c.name, ()) if not can_last(c, e)}
+        seen.clear()
         for c in calls:
             seen[c.pid, c.name] += 1
             if c.pid == calls[0].pid and not c.own: loading.add((c.name, seen[c.pid, c.name]))
@@ -137,7 +141,7 @@ class Tracer:
                 continue
             for error in ERRORS.get(c.name, ()):
                 for forgood in (False, True):
-                    if forgood and (not persistent or not can_last(c, error)): continue
+                    if forgood and (not persistent or (c.name, seen[c.pid, c.name], error) in brief): continue
                     f = Fault(c.name, seen[c.pid, c.name], error, forgood)
                     if f not in found: found.append(f)
         return found
