@@ -9,6 +9,7 @@ import ctypes, glob, itertools, os, resource, shutil, signal, socket, subprocess
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from measure import SANITIZED
 from pipit import *
+from queuefile import *
 from sink import Sink
 
 home = make_home()
@@ -32,9 +33,8 @@ def queued():
 def messages():
     """What is in the queue: the messages without our Received line; it is empty then."""
     found = []
-    for path in glob.glob(home + '/queue/mess/*/*'):
-        d = open(path, 'rb').read()
-        if d[8:12] == b'LIVE': found.append(d[128:128 + int.from_bytes(d[48:56], 'big')].split(b'\n', 1)[1])
+    for id, path in live_files(home):
+        found.append(Message(path).body)
         os.unlink(path)
     return found
 
