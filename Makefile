@@ -116,7 +116,7 @@ help:
 	@echo 'make fuzz            every fuzzer, FUZZ_RUNS (10000000) executions each (hours)'
 	@echo 'make check-fuzz      every fuzzer, FUZZ_SECONDS (60) each; found inputs in build/fuzz/found'
 	@echo 'make crash           kill, error and power-cut sweeps, all points (hours)'
-	@echo 'make hostile         hostile input, with sizes past 4 GiB (half an hour)'
+	@echo 'make hostile         hostile input, with sizes past 4 GiB (an hour)'
 	@echo 'make deps            install the Debian packages that pipit is built from'
 	@echo 'make deps-check      and those that its tests use'
 	@echo 'make accounts        make the accounts of conf-users (root)'

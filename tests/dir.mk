@@ -41,9 +41,9 @@ crash: deps-check
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(HELPERS)
 	@CRASH=long $(SUITE) -j 1 -t 360000 -v $(CRASHTESTS)
 
-# Half an hour, and 16 GB in /tmp.
+# An hour, and 16 GB in /tmp.
 hostile: deps-check
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all
-	@CRASH=long $(SUITE) -j 1 -t 7200 -v $(HOSTILETESTS)
+	@CRASH=long $(SUITE) -j 1 -t 14400 -v $(HOSTILETESTS)
 
 include tests/fuzz/dir.mk

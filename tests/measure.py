@@ -42,8 +42,11 @@ def children(pid, depth=99):
     return below + [c for b in below for c in children(b, depth - 1)] if depth > 1 else below
 
 def peak(pid):
-    """The most memory that a running process has had, in KiB."""
-    with open('/proc/%d/status' % pid) as f: return int(re.search(r'VmHWM:\s*(\d+)', f.read())[1])
+    """The most memory that a running process has had, in KiB; 0 when it has just ended."""
+    try:
+        with open('/proc/%d/status' % pid) as f: found = re.search(r'VmHWM:\s*(\d+)', f.read())
+    except FileNotFoundError: return 0
+    return int(found[1]) if found else 0
 
 def small(kib, bound, why):
     """One case: the memory was within its bound."""
