@@ -29,8 +29,8 @@ from measure import *
 from smtpsession import Session
 from sink import Close, Sink
 
-BIG = 4617089843 if LONG else 24 << 20   # 4.3 GiB
-HUGE = 5 << 30 if LONG else 48 << 20
+BIG = 4617089843 if LONG else 8 << 20    # 4.3 GiB
+HUGE = 5 << 30 if LONG else 16 << 20
 SMALL = 8192       # KiB of memory that no program may need more of, whatever comes
 CHUNK = 1 << 20
 home = make_home()

@@ -49,7 +49,7 @@ def smtpd_cases():
     for name, pattern in (('dots', b'..\r\n'), ('empty lines', b'\r\n'), ('bare LF', b'\n'), ('bare CR', b'\r'), ('CR and text', b'ab\r'),
                           ('LF and text', b'ab\n'), ('NUL', b'\0'), ('NUL and text', b'ab\0'), ('CR LF the wrong way', b'\n\r'), ('LF dot LF', b'\n.\n'),
                           ('header lines', b'a: b\r\n'), ('Received fields', b'Received: x\r\n'), ('folded lines', b' x\r\n')):
-        linear(lambda n: smtpd(None, b'X: y\r\n' + pattern * (n // len(pattern))), 4 << 20, 'smtpd, a message of ' + name)
+        linear(lambda n: smtpd(None, b'X: y\r\n' + pattern * (n // len(pattern))), 1 << 20, 'smtpd, a message of ' + name)
 
 def program(argv, message=b'', codes=(0,), **kw):
     use = Measure()
@@ -84,8 +84,8 @@ def inject_cases():
     for name, pattern in (('To fields', b'To: a\n'), ('empty fields', b'X:\n'), ('From fields', b'From: a@b\n'), ('Bcc fields', b'Bcc:\n'),
                           ('Resent fields', b'Resent-To: a, b\n'), ('Return-Path fields', b'Return-Path: <>\n'), ('colons', b':\n')):
         linear(lambda n: program(argv, pattern * (n // len(pattern)) + b'\n', (0, 100)), 400000, 'inject, ' + name)
-    linear(lambda n: program(argv, b'\n' + b'a\r' * (n // 2)), 8 << 20, 'inject, a body of CRs')
-    linear(lambda n: program(argv, b'\n' + b'\r' * n), 8 << 20, 'inject, a body of nothing but CRs')
+    linear(lambda n: program(argv, b'\n' + b'a\r' * (n // 2)), 2 << 20, 'inject, a body of CRs')
+    linear(lambda n: program(argv, b'\n' + b'\r' * n), 2 << 20, 'inject, a body of nothing but CRs')
     argv = [os.path.join(BIN, 'pipit-sendmail'), '-i']
     for name, make in LISTS.items():
         arg = lambda n: make(n).replace(b'\n', b' ')
@@ -106,7 +106,7 @@ def local_cases():
     linear(lambda n: deliver('+list\n' * n), 150000, 'local, +list lines')
     for name, pattern in (('From lines', b'From x\n'), ('quotes', b'>'), ('From, quoted', b'>From '), ('half a From', b'Fro\n'), ('header lines', b'a: b\n'),
                           ('line ends', b'\n'), ('Delivered-To lines', b'Delivered-To: x\n')):
-        linear(lambda n: deliver('./box\n', pattern * (n // len(pattern))), 2 << 20, 'local, a message of %s to an mbox' % name)
+        linear(lambda n: deliver('./box\n', pattern * (n // len(pattern))), 1 << 20, 'local, a message of %s to an mbox' % name)
     linear(lambda n: deliver('# \n', ext='-' * n, name='.qmail-default', codes=(0, 100)), 250, 'local, dashes in an address')
 
 def remote_cases():
@@ -123,7 +123,7 @@ def remote_cases():
     with Sink(data=eat) as s:
         control(home, 'smtproutes', ':[127.0.0.1]:%d' % s.port)
         for name, pattern in (('CR', b'\r'), ('CR and text', b'ab\r'), ('LF and dots', b'.\n'), ('LF CR', b'\n\r'), ('dots', b'.'), ('CR dot', b'\r.')):
-            linear(lambda n: program(argv + ['r@b.example'], pattern * (n // len(pattern)), account=True), 4 << 20, 'remote, a message of ' + name)
+            linear(lambda n: program(argv + ['r@b.example'], pattern * (n // len(pattern)), account=True), 1 << 20, 'remote, a message of ' + name)
 
 def queue_cases():
     r, w = os.pipe()
