@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,14 +36,12 @@
 #define PAUSE_MS         1000 /* without accepting, when descriptors or memory are short */
 #define CHECK_MS         1000 /* how often control files are looked at for changes */
 #define SHUTDOWN_SECONDS 60   /* for sessions to end after SIGTERM */
-#define OWN_FDS          32   /* descriptors that are left alone by children that are kept */
 
 struct loop {
   struct listener *l;
   int signals; /* selfpipe */
   int stopping;
   int idle[2]; /* the pipe over which children tell that they are */
-  size_t keep; /* children at most that get a socketpair, to be used again */
   struct sessions running;
   int64_t paused_until;
   int64_t checked;
@@ -160,14 +157,14 @@ static void child(struct loop *p, int fd, int from, struct client *c,
 
 /* --- the parent --- */
 
-/* A child for this connection; it may serve others, unless a program can be
- * run for one of them: then each has an environment of its own. */
+/* A child for this connection. It may serve others, unless a program can be run
+ * for one of them (then each has an environment of its own), or descriptors are
+ * short: a socketpair takes two at first, so the one that is kept leaves one to accept. */
 static void start_child(struct loop *p, int fd, struct client *c, uint64_t network,
                         struct sockaddr_storage const *peer)
 {
   int ends[2] = { -1, -1 };
-  if (!p->l->access.allow_program && p->running.kept < p->keep && !worker_pair(ends))
-    ends[0] = ends[1] = -1;
+  if (!p->l->access.allow_program && !worker_pair(ends)) ends[0] = ends[1] = -1;
   pid_t pid = sessions_reserve(&p->running) ? fork() : -1;
   if (pid == -1) turn_away(fd, c->ip, "421 4.3.0 local trouble, try again later", strerror(errno));
   if (!pid) {
@@ -186,7 +183,7 @@ static int give(struct loop *p, int fd, char const *ip, uint64_t network)
       sessions_begin(&p->running, r, network);
       return 1;
     }
-    sessions_retire(&p->running, r);
+    sessions_retire(r);
   }
   return 0;
 }
@@ -319,7 +316,7 @@ static void wait_and_accept(struct loop *p)
 static void shut_down(struct loop *p)
 {
   sockets_close(&p->l->sockets);
-  sessions_retire_all(&p->running);
+  sessions_retire_all(&p->running); /* for those that have just looked whether they are to stop */
   for (int second = 0; second < SHUTDOWN_SECONDS && p->running.count; second++) {
     int64_t end = (int64_t)clock_ms() + 1000;
     /* Again every second: a session may just have been about to wait. */
@@ -349,14 +346,6 @@ static void clean_environment(void)
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
 }
 
-/* Each child that is kept takes a descriptor, which accept must not lack. */
-static size_t most_kept(void)
-{
-  struct rlimit r;
-  if (getrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur <= OWN_FDS) return 0;
-  return (size_t)(r.rlim_cur - OWN_FDS) / 2;
-}
-
 int listen_run(struct listener *l)
 {
   struct loop p = { .l = l, .rule = STRALLOC_ZERO };
@@ -369,7 +358,6 @@ int listen_run(struct listener *l)
     strerr_warnwusys("make a pipe");
     return EXIT_TEMPORARY;
   }
-  p.keep = most_kept();
   clean_environment();
   program_ready(l->ready_fd);
   while (!p.stopping) wait_and_accept(&p);

@@ -39,7 +39,6 @@ void sessions_add(struct sessions *s, pid_t pid, int fd, uint64_t network)
 {
   struct running *r = s->list + s->count++;
   *r = (struct running){ .pid = pid, .fd = fd };
-  s->kept += fd != -1;
   sessions_begin(s, r, network);
 }
 
@@ -55,7 +54,7 @@ void sessions_remove(struct sessions *s, pid_t pid)
   struct running *r = find(s, pid);
   if (!r) return;
   s->busy -= (size_t)r->busy;
-  sessions_retire(s, r);
+  sessions_retire(r);
   *r = s->list[--s->count];
 }
 
@@ -92,17 +91,16 @@ void sessions_begin(struct sessions *s, struct running *r, uint64_t network)
   s->busy++;
 }
 
-void sessions_retire(struct sessions *s, struct running *r)
+void sessions_retire(struct running *r)
 {
   if (r->fd == -1) return;
   close(r->fd);
   r->fd = -1;
-  s->kept--;
 }
 
-void sessions_retire_all(struct sessions *s)
+void sessions_retire_all(struct sessions const *s)
 {
-  for (size_t i = 0; i < s->count; i++) sessions_retire(s, s->list + i);
+  for (size_t i = 0; i < s->count; i++) sessions_retire(s->list + i);
 }
 
 void sessions_kill(struct sessions const *s, int sig)

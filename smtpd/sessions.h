@@ -17,7 +17,6 @@ struct running {
 struct sessions {
   size_t count;  /* children */
   size_t busy;   /* those with a session */
-  size_t kept;   /* those with an fd */
   uint64_t turn;
   size_t room;
   struct running *list;
@@ -42,8 +41,8 @@ extern struct running *sessions_idle(struct sessions const *s);
 extern void sessions_begin(struct sessions *s, struct running *r, uint64_t network);
 
 /* Send no more connections to it: it ends when it has no session (any more). */
-extern void sessions_retire(struct sessions *s, struct running *r);
-extern void sessions_retire_all(struct sessions *s);
+extern void sessions_retire(struct running *r);
+extern void sessions_retire_all(struct sessions const *s);
 extern void sessions_kill(struct sessions const *s, int sig);
 
 #endif
