@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <skalibs/allreadwrite.h>
@@ -95,7 +94,6 @@ static int confine(char const *cdb)
   snprintf(control, sizeof control, "%s/control", home_dir());
   snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - cdb) + 1 : 1, slash ? cdb : ".");
   char const *const paths[] = { control, cdb ? dir : 0, 0 };
-  tzset(); /* reads the zone file now */
   return sandbox_no_exec() != -1 && sandbox_read_only(paths) != -1;
 }
 
