@@ -237,7 +237,7 @@ static void accept_some(struct loop *p, int listening)
 static void reread(struct loop *p, int always)
 {
   if (always || settings_changed(p->l->settings)) {
-    if (!settings_load(p->l->settings)) {
+    if (!settings_load(p->l->settings, 1)) {
       strerr_warnw(settings_why(), "; the old settings stay");
       return;
     }

@@ -127,7 +127,7 @@ static enum served serve_one(struct settings *settings)
   struct smtpd d = { .settings = settings };
   struct client c = { .ip = "" };
   if (!geteuid() && !become_account()) return refuse(1, accounts_why());
-  if (!settings_load(settings)) return refuse(1, settings_why());
+  if (!settings_load(settings, 0)) return refuse(1, settings_why());
   client_find(&c, 0);
   return smtpd_serve(&d, &c, 0, 0, 1);
 }
@@ -141,7 +141,7 @@ static int serve_all(struct settings *settings, struct options const *o)
     return EXIT_TEMPORARY;
   if (!become_account()) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (!priv_limit_memory(MEMORY_LISTENER)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
-  if (!settings_load(settings)) strerr_dief(EXIT_TEMPORARY, settings_why());
+  if (!settings_load(settings, 1)) strerr_dief(EXIT_TEMPORARY, settings_why());
   l.access.allow_program = submit_uses_program() || access_sets_program(&l.access);
   if (!access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
   if (!l.access.allow_program && !confine(o->cdb))

@@ -61,14 +61,31 @@ int settings_changed(struct settings const *s)
   return stamp_of_files() != s->stamp;
 }
 
-static int load_name(char const *file, stralloc *sa)
+static int check_name(char const *file, stralloc const *sa)
 {
-  if (control_line_or_me(file, sa) == -1) return fail(control_why());
   for (size_t i = 0; i < sa->len; i++)
     if ((unsigned char)sa->s[i] < 32 || sa->s[i] == 127)
       return fail_file(file, "line 1: holds a control character", "; write one line of text");
   if (!sa->len) return fail_file(file, "line 1: empty", "; write this host's full name into it");
   return 1;
+}
+
+/* Without the file it is <me>. */
+static int load_name(char const *file, stralloc *sa, stralloc const *me)
+{
+  int r = control_line(file, sa);
+  if (r == -1) return fail(control_why());
+  if (r) return check_name(file, sa);
+  if (!stralloc_copyb(sa, me->s, me->len + 1)) return fail_file(file, "out of memory", "");
+  sa->len--;
+  return 1;
+}
+
+static int load_names(struct settings *s)
+{
+  if (control_line_or_me("me", &s->me) == -1) return fail(control_why());
+  return check_name("me", &s->me) && load_name("smtpgreeting", &s->greeting, &s->me) &&
+         load_name("localiphost", &s->localiphost, &s->me);
 }
 
 static int load_number(char const *file, unsigned long *value, unsigned long max)
@@ -138,13 +155,12 @@ static void settings_free(struct settings *s)
   netlist_free(&s->normalize);
 }
 
-int settings_load(struct settings *s)
+int settings_load(struct settings *s, int watch)
 {
   struct settings fresh;
   memset(&fresh, 0, sizeof fresh);
-  fresh.stamp = stamp_of_files();
-  if (!load_name("me", &fresh.me) || !load_name("smtpgreeting", &fresh.greeting) ||
-      !load_name("localiphost", &fresh.localiphost) || !load_numbers(&fresh) ||
+  if (watch) fresh.stamp = stamp_of_files();
+  if (!load_names(&fresh) || !load_numbers(&fresh) ||
       !load_map("rcpthosts", &fresh.rcpthosts, &fresh.has_rcpthosts) ||
       !load_map("badmailfrom", &fresh.badmailfrom, 0) ||
       !load_networks("normalizeclients", &fresh.normalize)) {

@@ -28,13 +28,14 @@ struct settings {
   unsigned long session;   /* seconds: timeoutsession */
   unsigned long sessions;  /* at once, of a listener: concurrencysmtpd */
   unsigned long per_client;
-  uint64_t stamp;          /* stands for the files that this was read from */
+  uint64_t stamp;          /* stands for the files that this was read from, or 0 */
 };
 
 /* Read everything into <s>, which is static storage or was loaded before; it is
- * replaced only on success, but for the stamp. 1, or 0 with settings_why(): one line that names
- * the file, the line and the mend. */
-extern int settings_load(struct settings *s);
+ * replaced only on success, but for the stamp. <watch>: settings_changed will be
+ * asked. 1, or 0 with settings_why(): one line that names the file, the line and
+ * the mend. */
+extern int settings_load(struct settings *s, int watch);
 extern char const *settings_why(void);
 
 /* Is any of the files another one than at the last settings_load? */
