@@ -6,3 +6,5 @@ pipit-local_SRCS := local/pipit-local.c local/command.c local/delivery.c local/d
 t-dotqmail_SRCS := local/dotqmail.c local/report.c
 t-loop_SRCS := local/loop.c
 t-delivery_SRCS := local/delivery.c
+# It is executed for every address that gets mail: without a library to load that takes a fifth less.
+pipit-local_LIBS := -l:libskarnet.a

@@ -4,6 +4,8 @@ pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogr
 PROGRAMS += pipit-lspawn
 pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c send/lookup.c \
 	send/getpw.c
+# It is forked for every address that gets mail: the fewer libraries, the less there is to copy.
+pipit-lspawn_LIBS := -l:libcdb.a -l:libskarnet.a
 t-getpw_SRCS := send/getpw.c
 
 # the scheduler, and what starts it
