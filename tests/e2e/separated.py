@@ -116,7 +116,7 @@ def denied(path, who):
     return subprocess.run(['test', '-r', path], user=who, group=who, extra_groups=[]).returncode != 0
 check(denied(i.home + '/queue/mess', 65532) and denied(i.home + '/queue/mess', uid['pipitd']) and
       denied(i.home + '/queue/mess', uid['pipitr']), 'neither users nor pipitd nor pipitr can look into the queue')
-for path in glob.glob(i.home + '/queue/mess/*/*'):
+for path in glob.glob(i.home + '/queue/mess/*/*') + glob.glob(i.home + '/queue/free/*')[:3]:
     st = os.stat(path)
     equal((st.st_uid, st.st_gid, st.st_mode & 0o777), (uid['pipitq'], gid['pipits'], 0o660),
           'a message file is pipitq:pipits 660')

@@ -2,6 +2,7 @@
 import fcntl, glob, mailbox, os, re, shutil, stat, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
+from queuefile import live_files
 
 HOME = make_home()
 LOCAL = os.path.join(BIN, 'pipit-local')
@@ -330,7 +331,7 @@ def queued():
     q.wait()
     m = re.fullmatch(r'did 0\+1\+0\nqp (\d+)\n', out)
     check(code == 0 and m, 'a forward to pipit-queued')
-    files = glob.glob(os.path.join(HOME, 'queue/mess/*', m.group(1) if m else 'none'))
+    files = [path for id, path in live_files(HOME) if m and id == int(m.group(1))]
     equal(len(files), 1, 'is queued under the id that is told')
     text = open(files[0], 'rb').read() if files else b''
     check(b'\nDelivered-To: joe@host.example\n' + MSG + b'Fme@there.example\0Ta@b.example\0' in text, 'with message and envelope')
