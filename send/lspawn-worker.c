@@ -27,6 +27,7 @@
 #define WORKER_JOBS  100 /* deliveries of one worker */
 #define WORKER_LIFE  5   /* seconds from its start in which it takes jobs */
 #define WORKER_PAUSE 2   /* seconds without a job */
+#define IDLE_MAX     100 /* workers without a job; each has 125 KB of its own */
 
 void worker_say(struct slot *s, char letter, char const *text, size_t len)
 {
@@ -100,15 +101,27 @@ static void look_at_users(struct lspawn *l)
   l->seen = now;
 }
 
-/* A slot without a process; the worker that has been idle longest makes room. */
-static struct slot *free_slot(struct lspawn *l)
+/* The worker that has been idle longest, or NULL. <*n> is the number of all. */
+static struct slot *oldest_idle(struct lspawn *l, unsigned int *n)
 {
   struct slot *oldest = 0;
+  *n = 0;
   for (unsigned int i = 0; i < l->max; i++) {
     struct slot *s = l->slots + i;
-    if (s->state == FREE) return s;
-    if (s->state == IDLE && (!oldest || tain_less(&s->deadline, &oldest->deadline))) oldest = s;
+    if (s->state != IDLE) continue;
+    (*n)++;
+    if (!oldest || tain_less(&s->deadline, &oldest->deadline)) oldest = s;
   }
+  return oldest;
+}
+
+/* A slot without a process; an idle worker makes room. */
+static struct slot *free_slot(struct lspawn *l)
+{
+  unsigned int n;
+  for (unsigned int i = 0; i < l->max; i++)
+    if (l->slots[i].state == FREE) return l->slots + i;
+  struct slot *oldest = oldest_idle(l, &n);
   if (oldest) worker_leave(oldest);
   return oldest;
 }
@@ -259,11 +272,14 @@ void worker_ended(struct lspawn *l, struct slot *s, int wstat)
   judge(s, wstat);
 }
 
-void worker_rest(struct slot *s)
+void worker_rest(struct lspawn *l, struct slot *s)
 {
+  unsigned int n;
   if (!s->pid || s->sock == -1 || s->timedout || s->done >= WORKER_JOBS || !tain_future(&s->end))
     return worker_leave(s);
   s->state = IDLE;
   tain_addsec_g(&s->deadline, WORKER_PAUSE);
   if (tain_less(&s->end, &s->deadline)) s->deadline = s->end;
+  struct slot *oldest = oldest_idle(l, &n);
+  if (n > IDLE_MAX) worker_leave(oldest);
 }

@@ -80,7 +80,7 @@ extern void worker_listen(struct lspawn *l, struct slot *s);
 /* Its process has ended. */
 extern void worker_ended(struct lspawn *l, struct slot *s, int wstat);
 /* Send has heard of the delivery: the worker is kept, or let go. */
-extern void worker_rest(struct slot *s);
+extern void worker_rest(struct lspawn *l, struct slot *s);
 /* Let a worker go: it ends when its socket does. The slot is free. */
 extern void worker_leave(struct slot *s);
 /* The result of the delivery; <text> goes before what was said. */

@@ -131,7 +131,7 @@ static int tell(struct loop *o)
     }
     if (s->state == END) {
       r = job_send_end(0, s->num);
-      if (r == 1) worker_rest(s);
+      if (r == 1) worker_rest(&o->l, s);
     }
     if (r == -1 && (o->ended || errno == EPIPE))
       worker_leave(s);

@@ -8,7 +8,7 @@ from deliveries import *
 
 HOME = make_home()
 ALIAS = HOME + '/alias'
-LIFE, PAUSE, JOBS = 5, 2, 100 # of a worker: seconds, seconds without a job, deliveries
+LIFE, PAUSE, JOBS, IDLE = 5, 2, 100, 100 # of a worker: seconds, seconds without a job, deliveries; of all that wait
 DID = ('K', 'did 1+0+0\n')
 SANITIZED = b'__asan' in open(os.path.join(BIN, 'pipit-local'), 'rb').read()
 
@@ -80,6 +80,10 @@ def limits():
     qmail('many-default', './Maildir/\n')
     for i in range(3 * s.max): s.job('many-%d@host.example' % i)
     check(1 < len(s.children()) <= s.max + 1, 'those that wait make room for others')
+    s.end()
+    s = Lspawn(HOME)
+    for i in range(IDLE + 30): s.job('many-%d@host.example' % i, inside=True)
+    check(wait_for(lambda: len(s.children()) <= IDLE, 1), 'no more than %d wait' % IDLE)
     s.end()
 
 def anew():
