@@ -156,12 +156,27 @@ void __wrap_stream_put(struct stream *io, char const *s, size_t len)
   __real_stream_put(io, s, len);
 }
 
+/* The value behind <key> is an address in angle brackets, or the beginning of a long one. */
+static void check_address(struct logline const *l, char const *key)
+{
+  size_t n = strlen(key);
+  char const *end = l->s + l->len, *p = memmem(l->s, l->len, key, n);
+  if (!p) return;
+  p += n;
+  int quoted = *p == '"';
+  REQUIRE(p[quoted] == '<');
+  for (p += quoted; p < end && *p != (quoted ? '"' : ' '); p++) p += *p == '\\';
+  REQUIRE(p <= end && (p[-1] == '>' || !memcmp(p - 3, "...", 3)));
+}
+
 /* A log line is one line, of bytes that no terminal and no other program minds. */
 extern void __wrap_logline_write(struct logline *l);
 void __wrap_logline_write(struct logline *l)
 {
   REQUIRE(l->len > 20 && l->len < LOGLINE_MAX && !memcmp(l->s, "pipit-smtpd: ", 13));
   for (size_t i = 0; i < l->len; i++) REQUIRE(l->s[i] >= 32 && l->s[i] < 127);
+  check_address(l, " from=");
+  check_address(l, " rcpt=");
   l->len = 0;
 }
 

@@ -10,7 +10,7 @@
 
 #include "fuzz.h"
 
-#define UNPACKED_MAX 65536
+#define UNPACKED_MAX 24576
 
 void (*fuzz_explain)(void);
 
