@@ -156,17 +156,28 @@ void __wrap_stream_put(struct stream *io, char const *s, size_t len)
   __real_stream_put(io, s, len);
 }
 
-/* The value behind <key> is an address in angle brackets, or the beginning of a long one. */
-static void check_address(struct logline const *l, char const *key)
+/* A value ends with its quote, or before the next space. Where. */
+static char const *value_end(char const *s, char const *end)
 {
-  size_t n = strlen(key);
-  char const *end = l->s + l->len, *p = memmem(l->s, l->len, key, n);
-  if (!p) return;
-  p += n;
-  int quoted = *p == '"';
-  REQUIRE(p[quoted] == '<');
-  for (p += quoted; p < end && *p != (quoted ? '"' : ' '); p++) p += *p == '\\';
-  REQUIRE(p <= end && (p[-1] == '>' || !memcmp(p - 3, "...", 3)));
+  int quoted = *s == '"';
+  for (s += quoted; s < end && *s != (quoted ? '"' : ' '); s++) s += *s == '\\';
+  REQUIRE(s <= end && (!quoted || s < end));
+  return s + quoted;
+}
+
+/* Keys and values to the end; addresses stand in angle brackets, unless they are cut off. */
+static void check_values(char const *s, char const *end)
+{
+  while (s < end) {
+    REQUIRE(*s == ' ');
+    char const *key = s + 1, *value = memchr(key, '=', (size_t)(end - key));
+    REQUIRE(value++ && value < end);
+    s = value_end(value, end);
+    if (strncmp(key, "from=", 5) && strncmp(key, "rcpt=", 5)) continue;
+    int quoted = *value == '"';
+    char const *last = s - quoted - 1;
+    REQUIRE(value[quoted] == '<' && (*last == '>' || !memcmp(last - 2, "...", 3)));
+  }
 }
 
 /* A log line is one line, of bytes that no terminal and no other program minds. */
@@ -175,8 +186,9 @@ void __wrap_logline_write(struct logline *l)
 {
   REQUIRE(l->len > 20 && l->len < LOGLINE_MAX && !memcmp(l->s, "pipit-smtpd: ", 13));
   for (size_t i = 0; i < l->len; i++) REQUIRE(l->s[i] >= 32 && l->s[i] < 127);
-  check_address(l, " from=");
-  check_address(l, " rcpt=");
+  char const *kind = memchr(l->s + 13, ' ', l->len - 13);
+  REQUIRE(kind);
+  check_values(kind, l->s + l->len);
   l->len = 0;
 }
 
