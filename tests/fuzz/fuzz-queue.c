@@ -107,6 +107,7 @@ static void read_back(char const *s, size_t len, uint32_t rcpts)
   char const header[QFILE_HEADER] = "";
   add(&file, header, sizeof header);
   add(&file, s, len);
+  add(&file, "Told\0Tstuff", 11); /* of the message that was in the file before */
   records_open(&e, fuzz_memory(file.s, file.len), &q, 0);
   for (int r; (r = records_next(&e, &letter, &value, &n)); pos += n + 2) {
     REQUIRE(r == 1 && n + 2 <= len - pos && letter == s[pos]);

@@ -25,8 +25,10 @@ def scratch():
 
 def leaks_are_found(program):
     """Can the leak sanitizer look at this process? It must be allowed to trace it."""
-    p = subprocess.run([program, '-runs=1', '-artifact_prefix=/dev/null/'], stdin=subprocess.DEVNULL, cwd='/',
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, ASAN_OPTIONS=ASAN))
+    where = scratch()
+    p = subprocess.run([program, '-runs=1'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       cwd=where, env=dict(os.environ, SCRATCH=where, ASAN_OPTIONS=ASAN))
+    shutil.rmtree(where, ignore_errors=True)
     return b'LeakSanitizer has encountered a fatal error' not in p.stdout
 
 class Fuzzer:
