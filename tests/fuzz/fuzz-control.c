@@ -371,7 +371,7 @@ static void test_settings(struct fuzz f)
   strcat(path, names[fuzz_below(&f, sizeof names / sizeof *names)]);
   struct file file = take_and_put(&f, path);
   struct settings before = s;
-  int r = settings_load(&s);
+  int r = settings_load(&s, 0);
   unlinkat(home, path, 0);
   free(file.s);
   if (!r) {
