@@ -270,6 +270,7 @@ def test_recycling():
             os.chown(path, 0, 0)
             os.chmod(path, 0o666)
         case('a file of another owner', False, spoil=foreign)
+        check(not logged('leases do not work'), 'and nobody tries to have it alone')
     else: skip('a file of another owner needs root')
     held = []
     case('a file that somebody has open', False, spoil=lambda path: held.append(open(path, 'rb')))

@@ -3,7 +3,7 @@
 The rules stand in ARCHITECTURE.md. Those that one program keeps alone are
 tested in queued.py and send.py.
 """
-import fcntl, glob, os, random, re, shutil, signal, struct, subprocess, sys, threading, time
+import fcntl, glob, os, random, re, select, shutil, signal, struct, subprocess, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from instance import kill, reachable
@@ -109,9 +109,10 @@ def inodes(path):
 
 # --- a worker that stands still
 
-# Where it is stopped in the commit of a small message: the call after which, and how often it came.
-POINTS = [('flock', 1, 'with the file locked'), ('pwrite64', 1, 'with the file marked busy'),
-          ('pwritev', 1, 'with the message written'), ('pwrite64', 2, 'with the header written')]
+# Where it is stopped in the commit of a message of some size: the call after which, and how often it came.
+POINTS = [(2000, 'flock', 1, 'with a free file locked'), (2000, 'pwrite64', 1, 'with the file marked busy'),
+          (2000, 'pwritev', 1, 'with the message written'), (2000, 'pwrite64', 2, 'with the header written'),
+          (300000, 'linkat', 1, 'with a fresh file named')]
 
 class Stopped:
     """A client whose worker is stopped in the middle of message <number>."""
@@ -146,6 +147,9 @@ class Stopped:
     def state(self):
         return open('/proc/%d/stat' % self.pid).read().rsplit(')', 1)[1].split()[0]
 
+    def secret(self):
+        return numbered(self.number).splitlines()[-1]
+
     def end(self):
         self.c.frame(b'E', b'Fa@b.example\0Tc@d.example\0')
         self.c.frame(b'.')
@@ -170,7 +174,7 @@ def test_stopped():
     wait_for(lambda: len(os.listdir(s.path('free'))) >= POOL)
     stopped = [(Stopped(s, 1, 2000), 'in the middle of a small message'),
                (Stopped(s, 2, 300000), 'in the middle of a large one')]
-    if can_trace(): stopped += [(Stopped(s, 3 + i, 2000, call, when), why) for i, (call, when, why) in enumerate(POINTS)]
+    if can_trace(): stopped += [(Stopped(s, 3 + i, size, call, when), why) for i, (size, call, when, why) in enumerate(POINTS)]
     else: skip('workers cannot be stopped at a system call here')
     check(all(w.ok for w, why in stopped), 'workers are stopped')
     s.send.stop(signal.SIGKILL)
@@ -185,9 +189,35 @@ def test_stopped():
     time.sleep(1.5)
     equal([n for n, id in s.got if n is None or n < 100], [], 'nothing is seen of the unfinished ones')
     for w, why in stopped: check(w.go_on(), 'stopped %s: it goes on, and the message is acknowledged' % why)
-    s.is_through(range(1, len(stopped) + 1))
+    check(s.is_through(range(1, len(stopped) + 1), 30), 'and all of them are delivered, without waiting for the next look')
     s.delivered_once(s.acked, 'stopped workers')
     equal(os.listdir(s.path('bad')), [], 'nothing was found damaged')
+    s.stop()
+
+def test_killed():
+    """What a killed worker has written is in no later message's file."""
+    if not can_trace(): return skip('workers cannot be stopped at a system call here')
+    s = Site(queuepool='0').start(send=False)
+    free = s.path('free', '60')
+    with open(free, 'wb') as f: f.write(header(DONE, 60).ljust(8192, b'\0'))
+    os.chmod(free, 0o660)
+    own(free)
+    fd = os.open(s.path('lock', 'pool'), os.O_RDWR | os.O_NONBLOCK)
+    os.write(fd, struct.pack('>Q', 60))
+    w = Stopped(s, 1, 3000, 'pwritev', 1)
+    check(w.ok and w.secret() in open(free, 'rb').read(), 'a worker is killed when it has written a message, without a header')
+    kill(w.pid)
+    w.c.close()
+    wait_for(lambda: not os.path.exists('/proc/%d' % w.pid))
+    os.write(fd, struct.pack('>Q', 60))
+    c = s.client()
+    check(s.post(c, 2, 10), 'another message is taken')
+    equal([p for id, p in live_files(s.home) if w.secret() in open(p, 'rb').read()], [], 'and nothing of the first one is in its file')
+    s.start(queued=False)
+    check(s.is_through([2]) and wait_for(lambda: not os.path.exists(free)), 'what the killed one left is removed')
+    s.delivered_once([2], 'a killed worker')
+    os.close(fd)
+    c.close()
     s.stop()
 
 # --- backups and copies
@@ -421,9 +451,10 @@ def test_overflow():
 
 def test_names():
     """Names that are taken: the keeper replaces nothing."""
-    s = Site(queuepool=str(POOL), )
+    s = Site(queuepool='0').start(send=False)
+    control(s.home, 'queuepool', '1000') # there is room in the pool, and nothing in it
     s.put_off = {1, 2}
-    s.start()
+    s.start(queued=False)
     c = s.client()
     check(s.post(c, 1, 100000) and s.post(c, 2), 'two messages wait')
     check(wait_for(lambda: len(glob.glob(s.path('mess/*/*'))) == 2), 'in mess/')
@@ -436,7 +467,7 @@ def test_names():
     s.put_off = set()
     s.send.give(signal.SIGALRM)
     check(s.is_through([1, 2]) and wait_for(lambda: not glob.glob(s.path('mess/*/*'))), 'they are delivered and finished')
-    check(all(open(p).read() == 'precious %d' % n for n, p in zip((1, 2), precious)), 'what has their names in free/ is not replaced')
+    check(all(open(p, 'rb').read() == b'precious %d' % n for n, p in zip((1, 2), precious)), 'what has their names in free/ is not replaced')
     s.put_off = {3}
     check(s.post(c, 3), 'a message')
     id = s.acked[3]
@@ -463,12 +494,20 @@ def test_list():
     free = Mail(s.home, 'a@b.example', ['c@d.example'], numbered(0), state=DONE, where=s.path('free', '60'))
     os.symlink('60', s.path('free', '61'))
     os.mkfifo(s.path('free', '62'))
+    os.mkfifo(s.path('bad', 'pipe'))
+    own(s.path('bad', 'pipe'))
+    os.symlink('../bad/pipe', s.path('free', '63'))
+    pipe = select.poll()
+    reader = os.open(s.path('bad', 'pipe'), os.O_RDONLY | os.O_NONBLOCK)
+    pipe.register(reader)
     fd = os.open(s.path('lock', 'pool'), os.O_RDWR | os.O_NONBLOCK)
-    os.write(fd, struct.pack('>13Q', 0, 1, 50, 61, 62, 60, 60, 60, (1 << 64) - 1, 50, 61, 62, 60))
+    os.write(fd, struct.pack('>14Q', 0, 1, 50, 61, 62, 63, 60, 60, 60, (1 << 64) - 1, 50, 61, 62, 60))
     c = s.client()
     check(all(s.post(c, n) for n in range(2, 12)), 'names that are missing, taken, twice, no files: mail is taken')
     check(open(m.path, 'rb').read() == m.data, 'mail is not written over')
     equal([p for id, p in live_files(s.home)].count(free.path), 1, 'and the free one among them is used, once')
+    equal(pipe.poll(0), [], 'what a symbolic link leads to is not opened')
+    os.close(reader)
     s.start(queued=False)
     check(s.is_through(range(1, 12)), 'all are delivered')
     s.delivered_once(range(1, 12), 'a list of nonsense')
@@ -476,9 +515,23 @@ def test_list():
     c.close()
     s.stop()
 
+def test_job():
+    """Another message stands where the one stood that is being delivered."""
+    s = Site(concurrencyremote='1')
+    send = Send(s.home)
+    m = Mail(s.home, 'a@b.example', ['one@x.example', 'two@y.example'], b'the first\n').announce()
+    j = send.remote.job()
+    os.unlink(m.path)
+    other = Mail(s.home, 'a@b.example', ['other@z.example'], b'the other\n', id=m.id)
+    j.all('K', 'ok\n')
+    j = send.remote.job(2)
+    check(not j or (j.rcpts, j.read()) == (['other@z.example'], other.msg), 'no recipient gets the message of another')
+    send.stop(signal.SIGKILL)
+
 def main():
     print('SEED=%d' % SEED)
-    tests = [test_stopped, test_backup, test_copy, test_damage, test_clock, test_ids, test_overflow, test_names, test_list]
+    tests = [test_stopped, test_killed, test_backup, test_copy, test_damage, test_clock, test_ids, test_overflow, test_names, test_list,
+             test_job]
     only = sys.argv[1:]
     try:
         for t in tests:
