@@ -23,3 +23,9 @@ uint64_t clock_wall_us(void)
   if (clock_gettime(CLOCK_REALTIME, &t) == -1 || t.tv_sec < 0) return 0;
   return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
+
+void clock_nap(unsigned int ms)
+{
+  struct timespec const t = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+  nanosleep(&t, 0);
+}

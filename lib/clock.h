@@ -13,4 +13,8 @@ extern int64_t clock_wall(void);
 /* The same in microseconds. */
 extern uint64_t clock_wall_us(void);
 
+/* Do nothing for so long, or until a signal comes: where the kernel has no memory, so that
+ * trying again does not become a loop. */
+extern void clock_nap(unsigned int ms);
+
 #endif

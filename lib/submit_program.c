@@ -136,12 +136,11 @@ static void read_text(struct submit *s)
 static int wait_for(struct submit *s, int fd, short events, int64_t end)
 {
   struct pollfd x[2] = { { .fd = fd, .events = events }, { .fd = s->textfd, .events = POLLIN } };
-  struct timespec const pause = { .tv_nsec = LOOK_MS * 1000000L };
   int64_t left = end - (int64_t)clock_ms();
   if (left <= 0) return 0;
   if (fd == -1 && left > LOOK_MS) left = LOOK_MS;
   int r = poll(x, 2, (int)left);
-  if (r == -1 && errno != EINTR) nanosleep(&pause, 0);
+  if (r == -1 && errno != EINTR) clock_nap(LOOK_MS);
   if (r > 0 && x[1].revents) read_text(s);
   return 1;
 }

@@ -24,6 +24,7 @@
 #include "qfile.h"
 
 #define PAUSE_MS      10 /* between two batches */
+#define TROUBLE_MS    1000 /* after a batch that could not be made */
 #define LOOK_SECONDS  60 /* between two looks for files that are on no list */
 #define COUNT_EVERY   8  /* files taken between two looks at how many are left */
 
@@ -194,7 +195,6 @@ static int fill(struct filler *f)
 void pool_fill(struct queue const *q)
 {
   struct filler f = { .q = q };
-  struct timespec const pause = { .tv_nsec = PAUSE_MS * 1000000L };
   uint64_t calls;
   /* A filler that was killed may have left names that are not on disk. */
   while (!newfile_sync_dir(q, "free")) {
@@ -206,7 +206,7 @@ void pool_fill(struct queue const *q)
     int ok = fill(&f);
     if (!ok && !f.troubled) queue_warning("cannot fill queue/free");
     f.troubled = !ok;
-    nanosleep(&pause, 0);
+    clock_nap(ok ? PAUSE_MS : TROUBLE_MS);
     if (fd_read(q->pool->event, (char *)&calls, sizeof calls) == -1) _exit(111);
   }
 }

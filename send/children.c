@@ -23,6 +23,7 @@
 #include "send.h"
 
 #define RESTART_WAIT 1000  /* milliseconds between two starts of a child that dies */
+#define NAP_MS       10    /* when the kernel has no memory */
 #define END_WAIT     20000 /* milliseconds that the keeper has for its end */
 #define END_KEEPERS  3     /* that may be killed meanwhile */
 
@@ -188,7 +189,7 @@ static void push_all(struct send *s, uint64_t deadline)
     keeper_push(&s->keeper);
     if (s->keeper.fd == -1 || s->keeper.unsent == s->keeper.kept.len || now >= deadline) return;
     struct pollfd p = { s->keeper.fd, POLLIN | POLLOUT, 0 };
-    poll(&p, 1, (int)(deadline - now));
+    if (poll(&p, 1, (int)(deadline - now)) == -1) clock_nap(NAP_MS);
     while (keeper_hear(&s->keeper, &r) == 1) {}
     if (p.revents & (POLLHUP | POLLERR)) return;
   }
@@ -201,7 +202,9 @@ static int hear_end(struct send *s, uint64_t deadline)
     struct keeper_reply r;
     uint64_t now = clock_ms();
     struct pollfd p = { s->keeper.fd, POLLIN, 0 };
-    if (now >= deadline || poll(&p, 1, (int)(deadline - now)) == 0) return 0;
+    int ready = now < deadline ? poll(&p, 1, (int)(deadline - now)) : 0;
+    if (!ready) return 0;
+    if (ready == -1) clock_nap(NAP_MS);
     int got;
     while ((got = keeper_hear(&s->keeper, &r)) == 1)
       if (r.type == 'E') log_end(r.id);

@@ -11,12 +11,14 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "clock.h"
 #include "feeder.h"
 #include "log.h"
 #include "send.h"
 
 #define SLOT_BITS   12 /* CONCURRENCY_MAX fits */
 #define SLOT_MASK   ((1u << SLOT_BITS) - 1)
+#define NAP_MS      10    /* when the kernel has no memory for a job */
 #define READ_BATCH  256   /* packets of a spawner before others have their turn */
 #define JOB_RESERVE 8192  /* bytes of a packet for the numbers, the host, the sender */
 
@@ -185,6 +187,7 @@ static int send_job(struct send *s, struct spawner *p, struct group *g, uint32_t
   r = job_send(p->fd, &j);
   if (r == -1 && errno != EMSGSIZE) {
     if (errno == EPIPE) s->lost = 1;
+    else clock_nap(NAP_MS);
     r = 0;
   }
   p->blocked = !r;

@@ -12,13 +12,14 @@
 
 #include <skalibs/uint64.h>
 
+#include "clock.h"
 #include "feeder.h"
 
 #define FEEDS_MAX    4096    /* pipes at a time; more wait in the socket */
 #define FEED_REQUEST 16      /* bytes of a packet: offset:8 length:8 */
 #define FEED_SLICE   1048576 /* bytes for one reader before the next one has his turn */
 #define FEED_FDS     2       /* the file, the pipe */
-#define PAUSE_SECONDS 1      /* when it cannot be waited */
+#define PAUSE_MS     1000    /* when it cannot be waited */
 
 struct feed {
   int file, pipe;
@@ -116,12 +117,11 @@ static int take(struct feeder *f)
 
 static void serve(struct feeder *f)
 {
-  struct timespec const pause = { .tv_sec = PAUSE_SECONDS };
   size_t n = f->count;
   for (size_t i = 0; i < n; i++) f->polls[i] = (struct pollfd){ f->feeds[i].pipe, POLLOUT, 0 };
   f->polls[n] = (struct pollfd){ n < FEEDS_MAX ? f->sock : -1, POLLIN, 0 };
   if (poll(f->polls, n + 1, -1) == -1) {
-    if (errno != EINTR) nanosleep(&pause, 0);
+    if (errno != EINTR) clock_nap(PAUSE_MS);
     return;
   }
   /* Backwards: closing one moves the last one into its place. */

@@ -8,8 +8,10 @@
 #include <skalibs/uint32.h>
 #include <skalibs/uint64.h>
 
+#include "clock.h"
 #include "keeper_link.h"
 
+#define NAP_MS 10 /* when the kernel has no memory */
 #define PREFIX 4 /* bytes of a kept packet's length */
 
 static size_t packet_len(struct keeper_link const *k, size_t at)
@@ -26,6 +28,7 @@ void keeper_push(struct keeper_link *k)
     size_t len = packet_len(k, k->unsent);
     if (send(k->fd, k->kept.s + k->unsent + PREFIX, len, MSG_DONTWAIT | MSG_NOSIGNAL) == -1) {
       if (errno == EINTR) continue;
+      if (errno == ENOBUFS || errno == ENOMEM) clock_nap(NAP_MS);
       k->blocked = errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM;
       return;
     }

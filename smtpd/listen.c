@@ -299,9 +299,8 @@ static void wait_and_accept(struct loop *p)
   for (size_t i = 0; pause <= 0 && i < s->count; i++)
     x[n++] = (struct pollfd){ .fd = s->fd[i], .events = POLLIN };
   if (poll(x, n, pause > 0 ? (int)pause : -1) == -1 && errno != EINTR) {
-    struct timespec const nap = { .tv_sec = PAUSE_MS / 1000 };
     strerr_warnwusys("poll; pausing");
-    nanosleep(&nap, 0);
+    clock_nap(PAUSE_MS);
     return;
   }
   if (x[0].revents) take_signals(p);

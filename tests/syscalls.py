@@ -65,7 +65,7 @@ def can_last(call, error):
     """May it fail so again and again? Pipes and sockets have no disk behind them."""
     if call.name in FORKS: return True
     if error in ('EINTR', 'EAGAIN'): return False
-    return not (error in FILE + SPACE and re.match(r'\d* *\w+\(\d+<(?!/)', call.text))
+    return not (error in FILE + SPACE and re.match(r'\d* *\w+\(\d+<(?!/)|.*/lock/(trigger|pool)>', call.text))
 
 class Tracer:
     count = 0

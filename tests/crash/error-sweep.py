@@ -112,7 +112,11 @@ class Queued:
     def children(self):
         """The children that serve connections or fill the pool, oldest first."""
         try: return sorted(map(int, open('/proc/%d/task/%d/children' % (2 * (self.process.pid,))).read().split()))
-        except FileNotFoundError: return []
+        except (AttributeError, OSError): return []
+
+    def await_clients(self):
+        """A message whose client has gone may still come."""
+        wait_for(lambda: len(self.children()) <= 1, 3, 0.002)
 
     def stop(self):
         if self.running: self.running.stop()
@@ -140,6 +144,7 @@ class Injector(Sweep):
     def start(self): queued.ensure()
     def skips(self, fault): return is_slow(fault)
     def run(self, tracer):
+        queued.await_clients()
         clear_queue()
         out = subprocess.PIPE
         if self.envelope is not None:
@@ -162,6 +167,7 @@ class Smtpd(Sweep):
     def start(self): queued.ensure()
     def skips(self, fault): return 'program' in self.kw and is_slow(fault)
     def run(self, tracer):
+        queued.await_clients()
         clear_queue()
         s = smtpsession.Session(home, before=tracer.prefix, greeting=False, **self.kw)
         s.s.settimeout(SECONDS)
@@ -209,6 +215,7 @@ class Writer(Sweep):
     def run(self, tracer):
         wrong = queued.ensure()
         clear_queue()
+        if self.pool != '0': wait_for(lambda: len(glob.glob(queue('free/*'))) >= 16, 10)
         before = set(queued.children())
         c = Client(timeout=20)
         child = wait_for(lambda: set(queued.children()) - before, 5, 0.001)
@@ -227,6 +234,8 @@ class Writer(Sweep):
         if reply[0] == 'K' and tracer.fault and tracer.fault.call in SYNCS and tracer.fault.error != 'EINTR' and injected:
             wrong.append('a good reply after a failed sync')
         if not tracer.fault and reply[0] != 'K': wrong.append('said %r without a fault' % (reply,))
+        calls = {c.name for c in tracer.calls()}
+        if 'fsync' in calls and self.pool != '0': wrong.append('no file of the pool was used')
         return wrong + next_message()
 
 class Resident(Sweep):
@@ -378,7 +387,7 @@ USER = os.path.join(SCRATCH, 'user')
 
 class Local(Sweep):
     """pipit-local with one kind of instruction."""
-    def __init__(self, name, instruction): self.name, self.instruction = 'pipit-local, ' + name, instruction
+    def __init__(self, name, instruction, body=SMALL): self.name, self.instruction, self.body = 'pipit-local, ' + name, instruction, body
     def start(self):
         queued.ensure()
         shutil.rmtree(USER, ignore_errors=True)
@@ -396,9 +405,9 @@ class Local(Sweep):
         for f in glob.glob(USER + '/Maildir/*/*') + glob.glob(USER + '/out'): os.unlink(f)
         with open(USER + '/mbox', 'wb') as f: f.write(self.before)
         own(f.name)
-        p = as_account([*tracer.prefix, BIN + '/pipit-local', '-l', str(len(SMALL)), '--', 'joe', USER, 'joe', '', '', 'host.example',
+        p = as_account([*tracer.prefix, BIN + '/pipit-local', '-l', str(len(self.body)), '--', 'joe', USER, 'joe', '', '', 'host.example',
                         'a@far.example', './Maildir/'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENV)
-        try: p.stdin.write(SMALL); p.stdin.close()
+        try: p.stdin.write(self.body); p.stdin.close()
         except BrokenPipeError: pass
         p.stdin = None
         code, out = text_on(p)
@@ -408,15 +417,15 @@ class Local(Sweep):
     def judge(self, good):
         found = {}
         for f in glob.glob(USER + '/Maildir/new/*') + glob.glob(USER + '/out'): found[f] = open(f, 'rb').read()
-        wrong = ['not whole: %s %r' % (f, d) for f, d in found.items() if not d.endswith(SMALL)]
+        wrong = ['not whole: %s %r' % (f, d[-80:]) for f, d in found.items() if not d.endswith(self.body)]
         mbox = open(USER + '/mbox', 'rb').read()
-        whole = SMALL.replace(b'\nFrom ', b'\n>From ') + b'\n'
+        whole = self.body.replace(b'\nFrom ', b'\n>From ') + b'\n'
         if mbox != self.before and not (mbox.startswith(self.before + b'From a@far.example ') and mbox.endswith(whole) and mbox.count(b'\nFrom a@') == 1):
-            wrong.append('the mbox is damaged: %r' % mbox)
+            wrong.append('the mbox is damaged: %r' % mbox[-80:])
         stored = len(live())
         count = len(found) + (mbox != self.before) + stored
         if count > 1 or good and count != 1: wrong.append('%d copies' % count)
-        return wrong + judge_queue(SMALL, stored)
+        return wrong + judge_queue(self.body, stored)
 
 class Spawning(Resident):
     """pipit-lspawn, and what it starts; <idle>: a worker that has delivered one message."""
@@ -639,7 +648,7 @@ class Scheduling(Resident):
             if not self.live(): return True
             self.send.give(signal.SIGALRM)
             path = self.home + '/queue/lock/overflow'
-            with open(path, 'w'): own(path)
+            with open(path, 'w') as f: os.fchmod(f.fileno(), 0o666)
             wait_for(lambda: not self.live(), 0.3, 0.02)
         return [] if wait_for(over, 25, 0.01) else ['left in the queue: %s; %s' % (self.live(), self.send.log()[-600:])]
 
@@ -686,10 +695,11 @@ sweeps(Injector('pipit-queue', BIN + '/pipit-queue', envelope=b'Fa@b\0Tc@d\0\0',
        Smtpd('pipit-smtpd'), Smtpd('pipit-smtpd, a large message', body=LARGE),
        Smtpd('pipit-smtpd with QMAILQUEUE', program=BIN + '/pipit-queue', always=[Fault('write', 1, 'EIO', False)]),
        Listener(),
-       Writer("queued's writer, a file of the pool", '64'), Writer("queued's writer, its second message", '64', kept=True),
+       Writer("queued's writer, a file of the pool", '1000'), Writer("queued's writer, its second message", '1000', kept=True),
        Writer("queued's writer, a new file", '0'), Writer("queued's writer, a large message", '0', LARGE),
        Listening(), Filler(), Starting(),
-       Local('a Maildir', './Maildir/'), Local('an mbox', './mbox'), Local('a program', '|cat >out.tmp && mv out.tmp out'),
+       Local('a Maildir', './Maildir/'), Local('an mbox', './mbox'), Local('an mbox, a large message', './mbox', LARGE),
+       Local('a Maildir, a large message', './Maildir/', LARGE), Local('a program', '|cat >out.tmp && mv out.tmp out'),
        Local('a forward', '&x@y.example'), Spawning('pipit-lspawn and pipit-local'), Spawning('pipit-lspawn and pipit-local, a large message', LARGE),
        Spawning('an idle worker of pipit-lspawn, a Maildir', idle=True), Spawning('an idle worker of pipit-lspawn, an mbox', box='mbox', idle=True),
        Spawning('an idle worker of pipit-lspawn, a large message', LARGE, idle=True), RemoteCommand(),
