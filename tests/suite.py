@@ -62,6 +62,9 @@ def run(test, build, bindir, limit, verbose):
     return name, count, trouble, lines, time.monotonic() - began
 
 def main():
+    # What runs in the background may have these ignored, and a shell that a test starts could not trap them.
+    for s in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(s) == signal.SIG_IGN: signal.signal(s, signal.SIG_DFL)
     ap = argparse.ArgumentParser()
     ap.add_argument('-j', type=int, default=os.cpu_count())
     ap.add_argument('-t', type=int, default=300)
