@@ -201,19 +201,19 @@ static int group(struct list *l)
   return 1;
 }
 
-/* A group's name, an address with its display name, or one bare address. */
+/* A group's name, an address with its display name, or one bare address; source routes before it
+ * say nothing about which. */
 static int element(struct list *l, size_t start)
 {
   struct addrlist_addr a = { .element = start, .nocomma = l->open, .comma = l->lastend };
-  int bare = l->s[start] == '@'; /* a source route */
-  if (!bare) {
-    look_ahead(l, start);
-    if (l->kind == ':') return group(l);
-    bare = l->kind != '<';
-  }
-  if (!bare) l->pos = l->kindend;
+  size_t pos = start;
+  if (!skip_routes(l, &pos)) return 0;
+  look_ahead(l, pos);
+  if (l->kind == ':') return group(l);
+  int angle = l->kind == '<';
+  if (angle) l->pos = l->kindend;
   l->open = 1;
-  return address(l, &a, !bare);
+  return address(l, &a, angle);
 }
 
 static int walk(struct list *l)

@@ -54,6 +54,8 @@ static struct {
   { "a source route", "<@a.org,@b.org:joe@x.org>", "joe@x.org " },
   { "a source route without angle brackets", "@a.org,@b.org:joe@x.org, bob", "joe@x.org bob " },
   { "two source routes", "<@a.org:@b.org:joe@x.org>", "joe@x.org " },
+  { "a source route before a display name", "@a.org:Joe Doe <joe@x.org>", "joe@x.org " },
+  { "a source route before a group's name", "@a.org:the friends: bob;", "bob " },
   { "a source route to nobody", "<@a.org:>", " " },
   { "a group", "friends: joe@x.org, Bob <bob@y.org>;", "joe@x.org bob@y.org " },
   { "an empty group", "undisclosed-recipients:;", "" },
