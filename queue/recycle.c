@@ -70,9 +70,9 @@ int recycle_take(struct recycled *r, struct queue const *q)
 /* Write the buffer and <zeros> bytes behind it with as few calls as can be. */
 static int write_body(int fd, struct message const *m, size_t zeros)
 {
-  static char const zero[ZERO_MAX];
+  static char zero[ZERO_MAX]; /* never written to; const, it would be 64 KiB of the program's file */
   struct iovec v[2] = { { .iov_base = (char *)m->buf, .iov_len = m->len },
-                        { .iov_base = (char *)zero, .iov_len = zeros } };
+                        { .iov_base = zero, .iov_len = zeros } };
   ssize_t n = pwritev(fd, v, zeros ? 2 : 1, QFILE_HEADER);
   size_t done = n == -1 ? 0 : (size_t)n;
   if (n == -1 && errno != EINTR) return 0;
