@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <skalibs/random.h>
@@ -15,6 +17,7 @@
 #include "lines.h"
 
 #define JOURNAL_TITLE "pipit-journal-1"
+#define RESERVE_STEP  65536
 
 /* Take "<letter> <id> <nonce>[ <payload>]" apart and show it. */
 static int show(char const *s, size_t len, journal_line *f, void *data)
@@ -49,6 +52,26 @@ int journal_open(struct journal *j, int queuefd, journal_line *f, void *data)
   j->queuefd = queuefd;
   j->fd = openat(queuefd, JOURNAL_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   return j->fd != -1 && read_all(j, f, data);
+}
+
+static int is_space_plenty(int fd)
+{
+  struct statvfs v;
+  return fstatvfs(fd, &v) == 0 && v.f_bavail > JOURNAL_SPACE / v.f_frsize;
+}
+
+/* Zeros end a journal as its end does. */
+void journal_reserve(struct journal *j)
+{
+  static char zeros[RESERVE_STEP];
+  struct stat st;
+  if (fstat(j->fd, &st) == -1 || st.st_size >= JOURNAL_MAX || !is_space_plenty(j->fd)) return;
+  uint64_t at = (uint64_t)st.st_size;
+  for (size_t n; at < JOURNAL_MAX; at += n) {
+    n = JOURNAL_MAX - at < sizeof zeros ? (size_t)(JOURNAL_MAX - at) : sizeof zeros;
+    if (!fileat_write(j->fd, zeros, n, at)) break;
+  }
+  if (at < JOURNAL_MAX || fdatasync(j->fd) == -1) (void)!ftruncate(j->fd, st.st_size);
 }
 
 int journal_renew(struct journal *j)

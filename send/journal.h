@@ -6,7 +6,9 @@
  *   e <id> <nonce>            the message is finished: its mark may be lost
  *   s <id> <nonce> <payload>  a line of its state file may be lost
  * It is written again from its start, with another nonce, when it has reached
- * JOURNAL_MAX: a write to it allocates nothing once it has that size.
+ * JOURNAL_MAX. The file has that size from the start where there is space enough:
+ * a write that allocates nothing needs no commit of the file system's own journal,
+ * which would each time take along the inodes of all files that were used since.
  */
 #ifndef PIPIT_SEND_JOURNAL_H
 #define PIPIT_SEND_JOURNAL_H
@@ -19,7 +21,8 @@
 #include "qfile.h"
 
 #define JOURNAL_NAME "lock/done"
-#define JOURNAL_MAX  1048576
+#define JOURNAL_MAX  4194304
+#define JOURNAL_SPACE (16 * (uint64_t)JOURNAL_MAX) /* bytes free on a disk where it may have its size at once */
 
 struct journal {
   int fd;
@@ -36,6 +39,9 @@ typedef int journal_line(void *data, char letter, uint64_t id, char const *nonce
 
 /* Open the journal of the queue at <queuefd>, and show what is in it. 1, or 0 with errno. */
 extern int journal_open(struct journal *j, int queuefd, journal_line *f, void *data);
+
+/* Give the file its size, unless it has it or space is short. */
+extern void journal_reserve(struct journal *j);
 
 /* Begin anew: everything of the queue's file system is synced first. 1, or 0 with errno. */
 extern int journal_renew(struct journal *j);

@@ -233,6 +233,7 @@ static int start(struct keeper *k)
     log_alert_unable("read", JOURNAL_NAME);
     return 0;
   }
+  journal_reserve(&k->journal);
   if (!work_in(k) || !journal_renew(&k->journal)) {
     log_alert_unable("work in", JOURNAL_NAME);
     return 0;
