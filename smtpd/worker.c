@@ -28,7 +28,7 @@ int worker_pair(int fd[2])
 int worker_give(int to, int fd, char const ip[INET6_ADDRSTRLEN], stralloc const *rule)
 {
   struct iovec v[2] = { { (char *)ip, INET6_ADDRSTRLEN }, { rule->s, rule->len } };
-  return rule->len <= WORKER_RULE_MAX && fdpass_send(to, v, 2, fd) == 1;
+  return rule->len <= WORKER_RULE_MAX && fdpass_send(to, v, 2, &fd, 1) == 1;
 }
 
 /* Logs, replies and addresses went over the stack: no later session is to find them there. */
@@ -44,11 +44,11 @@ static int next(struct worker *w, struct client *client, stralloc *rule)
   static struct packet p;
   int fd;
   memset(&p, 0, sizeof p);
-  ssize_t n = fdpass_recv(w->from, (char *)&p, sizeof p, 0, &fd);
+  ssize_t n = fdpass_recv(w->from, (char *)&p, sizeof p, 0, &fd, 1);
   if (n == -1) {
     /* None came for a while, or it is time to end; but one may be on its way. */
     shutdown(w->from, SHUT_RD);
-    n = fdpass_recv(w->from, (char *)&p, sizeof p, MSG_DONTWAIT, &fd);
+    n = fdpass_recv(w->from, (char *)&p, sizeof p, MSG_DONTWAIT, &fd, 1);
     w->from = -1;
   }
   if (fd == -1 || n < (ssize_t)sizeof p.ip) return -1;
