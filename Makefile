@@ -1,6 +1,7 @@
 # GNU make. `make help` names the targets.
 # Settings are the first lines of conf-cc, conf-ld, conf-home, conf-users and conf-split.
-# Each folder's dir.mk names its programs (PROGRAMS, NAME_SRCS, NAME_LIBS).
+# Each folder's dir.mk names its programs (PROGRAMS, NAME_SRCS, NAME_LIBS), and may have options of
+# its own for a target (CC_MORE, LD_MORE).
 
 VERSION := 0.1
 CC := $(shell head -n 1 conf-cc)
@@ -50,7 +51,7 @@ $B/conf.h: conf-home conf-users conf-split Makefile
 
 $B/%.o: %.c $B/conf.h conf-cc Makefile
 	@mkdir -p $(@D)
-	$(CC) -Ilib -I$B -MMD -MP -c -o $@ $<
+	$(CC) $(CC_MORE) -Ilib -I$B -MMD -MP -c -o $@ $<
 
 $B/libpipit.a: $(LIBSRCS:%.c=$B/%.o)
 	@rm -f $@
@@ -58,7 +59,7 @@ $B/libpipit.a: $(LIBSRCS:%.c=$B/%.o)
 
 $(BINS): $B/bin/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) $B/libpipit.a conf-ld Makefile
 	@mkdir -p $(@D)
-	$(LD) -o $@ $(filter %.o %.a,$^) $($*_LIBS) $(LIBS)
+	$(LD) $(LD_MORE) -o $@ $(filter %.o %.a,$^) $($*_LIBS) $(LIBS)
 
 # In a script @SPLIT@ and the like stand for settings, and a line @NAME@ for a file of its _PARTS,
 # which may hold another one: therefore twice.

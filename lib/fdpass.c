@@ -7,24 +7,28 @@
 
 #include "fdpass.h"
 
-#define FDS_MAX 4 /* descriptors of a packet that there is room for, so that they can be closed */
+#define ROOM 4 /* descriptors of a packet that there is room for, so that they can be closed */
+_Static_assert(ROOM > FDPASS_MAX, "one too many would not be noticed");
 
-int fdpass_send(int sock, struct iovec *v, size_t n, int fd)
+int fdpass_send(int sock, struct iovec *v, size_t n, int const *fd, size_t nfd)
 {
   union {
     struct cmsghdr align;
-    char s[CMSG_SPACE(sizeof(int))];
+    char s[CMSG_SPACE(FDPASS_MAX * sizeof(int))];
   } control;
   struct msghdr m = { .msg_iov = v, .msg_iovlen = n };
-  if (fd != -1) {
+  size_t count = 0;
+  while (count < nfd && fd[count] != -1) count++;
+  if (count > FDPASS_MAX) return (errno = EINVAL, -1);
+  if (count) {
     memset(&control, 0, sizeof control);
     m.msg_control = control.s;
-    m.msg_controllen = sizeof control.s;
+    m.msg_controllen = CMSG_SPACE(count * sizeof *fd);
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    c->cmsg_len = CMSG_LEN(count * sizeof *fd);
+    memcpy(CMSG_DATA(c), fd, count * sizeof *fd);
   }
   for (;;) {
     if (sendmsg(sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) != -1) return 1;
@@ -35,8 +39,8 @@ int fdpass_send(int sock, struct iovec *v, size_t n, int fd)
   }
 }
 
-/* Keep the first descriptor that came with <m>, close others. Their number. */
-static size_t take(struct msghdr *m, int *fd)
+/* Keep as many descriptors that came with <m> as there is room for, close others. Their number. */
+static size_t take(struct msghdr *m, int *fd, size_t nfd)
 {
   size_t n = 0;
   for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
@@ -45,29 +49,32 @@ static size_t take(struct msghdr *m, int *fd)
     for (size_t i = 0; i < count; i++) {
       int x;
       memcpy(&x, CMSG_DATA(c) + i * sizeof x, sizeof x);
-      if (n++) close(x);
-      else *fd = x;
+      if (n < nfd) fd[n] = x;
+      else close(x);
+      n++;
     }
   }
   return n;
 }
 
-ssize_t fdpass_recv(int sock, char *buf, size_t size, int flags, int *fd)
+ssize_t fdpass_recv(int sock, char *buf, size_t size, int flags, int *fd, size_t nfd)
 {
   union {
     struct cmsghdr align;
-    char s[CMSG_SPACE(FDS_MAX * sizeof(int))];
+    char s[CMSG_SPACE(ROOM * sizeof(int))];
   } control;
   struct iovec v = { buf, size };
   struct msghdr m = {
     .msg_iov = &v, .msg_iovlen = 1, .msg_control = control.s, .msg_controllen = sizeof control.s
   };
-  *fd = -1;
+  for (size_t i = 0; i < nfd; i++) fd[i] = -1;
   ssize_t len = recvmsg(sock, &m, flags | MSG_CMSG_CLOEXEC);
   if (len == -1) return -1;
-  size_t n = take(&m, fd);
-  if (n <= 1 && (len || !n) && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) return len;
-  if (*fd != -1) close(*fd);
-  *fd = -1;
+  size_t n = take(&m, fd, nfd);
+  if (n <= nfd && (len || !n) && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) return len;
+  for (size_t i = 0; i < nfd && fd[i] != -1; i++) {
+    close(fd[i]);
+    fd[i] = -1;
+  }
   return (errno = EPROTO, -1);
 }

@@ -37,7 +37,7 @@ int job_send(int sock, struct job const *j)
     room -= v[i].iov_len;
   }
   if (!j->nrcpts || j->nrcpts > JOB_RCPTS_MAX) return (errno = EMSGSIZE, -1);
-  return fdpass_send(sock, v, sizeof v / sizeof *v, j->body ? -1 : j->fd);
+  return fdpass_send(sock, v, sizeof v / sizeof *v, &j->fd, !j->body);
 }
 
 int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
@@ -49,7 +49,7 @@ int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char co
   fixed[9] = letter;
   if (textlen > JOB_TEXT_MAX) textlen = JOB_TEXT_MAX;
   struct iovec v[2] = { { fixed, sizeof fixed }, { (char *)text, textlen } };
-  return fdpass_send(sock, v, 2, -1);
+  return fdpass_send(sock, v, 2, 0, 0);
 }
 
 static int send_number(int sock, char type, uint32_t n)
@@ -57,7 +57,7 @@ static int send_number(int sock, char type, uint32_t n)
   char fixed[END_FIXED] = { type };
   uint32_pack_big(fixed + 1, n);
   struct iovec v = { fixed, sizeof fixed };
-  return fdpass_send(sock, &v, 1, -1);
+  return fdpass_send(sock, &v, 1, 0, 0);
 }
 
 int job_send_end(int sock, uint32_t num)
@@ -148,7 +148,7 @@ static int receive(int sock, struct job_packet *p, int flags)
   p->job.fd = -1;
   /* ECONNRESET tells that the other side closed with packets of ours unread; those that it sent
    * before still come after it. */
-  do len = fdpass_recv(sock, p->buf, sizeof p->buf, flags, &fd);
+  do len = fdpass_recv(sock, p->buf, sizeof p->buf, flags, &fd, 1);
   while (len == -1 && (errno == EINTR || errno == ECONNRESET));
   if (len == -1) return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
   if (!len) return (errno = EPIPE, -1);

@@ -15,6 +15,12 @@
 
 #define TRACE_PART 256 /* bytes of one name in a Received line */
 
+char const *const client_variables[] = {
+  "TCPREMOTEIP", "TCPREMOTEHOST", "TCPREMOTEINFO", "TCPLOCALIP",
+  "TCP6REMOTEIP", "TCP6REMOTEHOST", "TCP6REMOTEINFO", "TCP6LOCALIP",
+  "RELAYCLIENT", "DATABYTES", 0
+};
+
 void client_address(char text[INET6_ADDRSTRLEN], struct sockaddr_storage const *sa)
 {
   text[0] = 0;
@@ -54,11 +60,12 @@ static char const *either(stralloc const *rule, char const *name, char const *na
   return s && *s ? s : 0;
 }
 
-/* The address of the environment, as inet_ntop writes it; 0 when there is none. */
-static int address_from_env(char text[INET6_ADDRSTRLEN], char const *name, char const *name6)
+/* The address that we were told, as inet_ntop writes it; 0 when there is none. */
+static int address_told(char text[INET6_ADDRSTRLEN], stralloc const *rule, char const *name,
+                        char const *name6)
 {
   struct sockaddr_storage sa;
-  char const *s = either(0, name, name6);
+  char const *s = either(rule, name, name6);
   text[0] = 0;
   if (s && scan_address(&sa, s)) client_address(text, &sa);
   return !!s;
@@ -83,13 +90,17 @@ static int get_local(int fd, struct sockaddr *sa, socklen_t *len)
   return getsockname(fd, sa, len);
 }
 
-void client_find(struct client *c, int in)
+static int own_address(struct client *c, stralloc const *rule)
 {
-  int told = address_from_env(c->ip, "TCPREMOTEIP", "TCP6REMOTEIP");
+  return address_told(c->localip, rule, "TCPLOCALIP", "TCP6LOCALIP");
+}
+
+void client_find(struct client *c, stralloc const *rule, int in)
+{
+  int told = address_told(c->ip, rule, "TCPREMOTEIP", "TCP6REMOTEIP");
   if (!told) address_from_socket(c->ip, in, get_peer);
   if (!c->ip[0]) snprintf(c->ip, sizeof c->ip, "%s", told ? "unknown" : "local");
-  if (!address_from_env(c->localip, "TCPLOCALIP", "TCP6LOCALIP"))
-    address_from_socket(c->localip, in, get_local);
+  if (!own_address(c, rule)) address_from_socket(c->localip, in, get_local);
 }
 
 int client_load(struct client *c, stralloc const *rule)
@@ -99,6 +110,7 @@ int client_load(struct client *c, stralloc const *rule)
   c->info = either(rule, "TCPREMOTEINFO", "TCP6REMOTEINFO");
   c->relay = variable(rule, "RELAYCLIENT");
   c->has_databytes = databytes && *databytes;
+  if (!c->localip[0]) own_address(c, rule);
   return !c->has_databytes || ulong0_scan(databytes, &c->databytes);
 }
 

@@ -24,14 +24,18 @@ struct client {
   unsigned long databytes;        /* DATABYTES */
 };
 
-/* Find out who is on the socket <in>: from the environment that tcpserver and
- * its like make (TCPREMOTEIP ..., TCP6REMOTEIP ...), else from the socket. */
-extern void client_find(struct client *c, int in);
+/* Find out who is on the socket <in>: from <rule>, instructions as in a tcprules file
+ * (or NULL), or the environment that tcpserver and its like make (TCPREMOTEIP ...,
+ * TCP6REMOTEIP ...), else from the socket. */
+extern void client_find(struct client *c, stralloc const *rule, int in);
 
-/* Read the rest from <rule>, the instructions of a tcprules file (or NULL), else
- * from the environment: name, ident, RELAYCLIENT, DATABYTES. <rule> has to stay.
- * 1, or 0 when DATABYTES is no number. */
+/* Read the rest from <rule>, else from the environment: name, ident, RELAYCLIENT,
+ * DATABYTES, and our address where none is known. <rule> has to stay. 1, or 0 when
+ * DATABYTES is no number. */
 extern int client_load(struct client *c, stralloc const *rule);
+
+/* The variables that both of these read; ends with NULL. */
+extern char const *const client_variables[];
 
 /* Write an address as text; IPv4 in IPv6 becomes IPv4. "" when it is neither. */
 extern void client_address(char text[INET6_ADDRSTRLEN], struct sockaddr_storage const *sa);

@@ -24,6 +24,7 @@
 #include <skalibs/strerr.h>
 
 #include "clock.h"
+#include "handed.h"
 #include "listen.h"
 #include "logline.h"
 #include "program.h"
@@ -71,6 +72,17 @@ static void turn_away(int fd, char const *ip, char const *reply, char const *rea
   logline_write(&l);
 }
 
+/* A client that pipit-handover gave: its program is to serve it. */
+static void hand_back(int front, char const *ip, char const *reason)
+{
+  struct logline l = LOGLINE_ZERO;
+  logline_text(&l, "pipit-smtpd: handed back");
+  logline_key(&l, "ip", ip);
+  logline_key(&l, "reason", reason);
+  logline_write(&l);
+  handed_refuse(front);
+}
+
 static unsigned long limit(unsigned long option, unsigned long setting)
 {
   return option ? option : setting;
@@ -80,6 +92,11 @@ static unsigned long limit(unsigned long option, unsigned long setting)
 static int is_relay(stralloc const *rule)
 {
   return getenv("RELAYCLIENT") || tcprules_value(rule, "RELAYCLIENT");
+}
+
+static int is_full(struct loop const *p)
+{
+  return p->running.busy >= limit(p->l->sessions, p->l->settings->sessions);
 }
 
 /* May the client at <fd> have a session? 0 after it was turned away. */
@@ -93,7 +110,7 @@ static int admit(struct loop *p, int fd, char const *ip, uint64_t network)
       turn_away(fd, ip, "421 4.3.0 local trouble, try again later", "damaged tcprules file");
       return 0;
   }
-  if (p->running.busy >= limit(l->sessions, l->settings->sessions)) {
+  if (is_full(p)) {
     turn_away(fd, ip, "421 4.3.2 too many connections, try again later", "concurrencysmtpd");
     return 0;
   }
@@ -122,22 +139,23 @@ static unsigned int port_of(struct sockaddr_storage const *sa)
 }
 
 /* What tcpserver would have set: only a QMAILQUEUE program can see it. */
-static void make_environment(struct client *c, int fd, struct sockaddr_storage const *peer)
+static void make_environment(struct client *c, int fd)
 {
-  struct sockaddr_storage local;
-  socklen_t len = sizeof local;
-  if (getsockname(fd, (struct sockaddr *)&local, &len) == -1) return;
+  struct sockaddr_storage local, peer;
+  socklen_t len = sizeof local, peerlen = sizeof peer;
+  if (getsockname(fd, (struct sockaddr *)&local, &len) == -1 ||
+      getpeername(fd, (struct sockaddr *)&peer, &peerlen) == -1)
+    return;
   client_address(c->localip, &local);
   setenv("PROTO", "TCP", 1);
   setenv("TCPREMOTEIP", c->ip, 1);
-  set_number("TCPREMOTEPORT", port_of(peer));
+  set_number("TCPREMOTEPORT", port_of(&peer));
   setenv("TCPLOCALIP", c->localip, 1);
   set_number("TCPLOCALPORT", port_of(&local));
 }
 
 /* <from> is the worker's end of a socketpair, or -1. */
-static void child(struct loop *p, int fd, int from, struct client *c,
-                  struct sockaddr_storage const *peer)
+static void child(struct loop *p, struct guest *g, int from)
 {
   struct access const *a = &p->l->access;
   struct worker w = { .smtpd = { .settings = p->l->settings, .stop = &stop_session,
@@ -151,8 +169,8 @@ static void child(struct loop *p, int fd, int from, struct client *c,
   selfpipe_finish();
   sig_catch(SIGTERM, on_term); /* a skalibs without signalfd has reset it */
   if (a->allow_program) access_apply(&p->rule);
-  if (submit_uses_program()) make_environment(c, fd, peer);
-  worker_run(&w, fd, c, a->allow_program ? 0 : &p->rule);
+  if (submit_uses_program()) make_environment(&g->client, g->fd);
+  worker_run(&w, g, a->allow_program ? 0 : &p->rule);
 }
 
 /* --- the parent --- */
@@ -160,26 +178,28 @@ static void child(struct loop *p, int fd, int from, struct client *c,
 /* A child for this connection. It may serve others, unless a program can be run
  * for one of them (then each has an environment of its own), or descriptors are
  * short: a socketpair takes two at first, so the one that is kept leaves one to accept. */
-static void start_child(struct loop *p, int fd, struct client *c, uint64_t network,
-                        struct sockaddr_storage const *peer)
+static void start_child(struct loop *p, struct guest *g, uint64_t network)
 {
   int ends[2] = { -1, -1 };
   if (!p->l->access.allow_program && !worker_pair(ends)) ends[0] = ends[1] = -1;
   pid_t pid = sessions_reserve(&p->running) ? fork() : -1;
-  if (pid == -1) turn_away(fd, c->ip, "421 4.3.0 local trouble, try again later", strerror(errno));
+  if (pid == -1 && g->front != -1)
+    hand_back(g->front, g->client.ip, strerror(errno));
+  else if (pid == -1)
+    turn_away(g->fd, g->client.ip, "421 4.3.0 local trouble, try again later", strerror(errno));
   if (!pid) {
     if (ends[0] != -1) close(ends[0]);
-    child(p, fd, ends[1], c, peer);
+    child(p, g, ends[1]);
   }
   if (ends[1] != -1) close(ends[1]);
   if (pid > 0) sessions_add(&p->running, pid, ends[0], network);
   else if (ends[0] != -1) close(ends[0]);
 }
 
-static int give(struct loop *p, int fd, char const *ip, uint64_t network)
+static int give(struct loop *p, struct guest const *g, uint64_t network)
 {
   for (struct running *r; (r = sessions_idle(&p->running));) {
-    if (worker_give(r->fd, fd, ip, &p->rule)) {
+    if (worker_give(r->fd, g, &p->rule)) {
       sessions_begin(&p->running, r, network);
       return 1;
     }
@@ -198,14 +218,36 @@ static void hear_idle(struct loop *p)
   } while (n == sizeof pids);
 }
 
-static void serve(struct loop *p, int fd, struct sockaddr_storage const *peer)
+static void serve(struct loop *p, struct guest *g, uint64_t network)
 {
-  struct client c = { .ip = "unknown" };
+  if (!give(p, g, network)) start_child(p, g, network);
+}
+
+/* A client that has connected. */
+static void serve_own(struct loop *p, int fd, struct sockaddr_storage const *peer)
+{
+  struct guest g = { .fd = fd, .front = -1, .client = { .ip = "unknown" } };
   uint64_t network = sessions_network(peer);
-  client_address(c.ip, peer);
+  client_address(g.client.ip, peer);
   hear_idle(p);
-  if (admit(p, fd, c.ip, network) && !give(p, fd, c.ip, network))
-    start_child(p, fd, &c, network, peer);
+  if (admit(p, fd, g.client.ip, network)) serve(p, &g, network);
+}
+
+/* A client that pipit-handover gives, which has connected. Rules and the limit for each
+ * client are the affair of whoever started that. */
+static void serve_handed(struct loop *p, int front, struct sockaddr_storage const *peer)
+{
+  struct guest g;
+  (void)peer;
+  if (!handed_take(front, &g, &p->rule)) {
+    hand_back(front, "unknown", handed_why());
+    return;
+  }
+  hear_idle(p);
+  if (p->l->access.allow_program) hand_back(front, g.client.ip, "QMAILQUEUE");
+  else if (is_full(p)) hand_back(front, g.client.ip, "concurrencysmtpd");
+  else serve(p, &g, SESSIONS_NO_NETWORK);
+  close(g.fd);
 }
 
 /* Errors of one connection that did not come about; all others concern us. */
@@ -217,12 +259,14 @@ static int is_passing(int e)
 
 static void accept_some(struct loop *p, int listening)
 {
+  void (*serve_one)(struct loop *, int, struct sockaddr_storage const *) =
+    listening == p->l->sockets.handover ? serve_handed : serve_own;
   for (int i = 0; i < ACCEPT_BATCH; i++) {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     int fd = accept4(listening, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
     if (fd != -1) {
-      serve(p, fd, &peer);
+      serve_one(p, fd, &peer);
       close(fd);
     } else if (errno == EAGAIN) {
       return;
@@ -248,6 +292,7 @@ static void reread(struct loop *p, int always)
 
 static void reread_rules(struct loop *p)
 {
+  if (!p->l->sockets.count) return;
   if (!access_refresh(&p->l->access)) strerr_warnw(access_why(), "; the old rules stay");
 }
 
@@ -292,12 +337,13 @@ static void take_signals(struct loop *p)
 
 static void wait_and_accept(struct loop *p)
 {
-  struct pollfd x[SOCKETS_MAX + 1] = { { .fd = p->signals, .events = POLLIN } };
+  struct pollfd x[SOCKETS_MAX + 2] = { { .fd = p->signals, .events = POLLIN } };
   struct sockets const *s = &p->l->sockets;
   int64_t pause = p->paused_until - (int64_t)clock_ms();
   nfds_t n = 1;
   for (size_t i = 0; pause <= 0 && i < s->count; i++)
     x[n++] = (struct pollfd){ .fd = s->fd[i], .events = POLLIN };
+  if (pause <= 0) x[n++] = (struct pollfd){ .fd = s->handover, .events = POLLIN };
   if (poll(x, n, pause > 0 ? (int)pause : -1) == -1 && errno != EINTR) {
     strerr_warnwusys("poll; pausing");
     clock_nap(PAUSE_MS);
@@ -340,9 +386,8 @@ static int catch_signals(void)
 /* These describe one connection: left over from whatever started us, they would lie. */
 static void clean_environment(void)
 {
-  static char const *const names[] = { "TCPREMOTEIP", "TCPREMOTEHOST", "TCPREMOTEINFO",
-                                       "TCP6REMOTEIP", "TCP6REMOTEHOST", "TCP6REMOTEINFO" };
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
+  for (char const *const *name = client_variables; *name; name++)
+    if (!strncmp(*name, "TCP", 3)) unsetenv(*name);
 }
 
 int listen_run(struct listener *l)

@@ -1,4 +1,4 @@
-/* listen.h - pipit-smtpd -l: accept connections, and let children serve them */
+/* listen.h - pipit-smtpd -l: accept connections, or get them, and let children serve them */
 #ifndef PIPIT_SMTPD_LISTEN_H
 #define PIPIT_SMTPD_LISTEN_H
 

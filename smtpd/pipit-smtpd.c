@@ -1,11 +1,12 @@
 /* pipit-smtpd.c - the SMTP server: take mail in and hand it to the queue
  *
  * usage: pipit-smtpd
- *        pipit-smtpd -l [-a address]... [-p port] [-x cdb] [-c sessions] [-C sessions]
- *                    [-b backlog] [-d readyfd]
+ *        pipit-smtpd -l [-a address]... [-p port] [-s socket] [-x cdb] [-c sessions]
+ *                    [-C sessions] [-b backlog] [-d readyfd]
  *
  * Without -l, serves one client on descriptors 0 and 1, as tcpserver and its
- * like start it. With -l it listens itself.
+ * like start it. With -l it listens itself; with -s it also takes the clients that
+ * pipit-handover has from tcpserver, or those alone where neither -a nor -p is given.
  *
  * exit: 0 the session is over (-l: SIGTERM), 100 wrong usage, 111 local
  * trouble, about which one line is on stderr.
@@ -31,18 +32,20 @@
 #include "smtpd.h"
 
 #define USAGE \
-  "pipit-smtpd [ -l [ -a address ] [ -p port ] [ -x cdb ] [ -c sessions ] [ -C sessions ] " \
-  "[ -b backlog ] [ -d readyfd ] ]"
+  "pipit-smtpd [ -l [ -a address ] [ -p port ] [ -s socket ] [ -x cdb ] [ -c sessions ] " \
+  "[ -C sessions ] [ -b backlog ] [ -d readyfd ] ]"
 
 #define MEMORY_SESSION  134217728 /* bytes of address space that a session may have */
 #define MEMORY_LISTENER 536870912 /* and the listener, which may hold two sets of settings */
 #define BACKLOG         128
+#define PORT            "25"
 
 struct options {
   int listen;
   char const *addresses[SOCKETS_MAX];
   size_t naddresses;
   char const *port;
+  char const *handover;
   char const *cdb;
   unsigned long sessions;
   unsigned long per_client;
@@ -66,7 +69,7 @@ static void read_options(struct options *o, int argc, char const *const *argv)
 {
   subgetopt g = SUBGETOPT_ZERO;
   int others = 0;
-  for (int opt; (opt = subgetopt_r(argc, argv, "la:p:x:c:C:b:d:", &g)) != -1; others += opt != 'l')
+  for (int opt; (opt = subgetopt_r(argc, argv, "la:p:s:x:c:C:b:d:", &g)) != -1; others += opt != 'l')
     switch (opt) {
       case 'l': o->listen = 1; break;
       case 'a':
@@ -74,6 +77,10 @@ static void read_options(struct options *o, int argc, char const *const *argv)
         o->addresses[o->naddresses++] = g.arg;
         break;
       case 'p': o->port = (number(g.arg, 1), g.arg); break;
+      case 's':
+        if (!*g.arg) usage();
+        o->handover = g.arg;
+        break;
       case 'x': o->cdb = g.arg; break;
       case 'c': o->sessions = number(g.arg, 1); break;
       case 'C': o->per_client = number(g.arg, 1); break;
@@ -116,34 +123,42 @@ enum served smtpd_serve(struct smtpd *d, struct client *client, stralloc const *
   return session_serve(d->settings, client, in, out, d->stop, d->again) ? SERVED_AGAIN : SERVED_OVER;
 }
 
-static int become_account(void)
-{
-  struct accounts a;
-  return accounts_load(&a) && accounts_become(&a, ACCOUNT_SMTPD);
-}
-
 static enum served serve_one(struct settings *settings)
 {
   struct smtpd d = { .settings = settings };
   struct client c = { .ip = "" };
-  if (!geteuid() && !become_account()) return refuse(1, accounts_why());
+  struct accounts a;
+  if (!geteuid() && !(accounts_load(&a) && accounts_become(&a, ACCOUNT_SMTPD)))
+    return refuse(1, accounts_why());
   if (!settings_load(settings, 0)) return refuse(1, settings_why());
-  client_find(&c, 0);
+  client_find(&c, 0, 0);
   return smtpd_serve(&d, &c, 0, 0, 1);
+}
+
+/* What root is needed for. */
+static int open_sockets(struct sockets *s, struct options const *o, struct accounts const *a)
+{
+  int tcp = !o->handover || o->port || o->naddresses;
+  if (tcp && !sockets_open(s, o->addresses, o->naddresses, o->port ? o->port : PORT, o->backlog))
+    return 0;
+  return !o->handover || sockets_open_handover(s, o->handover, o->backlog, a->uid[ACCOUNT_SMTPD],
+                                               a->gid[ACCOUNT_SMTPD]);
 }
 
 static int serve_all(struct settings *settings, struct options const *o)
 {
+  struct accounts a;
   struct listener l = { .settings = settings, .access = { .path = o->cdb },
-                        .sessions = o->sessions, .per_client = o->per_client,
+                        .sockets = SOCKETS_NONE, .sessions = o->sessions, .per_client = o->per_client,
                         .ready_fd = o->ready_fd };
-  if (!sockets_open(&l.sockets, o->addresses, o->naddresses, o->port, o->backlog))
-    return EXIT_TEMPORARY;
-  if (!become_account()) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  if (!accounts_load(&a)) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  if (!open_sockets(&l.sockets, o, &a)) return EXIT_TEMPORARY;
+  if (!accounts_become(&a, ACCOUNT_SMTPD)) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (!priv_limit_memory(MEMORY_LISTENER)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
   if (!settings_load(settings, 1)) strerr_dief(EXIT_TEMPORARY, settings_why());
-  l.access.allow_program = submit_uses_program() || access_sets_program(&l.access);
-  if (!access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
+  int rules = l.sockets.count > 0; /* tcpserver has its own */
+  l.access.allow_program = submit_uses_program() || (rules && access_sets_program(&l.access));
+  if (rules && !access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
   if (!l.access.allow_program && !confine(o->cdb))
     strerr_diefusys(EXIT_TEMPORARY, "confine myself");
   return listen_run(&l);
@@ -152,7 +167,7 @@ static int serve_all(struct settings *settings, struct options const *o)
 int main(int argc, char const *const *argv)
 {
   static struct settings settings;
-  struct options o = { .port = "25", .backlog = BACKLOG, .ready_fd = -1 };
+  struct options o = { .backlog = BACKLOG, .ready_fd = -1 };
   program_start("pipit-smtpd");
   if (!argc) usage();
   read_options(&o, argc, argv);

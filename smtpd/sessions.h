@@ -23,6 +23,7 @@ struct sessions {
 };
 
 /* What counts as one client: an IPv4 address, or the /64 of an IPv6 address. */
+#define SESSIONS_NO_NETWORK UINT64_MAX /* no client's: it is not counted by the client */
 extern uint64_t sessions_network(struct sockaddr_storage const *sa);
 
 /* Make room for one more. 1, or 0 with ENOMEM. */

@@ -25,10 +25,11 @@ int worker_pair(int fd[2])
   return 0;
 }
 
-int worker_give(int to, int fd, char const ip[INET6_ADDRSTRLEN], stralloc const *rule)
+int worker_give(int to, struct guest const *g, stralloc const *rule)
 {
-  struct iovec v[2] = { { (char *)ip, INET6_ADDRSTRLEN }, { rule->s, rule->len } };
-  return rule->len <= WORKER_RULE_MAX && fdpass_send(to, v, 2, fd) == 1;
+  struct iovec v[2] = { { (char *)g->client.ip, sizeof g->client.ip }, { rule->s, rule->len } };
+  int const fds[2] = { g->fd, g->front };
+  return rule->len <= WORKER_RULE_MAX && fdpass_send(to, v, 2, fds, 2) == 1;
 }
 
 /* Logs, replies and addresses went over the stack: no later session is to find them there. */
@@ -38,25 +39,24 @@ static void __attribute__((noinline)) wipe_stack(void)
   explicit_bzero(used, sizeof used);
 }
 
-/* Wait for the next client: its connection, or -1 when none will come. */
-static int next(struct worker *w, struct client *client, stralloc *rule)
+/* Wait for the next client; g->fd is -1 when none will come. */
+static void next(struct worker *w, struct guest *g, stralloc *rule)
 {
   static struct packet p;
-  int fd;
+  int fds[2];
   memset(&p, 0, sizeof p);
-  ssize_t n = fdpass_recv(w->from, (char *)&p, sizeof p, 0, &fd);
+  ssize_t n = fdpass_recv(w->from, (char *)&p, sizeof p, 0, fds, 2);
   if (n == -1) {
     /* None came for a while, or it is time to end; but one may be on its way. */
     shutdown(w->from, SHUT_RD);
-    n = fdpass_recv(w->from, (char *)&p, sizeof p, MSG_DONTWAIT, &fd);
+    n = fdpass_recv(w->from, (char *)&p, sizeof p, MSG_DONTWAIT, fds, 2);
     w->from = -1;
   }
-  if (fd == -1 || n < (ssize_t)sizeof p.ip) return -1;
-  memset(client, 0, sizeof *client);
-  memcpy(client->ip, p.ip, sizeof p.ip - 1);
+  *g = (struct guest){ .fd = n < (ssize_t)sizeof p.ip ? -1 : fds[0], .front = fds[1] };
+  if (g->fd == -1) return;
+  memcpy(g->client.ip, p.ip, sizeof p.ip - 1);
   rule->s = p.rule;
   rule->len = (size_t)n - sizeof p.ip;
-  return fd;
 }
 
 /* Tell the parent before the client can know: its next connection is not to be one too many. */
@@ -66,19 +66,20 @@ static int tell_idle(struct worker const *w)
   return write(w->idle, &pid, sizeof pid) == sizeof pid;
 }
 
-void worker_run(struct worker *w, int fd, struct client const *client, stralloc const *rule)
+void worker_run(struct worker *w, struct guest const *first, stralloc const *rule)
 {
-  struct client c = *client;
+  struct guest g = *first;
   stralloc r = STRALLOC_ZERO;
-  for (int n = 1; fd != -1; n++) {
+  for (int n = 1; g.fd != -1; n++) {
     w->smtpd.again = w->from != -1 && n < WORKER_SESSIONS;
-    if (smtpd_serve(&w->smtpd, &c, n == 1 ? rule : &r, fd, fd) != SERVED_AGAIN) break;
+    if (smtpd_serve(&w->smtpd, &g.client, n == 1 ? rule : &r, g.fd, g.fd) != SERVED_AGAIN) break;
     wipe_stack();
     if (!tell_idle(w)) _exit(0);
-    close(fd);
-    fd = next(w, &c, &r);
+    close(g.fd);
+    if (g.front != -1) close(g.front);
+    next(w, &g, &r);
   }
   if (w->from != -1) shutdown(w->from, SHUT_RD); /* nothing can be handed over any more */
-  if (fd != -1) tell_idle(w);
+  if (g.fd != -1) tell_idle(w);
   _exit(0);
 }

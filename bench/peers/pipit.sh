@@ -4,7 +4,7 @@
 BINS=$(cd "$(dirname "$0")/../../build/bin" && pwd)
 D=$BENCH_DIR/pipit
 case $1 in
-info) echo "pipit; $([ "$B_TCPSERVER" ] && echo tcpserver pipit-smtpd || echo pipit-smtpd -l); hold = no pipit-start; fdatasync as always" ;;
+info) echo "pipit; ${B_TCPSERVER:+tcpserver }${B_HANDOVER:+pipit-handover }pipit-smtpd$([ "$B_TCPSERVER" ] || echo ' -l'); hold = no pipit-start; fdatasync as always" ;;
 spool) echo $D/queue ;;
 wipe)
 	find $D/queue/mess $D/queue/state $D/queue/bad -type f -delete 2>/dev/null
@@ -29,12 +29,19 @@ start)
 	echo $! >$B_DIR/pid.queued
 	while [ ! -S $D/run/queue ]; do sleep 0.1; done
 	[ "$B_SCEN" = hold ] || { run $D/bin/pipit-start ./Maildir/; echo $! >$B_DIR/pid.send; }
+	if [ "$B_HANDOVER" ]; then
+		rm -f $D/run/smtpd # left by the last run
+		run $D/bin/pipit-smtpd -l -s run/smtpd
+		echo $! >$B_DIR/pid.handover
+		while [ ! -S $D/run/smtpd ]; do sleep 0.1; done
+	fi
 	if [ "$B_TCPSERVER" ]; then
-		run tcpserver -RH -l0 -c 1000 -b 128 -u $(id -u pipitd) -g $(id -g pipitd) 127.0.0.1 $B_PORT $D/bin/pipit-smtpd
+		run tcpserver -RH -l0 -c 1000 -b 128 -u $(id -u pipitd) -g $(id -g pipitd) 127.0.0.1 $B_PORT \
+			${B_HANDOVER:+$D/bin/pipit-handover $D/run/smtpd} $D/bin/pipit-smtpd
 	else run $D/bin/pipit-smtpd -l -a 127.0.0.1 -p $B_PORT; fi
 	echo $! >$B_DIR/pid.smtpd ;;
 stop)
-	for f in smtpd send queued; do [ -s $B_DIR/pid.$f ] && kill $(cat $B_DIR/pid.$f); done
+	for f in smtpd handover send queued; do [ -s $B_DIR/pid.$f ] && kill $(cat $B_DIR/pid.$f); done
 	rm -f $B_DIR/pid.*; : ;;
 # A message that has not been tried yet may lie in free/ as well.
 queued) grep -rla '^LIVE' $D/queue/mess $D/queue/free | wc -l ;;

@@ -67,7 +67,16 @@ os.chown(home, UID['user'], UID['user'])
 users_cdb(i.home, ['=joe:joe:%d:%d:%s:::' % (UID['user'], UID['user'], home)])
 with open(home + '/.qmail', 'w') as f: f.write('|exec sleep 60\n')
 os.chown(home + '/.qmail', UID['user'], UID['user'])
+# The service of pipit-handover, as INSTALL says.
+os.makedirs(i.home + '/service/handed/log')
+with open(i.home + '/service/handed/run', 'w') as f:
+    f.write('#!/bin/sh\nexec 2>&1\nexec env - PATH=/usr/bin:/bin PIPIT_HOME=%s %s/bin/pipit-smtpd -l -s run/smtpd\n' % (i.home, i.home))
+shutil.copy(i.home + '/service/smtpd/log/run', i.home + '/service/handed/log/run')
+os.chmod(i.home + '/service/handed/run', 0o755)
+os.mkdir(i.home + '/log/handed', 0o700)
+os.chown(i.home + '/log/handed', UID['pipitl'], UID['pipitl'])
 i.start()
+check(wait_for(lambda: os.path.exists(i.home + '/run/smtpd')), 'a listener for pipit-handover')
 session = i.smtp()
 session.ehlo('client.example')
 session.mail('a@c.example')
@@ -141,7 +150,7 @@ equal(unknown(special), [], 'each of %d sockets and FIFOs has its line in the ta
 equal([r for r in rows if '/' in r and not any(r in row_of(p) for p in special)], [], 'and each line its socket or FIFO')
 holders = listening(i.others())
 names = sorted({name for name, pids in holders.values()})
-known = ['run/queue', os.path.join(i.home, 'run/queue'), 'tcp port %d' % i.port]
+known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/smtpd', 'tcp port %d' % i.port]
 equal([n for n in names if n not in known], [], 'no process listens anywhere else, and none has a named socket more')
 check('TCP port of pipit-smtpd' in rows and 'tcp port %d' % i.port in names, 'the port is in the table')
 tables = processes()
@@ -155,7 +164,9 @@ def try_special():
     for path, kind in special.items():
         p = os.path.join(i.home, path)
         if kind == 'socket':
-            with socket.socket(socket.AF_UNIX) as s: result[path] = [attempt(s.connect, p)]
+            for of_type in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+                with socket.socket(socket.AF_UNIX, of_type) as s: result[path] = [attempt(s.connect, p)]
+                if result[path] != ['EPROTOTYPE']: break
         else: # opened, and nothing written; O_RDWR is tried too, for it never waits for the other side
             result[path] = [attempt(lambda mode=mode: os.close(os.open(p, mode | os.O_NONBLOCK)))
                             for mode in (os.O_WRONLY, os.O_RDONLY, os.O_RDWR)]
@@ -197,7 +208,7 @@ FILES = [ # pattern (of the path below the home; the last that fits counts), who
     ('alias', ALL, 'pipita'), ('alias/.qmail-*', ALL, 'pipita'), ('alias/Maildir*', 'pipita', 'pipita'),
     ('alias/.qmail-box', 'pipita', 'pipita'), ('alias/.qmail-slow', 'pipita', 'pipita'), ('alias/box*', 'pipita', 'pipita'),
     ('log', ALL, NOBODY), ('log/*', 'pipitl', 'pipitl'),
-    ('run', ALL, 'pipitq'), ('run/queue', ALL, ALL),
+    ('run', ALL, 'pipitq'), ('run/queue', ALL, ALL), ('run/smtpd', 'pipitd', 'pipitd'),
     ('service', ALL, NOBODY), ('service/*', ALL, NOBODY), ('service/.s6-svscan*', NOBODY, NOBODY),
     ('service/*/supervise*', NOBODY, NOBODY), ('service/*/event', NOBODY, NOBODY),
     ('queue', SERVICE, SERVICE), ('queue/*', SERVICE, SERVICE),
