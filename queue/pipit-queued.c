@@ -49,6 +49,7 @@
 #include "qfile.h"
 #include "sandbox.h"
 #include "session.h"
+#include "signals.h"
 
 #define USAGE "pipit-queued [ -d fd ]"
 
@@ -244,7 +245,7 @@ static void reread(struct queued *d)
 
 static void on_signals(struct queued *d)
 {
-  for (int sig; (sig = selfpipe_read()) > 0;) {
+  for (int sig; (sig = signals_next()) > 0;) {
     if (sig == SIGCHLD) reap(d);
     else if (sig == SIGTERM) stop(d);
     else if (sig == SIGHUP && !d->stopping) reread(d);

@@ -41,6 +41,7 @@
 #include "lspawn.h"
 #include "priv.h"
 #include "program.h"
+#include "signals.h"
 
 #define USAGE            "pipit-lspawn defaultdelivery"
 #define MEMORY_MAX       268435456 /* bytes of address space of lspawn itself */
@@ -207,7 +208,7 @@ static void work(struct loop *o, int signals)
     for (unsigned int i = 2; i < n; i++)
       if (x[i].revents && owner[i]->state == RUNNING) worker_listen(&o->l, owner[i]);
     if (x[0].revents & IOPAUSE_READ)
-      while (selfpipe_read() > 0) reap(&o->l);
+      while (signals_next() > 0) reap(&o->l);
     if (!o->ended && x[1].revents & (IOPAUSE_READ | IOPAUSE_EXCEPT))
       while (take_job(o)) continue;
   }

@@ -30,6 +30,7 @@
 #include "rprogram.h"
 #include "rslot.h"
 #include "rworker.h"
+#include "signals.h"
 
 #define JOBS_MAX     1000 /* at once, idle workers included */
 #define FDS_PER_JOB  2
@@ -68,7 +69,7 @@ static void on_exit_of(struct rspawn *r, pid_t pid, int status)
 static void on_signal(struct rspawn *r)
 {
   int sig;
-  while ((sig = selfpipe_read()) > 0) {
+  while ((sig = signals_next()) > 0) {
     int status;
     pid_t pid;
     if (sig == SIGCHLD)

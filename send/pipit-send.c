@@ -37,6 +37,7 @@
 #include "program.h"
 #include "sandbox.h"
 #include "send.h"
+#include "signals.h"
 
 #define USAGE        "pipit-send [ -d fd ]"
 #define LSPAWN_FD    3
@@ -169,7 +170,7 @@ static void reread(struct send *s)
 
 static void obey_signals(struct send *s)
 {
-  for (int sig; (sig = selfpipe_read()) > 0;) {
+  for (int sig; (sig = signals_next()) > 0;) {
     switch (sig) {
     case SIGHUP: reread(s); break;
     case SIGALRM: message_hurry(s); break;

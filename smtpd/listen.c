@@ -30,6 +30,7 @@
 #include "program.h"
 #include "session.h"
 #include "sessions.h"
+#include "signals.h"
 #include "tcprules.h"
 #include "worker.h"
 
@@ -323,7 +324,7 @@ static void reap(struct loop *p)
 
 static void take_signals(struct loop *p)
 {
-  for (int sig; (sig = selfpipe_read()) > 0;) {
+  for (int sig; (sig = signals_next()) > 0;) {
     if (sig == SIGCHLD) {
       reap(p);
     } else if (sig == SIGHUP) {

@@ -314,6 +314,7 @@ class Filler(Resident):
 class Starting(Sweep):
     """queued from its start to its first message, with one in the queue."""
     name = 'the start of pipit-queued'
+    always = (Fault('read', 10, 'EIO', True),) # signals among them
     def start(self): queued.stop()
     def stop(self): queued.ensure()
     def run(self, tracer):
