@@ -78,6 +78,7 @@ struct msg {
 struct running { /* a job in flight */
   uint32_t num;
   struct msg *msg;
+  struct dest *dest;
   uint32_t count;
   struct rcpt *rcpts[]; /* NULL: has its result */
 };
@@ -88,7 +89,9 @@ struct spawner {
   int blocked;       /* its socket is full */
   int stalled;       /* the feeder's socket is full */
   uint32_t hello;    /* jobs that it takes at once; 0 before it has said so */
+  uint32_t ahead;    /* jobs that may wait behind each of them */
   uint32_t inflight;
+  uint32_t lines;    /* of these, those that wait for none of the others */
   uint32_t turn;     /* makes numbers of jobs unique */
   struct running *slots[CONCURRENCY_MAX];
 };
