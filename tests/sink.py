@@ -16,6 +16,7 @@ Stages: greeting ehlo helo mail rcpt data dot rset noop quit other. The script o
     'text'      a reply; "\\n" inside separates its lines, CRLF is added
     Raw(b'..')  bytes, sent as they are
     Close(x)    x (a reply, or nothing) is sent, then the connection closed
+    Reset       the connection is reset
     Slow(n, x)  n seconds later x
     Silent      never a reply
     [x, y, z]   the first time x, then y, then z and z again; counted over all sessions
@@ -25,7 +26,7 @@ Beside them: address, port, and drop_after (close without a word after this many
 As a program: sink.py [-a ADDRESS] [-p PORT] [STAGE=REPLY ...]; prints the port, then each accepted
 message to standard output, until it is killed.
 """
-import re, socket, sys, threading, time
+import re, socket, struct, sys, threading, time
 
 class Close:
     def __init__(self, reply=None): self.reply = reply
@@ -34,6 +35,7 @@ class Raw:
 class Slow:
     def __init__(self, seconds, reply): self.seconds, self.reply = seconds, reply
 class Silent: pass
+class Reset: pass
 class Gone(Exception): pass
 
 DEFAULT = {'greeting': '220 sink.example ESMTP', 'helo': '250 sink.example',
@@ -55,7 +57,7 @@ class Session:
     def __init__(self, sink, conn):
         self.sink, self.conn = sink, conn
         self.raw, self.commands, self.writes, self.closed, self.helo = b'', [], [], False, None
-        self.buffer, self.trans = b'', None
+        self.buffer, self.trans, self.reset = b'', None, False
 
     def run(self):
         try:
@@ -63,7 +65,8 @@ class Session:
             while True: self.command(self.line())
         except (Gone, OSError): pass
         finally:
-            try: self.conn.shutdown(socket.SHUT_RDWR)
+            try:
+                if not self.reset: self.conn.shutdown(socket.SHUT_RDWR)
             except OSError: pass
             self.conn.close()
             self.closed = True
@@ -103,12 +106,16 @@ class Session:
     def answer(self, stage, line):
         reply = self.sink.reply(stage)
         while True:
-            if callable(reply) and reply is not Silent: reply = reply(self, line)
+            if callable(reply) and reply not in (Silent, Reset): reply = reply(self, line)
             elif isinstance(reply, Slow):
                 time.sleep(reply.seconds)
                 reply = reply.reply
             elif reply is Silent:
                 while True: self.more()
+            elif reply is Reset:
+                self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+                self.reset = True
+                raise Gone
             elif isinstance(reply, Close):
                 if reply.reply is not None: self.put(reply.reply)
                 raise Gone

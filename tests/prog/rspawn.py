@@ -4,7 +4,7 @@ import os, shutil, signal, socket, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from instance import reachable
 from pipit import *
-from jobs import Spawner
+from jobs import children, rspawn
 import peers
 from sink import Close, Raw, Silent, Sink, Slow
 
@@ -17,23 +17,7 @@ def route(sink, **controls):
     for name in ('timeoutremote',): control(home, name, None)
     for name, value in controls.items(): control(home, name, str(value))
 
-def start(before=(), program=None, **env):
-    e = dict(os.environ, **dict(dict(PIPIT_HOME=home), **env))
-    for name in ('QMAILREMOTE',):
-        if name not in env: e.pop(name, None)
-    with open(LOG, 'wb') as log:
-        r = Spawner(list(before) + [program or BIN + '/pipit-rspawn'], e, stderr=log)
-    r.read()
-    return r
-
-def children(pid):
-    """The processes below <pid> that are not zombies."""
-    found = []
-    for p in filter(str.isdigit, os.listdir('/proc')):
-        try: state, parent = open('/proc/%s/stat' % p).read().rsplit(')', 1)[1].split()[:2]
-        except OSError: continue
-        if parent == str(pid) and state != 'Z': found.append(int(p))
-    return found
+def start(*args, **kw): return rspawn(home, LOG, *args, **kw)
 
 def closes(r, why):
     equal(r.close(), 0, why + ': exit 0 at the end of descriptor 0')
