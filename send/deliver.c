@@ -37,7 +37,7 @@ static enum room find_room(struct send const *s, struct spawner const *p, struct
   if (max > p->hello) max = p->hello;
   if (p->blocked || p->stalled || p->inflight == CONCURRENCY_MAX) return ROOM_NONE;
   if (p->lines < max) return ROOM_FREE;
-  return max && t->jobs - t->lines < (uint64_t)t->lines * p->ahead ? ROOM_BEHIND : ROOM_NONE;
+  return p->lines == max && t->jobs - t->lines < (uint64_t)t->lines * p->ahead ? ROOM_BEHIND : ROOM_NONE;
 }
 
 static uint32_t free_slot(struct spawner const *p)
