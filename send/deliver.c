@@ -31,13 +31,20 @@ static char const too_large[] = "This envelope is too large for one delivery. (#
 
 enum room { ROOM_NONE, ROOM_FREE, ROOM_BEHIND /* another one for the same destination */ };
 
+/* What waits for a connection keeps it from all other destinations until it is done: so only
+ * where that does not take long. */
+static int may_wait(struct dest const *t, uint32_t ahead)
+{
+  return t->took <= AHEAD_TIME && t->jobs - t->lines < (uint64_t)t->lines * ahead;
+}
+
 static enum room find_room(struct send const *s, struct spawner const *p, struct dest const *t)
 {
   uint32_t max = s->settings.concurrency[p->channel];
   if (max > p->hello) max = p->hello;
   if (p->blocked || p->stalled || p->inflight == CONCURRENCY_MAX) return ROOM_NONE;
   if (p->lines < max) return ROOM_FREE;
-  return p->lines == max && t->jobs - t->lines < (uint64_t)t->lines * p->ahead ? ROOM_BEHIND : ROOM_NONE;
+  return p->lines == max && may_wait(t, p->ahead) ? ROOM_BEHIND : ROOM_NONE;
 }
 
 static uint32_t free_slot(struct spawner const *p)
@@ -126,6 +133,7 @@ static void started(struct send *s, struct spawner *p, struct running *j, struct
 {
   j->msg = g->msg;
   j->dest = g->dest;
+  j->began = clock_ms();
   dests_started(j->dest, waits);
   if (!waits) p->lines++;
   for (j->count = 0; j->count < n; j->count++) {
@@ -265,7 +273,7 @@ static void take_end(struct send *s, struct spawner *p, uint32_t num)
   }
   p->slots[num & SLOT_MASK] = 0;
   p->inflight--;
-  p->lines -= dests_ended(&s->dests, j->dest);
+  p->lines -= dests_ended(&s->dests, j->dest, clock_ms() - j->began);
   s->status_due = 1;
   for (uint32_t i = 0; i < j->count; i++)
     if (j->rcpts[i]) result_take(s, p->channel, j->rcpts[i], 0, "", 0);

@@ -29,6 +29,7 @@ static struct dest *find_or_make(struct dests *d, enum channel channel, char con
     t = t->hash_next;
   if (!t && (t = calloc(1, sizeof *t + len + 1))) {
     t->channel = channel;
+    t->took = UINT64_MAX;
     t->len = len;
     memcpy(t->domain, lower, len);
     t->hash_next = *b;
@@ -115,9 +116,10 @@ void dests_started(struct dest *t, int waits)
 }
 
 /* A job that waited has the place of the one that has ended. */
-uint32_t dests_ended(struct dests *d, struct dest *t)
+uint32_t dests_ended(struct dests *d, struct dest *t, uint64_t took)
 {
   uint32_t was = t->lines;
+  t->took = took;
   if (--t->jobs < t->lines) t->lines = t->jobs;
   was -= t->lines;
   free_if_empty(d, t);

@@ -39,6 +39,7 @@
 #define JOB_SHARE       50    /* recipients of one message at one domain in a job */
 #define TROUBLE_WAIT    60000 /* milliseconds until something that failed here is tried again */
 #define LOCKED_WAIT     100   /* milliseconds until a file that is locked is looked at again */
+#define AHEAD_TIME      500   /* milliseconds: where a job takes longer, none waits behind another */
 #define STOP_WAIT       60000 /* milliseconds that TERM waits for running deliveries */
 #define MESSAGE_BUCKETS 1024
 
@@ -79,6 +80,7 @@ struct running { /* a job in flight */
   uint32_t num;
   struct msg *msg;
   struct dest *dest;
+  uint64_t began; /* clock_ms() */
   uint32_t count;
   struct rcpt *rcpts[]; /* NULL: has its result */
 };
