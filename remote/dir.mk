@@ -6,6 +6,7 @@ PROGRAMS += pipit-remote
 pipit-remote_SRCS := remote/pipit-remote.c remote/worker.c remote/cli.c $(REMOTE)
 pipit-remote_LIBS := -lcares
 
+t-conn_SRCS := remote/conn.c
 t-output_SRCS := remote/output.c
 t-quote_SRCS := remote/quote.c
 t-peerlimits_SRCS := remote/peerlimits.c

@@ -236,7 +236,7 @@ enum transact_result transact(struct transaction *t, transact_next_func *next, v
   int lost = 0;
   if (!t->ahead && !check_message(t)) return TRANSACT_DONE;
   c->messages++;
-  t->before = !t->ahead && c->dirty;
+  t->before = c->dirty != 0;
   enum conn_status status = CONN_OK;
   if (t->before && !stralloc_cats(&t->commands, "RSET\r\n")) status = no_memory(t);
   if (status == CONN_OK) status = c->pipelining ? envelope_at_once(t) : envelope_in_steps(t);

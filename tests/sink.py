@@ -21,7 +21,8 @@ Stages: greeting ehlo helo mail rcpt data dot rset noop quit other. The script o
     Silent      never a reply
     [x, y, z]   the first time x, then y, then z and z again; counted over all sessions
     callable    called with (session, line); returns one of the above
-Beside them: address, port, and drop_after (close without a word after this many bytes of DATA).
+Beside them: address, port, drop_after (close without a word after this many bytes of DATA), and rcvbuf
+(bytes that the kernel takes ahead).
 
 As a program: sink.py [-a ADDRESS] [-p PORT] [STAGE=REPLY ...]; prints the port, then each accepted
 message to standard output, until it is killed.
@@ -152,8 +153,8 @@ class Session:
         if self.answer('dot', b'')[:1] != '2': self.sink.refused(t)
 
 class Sink:
-    def __init__(self, address='127.0.0.1', port=0, drop_after=None, always_354=False, **script):
-        self.address, self.port, self.drop_after, self.always_354 = address, port, drop_after, always_354
+    def __init__(self, address='127.0.0.1', port=0, drop_after=None, always_354=False, rcvbuf=None, **script):
+        self.address, self.port, self.drop_after, self.always_354, self.rcvbuf = address, port, drop_after, always_354, rcvbuf
         unknown = set(script) - set(DEFAULT)
         if unknown: raise TypeError('no such stage: %s' % unknown)
         self.script = dict(DEFAULT, **script)
@@ -163,6 +164,7 @@ class Sink:
     def start(self):
         self.listener = socket.socket(socket.AF_INET6 if ':' in self.address else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.rcvbuf: self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.rcvbuf)
         self.listener.bind((self.address, self.port))
         self.port = self.listener.getsockname()[1]
         self.listener.listen(128)
