@@ -17,7 +17,7 @@
 
 int job_send(int sock, struct job const *j)
 {
-  char fixed[JOB_FIXED] = { j->body ? 'M' : 'J' };
+  char fixed[JOB_FIXED] = { j->body ? 'M' : j->waits ? 'W' : 'J' };
   uint32_pack_big(fixed + 1, j->num);
   uint64_pack_big(fixed + 5, j->id);
   uint64_pack_big(fixed + 13, j->offset);
@@ -70,6 +70,11 @@ int job_send_hello(int sock, uint32_t max)
   return send_number(sock, 'H', max);
 }
 
+int job_send_ahead(int sock, uint32_t max)
+{
+  return send_number(sock, 'A', max);
+}
+
 /* Take the next NUL-terminated string from s[*pos..len). NULL when none ends there. */
 static char const *take_string(char const *s, size_t len, size_t *pos)
 {
@@ -91,6 +96,8 @@ static int parse_job(struct job_packet *p, size_t len)
   uint64_unpack_big(p->buf + 13, &j->offset);
   uint64_unpack_big(p->buf + 21, &j->length);
   j->body = 0;
+  j->waits = p->type == 'W';
+  if (j->waits) p->type = 'J';
   if (p->type == 'M') {
     if (j->length > len - JOB_FIXED) return 0;
     len -= (size_t)j->length;
@@ -130,10 +137,12 @@ static int parse(struct job_packet *p, size_t len)
   p->type = p->buf[0];
   switch (p->type) {
   case 'J':
+  case 'W':
   case 'M': return parse_job(p, len);
   case 'R': return parse_result(p, len);
   case 'E':
   case 'H':
+  case 'A':
     if (len != END_FIXED) return 0;
     uint32_unpack_big(p->buf + 1, p->type == 'E' ? &p->num : &p->max);
     return 1;

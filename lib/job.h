@@ -2,16 +2,20 @@
  *
  * They talk over nameless SOCK_SEQPACKET socketpairs, one packet a message.
  *   J  a job, with exactly one descriptor: send -> lspawn -> worker, send -> rspawn -> worker
+ *   W  the same, but it may wait behind one for its host that is under way: send -> rspawn
  *   M  a job for lspawn with the message itself, when that is small, and no descriptor
  *   R  the result for one recipient of a job, the other way
  *   E  the job has ended: every recipient has its R, the descriptor is closed
  *   H  hello: how many jobs the sender of it takes at once (a spawner's first packet)
+ *   A  ahead: how many more jobs may wait behind each of these; without it, none
  * Layouts (numbers big-endian):
  *   J num:4 id:8 offset:8 length:8 host\0 sender\0 {name=value\0} \0 {rcpt\0}
+ *   W as J
  *   M as J, then the <length> bytes of the message
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
  *   E num:4
  *   H max:4
+ *   A max:4
  * For lspawn the descriptor is a pipe out of which exactly <length> bytes come
  * and host is the recipient's domain; for rspawn and workers it is the message
  * file, open for reading only, and the message is [offset, offset + length).
@@ -40,18 +44,19 @@ struct job {
   size_t rcptslen;
   uint32_t nrcpts;
   int fd;              /* -1: there is none, but a body */
+  int waits;           /* it may wait behind another one (W) */
   char const *body;    /* the message; NULL: it is in fd */
 };
 
 struct job_packet { /* one received packet */
-  char type;       /* 'J', 'M', 'R', 'E', 'H' */
+  char type;       /* 'J' (also for W), 'M', 'R', 'E', 'H', 'A' */
   struct job job;  /* of J, M; its pointers lead into buf */
   uint32_t num;    /* of R, E */
   uint32_t index;  /* of R */
   char letter;     /* of R */
   char const *text;
   size_t textlen;  /* of R */
-  uint32_t max;    /* of H */
+  uint32_t max;    /* of H, A */
   char buf[JOB_PACKET_MAX];
 };
 
@@ -62,6 +67,7 @@ extern int job_send_result(int sock, uint32_t num, uint32_t index, char letter, 
                            size_t textlen);
 extern int job_send_end(int sock, uint32_t num);
 extern int job_send_hello(int sock, uint32_t max);
+extern int job_send_ahead(int sock, uint32_t max);
 
 /* Receive: 1 and <*p> (a descriptor in p->job.fd is close-on-exec, and the
  * caller's to close), 0 would block, -1 with errno (EPIPE at the end of the

@@ -35,7 +35,7 @@ static int report_all(struct outcome const *o)
   int ok = 1;
   for (size_t i = 0; ok && i < o->nrcpts; i++) {
     struct verdict v = o->rcpts[i];
-    if (!v.letter) v.letter = 'r';
+    if (v.letter != 'h' && v.letter != 's') v = (struct verdict){ .letter = 'r' };
     ok = add_verdict(&report, o, &v);
   }
   if (!ok || !add_verdict(&report, o, &o->message))
@@ -55,15 +55,14 @@ static int fill_rcpts(struct job *j, stralloc *rcpts, int n, char const *const *
 
 int cli_run(struct job *j, int n, char const *const *args)
 {
-  struct outcome o = OUTCOME_ZERO;
   stralloc rcpts = STRALLOC_ZERO;
   j->host = args[0];
   j->sender = args[1];
   if (n - 2 > JOB_RCPTS_MAX) return cli_report('Z', "Too many recipients at once. (#4.5.3)\n");
   if (!fill_rcpts(j, &rcpts, n - 2, args + 2)) return cli_report('Z', "Out of memory. (#4.3.0)\n");
-  deliver(&link_now, j, &o);
-  if (o.nrcpts != j->nrcpts) return cli_report('Z', "Out of memory. (#4.3.0)\n");
-  int code = report_all(&o);
+  struct outcome const *o = &deliver(&link_now, j)->outcome;
+  if (o->nrcpts != j->nrcpts) return cli_report('Z', "Out of memory. (#4.3.0)\n");
+  int code = report_all(o);
   deliver_quit(&link_now);
   return code;
 }

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <skalibs/allreadwrite.h>
@@ -54,8 +55,9 @@ static int finish_connect(struct conn *c, unsigned int seconds)
 
 static void forget(struct conn *c)
 {
-  c->pipelining = c->eightbitmime = c->size = c->dirty = 0;
+  c->pipelining = c->eightbitmime = c->size = c->dirty = c->ahead = 0;
   c->sizelimit = 0;
+  memset(&c->limits, 0, sizeof c->limits);
   c->messages = 0;
   c->inpos = c->inlen = 0;
 }
@@ -108,27 +110,39 @@ static int take_reply(struct conn *c)
 }
 
 struct group { /* an exchange under way */
-  char const *out;
-  size_t len; /* still to be sent */
+  struct iovec out[2]; /* what is still to be sent: the end of a message, commands */
+  int broken;          /* it cannot be */
   size_t done, replies;
-  unsigned int seconds;
-  tain deadline; /* of the next reply */
+  unsigned int block, seconds;
+  tain deadline; /* of the next reply; before that, while there is text to be sent, of writing */
   conn_reply_func *f;
   void *arg;
 };
+
+static int unsent(struct group const *g)
+{
+  return !g->broken && (g->out[0].iov_len || g->out[1].iov_len);
+}
+
+static size_t shorten(struct iovec *v, size_t n)
+{
+  if (n > v->iov_len) n = v->iov_len;
+  v->iov_base = (char *)v->iov_base + n;
+  v->iov_len -= n;
+  return n;
+}
 
 /* Write what can be written. After an error there may be a reply that says why:
  * nothing more is written, and reading finds the end. */
 static void push(struct conn *c, struct group *g)
 {
-  while (g->len) {
-    ssize_t w = fd_write(c->fd, g->out, g->len);
+  while (unsent(g)) {
+    ssize_t w = fd_writev(c->fd, g->out, 2);
     if (w == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
-    if (w <= 0) g->len = 0;
-    else {
-      g->out += w;
-      g->len -= (size_t)w;
-    }
+    size_t text = g->out[0].iov_len;
+    if (w <= 0) g->broken = 1;
+    else shorten(g->out + 1, (size_t)w - shorten(g->out, (size_t)w));
+    if (text) tain_addsec_g(&g->deadline, (int)(g->out[0].iov_len ? g->block : g->seconds));
   }
 }
 
@@ -140,6 +154,7 @@ static enum conn_status pull(struct conn *c, struct group *g)
     if (r == -1) return CONN_MALFORMED;
     if (!r) return CONN_OK;
     if (c->reply.code == 421) return CONN_421;
+    if (g->out[0].iov_len) return CONN_EARLY;
     if (!g->f(g->arg, g->done, &c->reply)) return CONN_MALFORMED;
     if (++g->done < g->replies) smtpreply_start(&c->reply);
     tain_addsec_g(&g->deadline, (int)g->seconds);
@@ -147,26 +162,52 @@ static enum conn_status pull(struct conn *c, struct group *g)
   return CONN_OK;
 }
 
+static enum conn_status run(struct conn *c, struct group *g)
+{
+  smtpreply_start(&c->reply);
+  tain_addsec_g(&g->deadline, (int)(g->out[0].iov_len ? g->block : g->seconds));
+  push(c, g);
+  enum conn_status s = pull(c, g);
+  while (s == CONN_OK && g->done < g->replies) {
+    int events = wait_for(c, (short)(IOPAUSE_READ | (unsent(g) ? IOPAUSE_WRITE : 0)), &g->deadline);
+    if (events <= 0) return events ? CONN_DIED : CONN_TIMEOUT;
+    if (events & IOPAUSE_WRITE) push(c, g);
+    if (!(events & (IOPAUSE_READ | IOPAUSE_EXCEPT))) continue;
+    s = fill(c) == -1 ? CONN_DIED : pull(c, g);
+  }
+  return s;
+}
+
 enum conn_status conn_exchange(struct conn *c, char const *out, size_t len, size_t replies,
                                unsigned int seconds, conn_reply_func *f, void *arg)
 {
-  struct group g = {
-    .out = out, .len = len, .replies = replies, .seconds = seconds, .f = f, .arg = arg
-  };
-  smtpreply_start(&c->reply);
-  if (len && c->inpos < c->inlen) return CONN_MALFORMED;
-  tain_addsec_g(&g.deadline, (int)seconds);
-  push(c, &g);
-  enum conn_status s = pull(c, &g);
-  while (s == CONN_OK && g.done < replies) {
-    int events = wait_for(c, (short)(IOPAUSE_READ | (g.len ? IOPAUSE_WRITE : 0)), &g.deadline);
-    if (events <= 0) return events ? CONN_DIED : CONN_TIMEOUT;
-    if (events & IOPAUSE_WRITE) push(c, &g);
-    if (!(events & (IOPAUSE_READ | IOPAUSE_EXCEPT))) continue;
-    s = fill(c) == -1 ? CONN_DIED : pull(c, &g);
-  }
+  struct group g = { .out = { { 0, 0 }, { (char *)out, len } },
+                     .replies = replies,
+                     .seconds = seconds,
+                     .f = f,
+                     .arg = arg };
+  if (len && c->inpos < c->inlen && !c->ahead) return CONN_MALFORMED;
+  c->ahead = 0;
+  enum conn_status s = run(c, &g);
   /* All replies before all commands: the two sides are out of step. */
-  return s == CONN_OK && g.len ? CONN_MALFORMED : s;
+  return s == CONN_OK && unsent(&g) ? CONN_MALFORMED : s;
+}
+
+enum conn_status conn_end(struct conn *c, char const *text, size_t len, char const *ahead,
+                          size_t *aheadlen, unsigned int block, unsigned int seconds,
+                          conn_reply_func *f, void *arg)
+{
+  struct group g = { .out = { { (char *)text, len }, { (char *)ahead, *aheadlen } },
+                     .replies = 1,
+                     .block = block,
+                     .seconds = seconds,
+                     .f = f,
+                     .arg = arg };
+  if (c->inpos < c->inlen) return CONN_MALFORMED;
+  enum conn_status s = run(c, &g);
+  *aheadlen -= g.out[1].iov_len;
+  c->ahead = *aheadlen > 0;
+  return s;
 }
 
 /* The other side has spoken while the message was being written. */

@@ -14,6 +14,7 @@
 #include <skalibs/tai.h>
 
 #include "find.h"
+#include "peerlimits.h"
 #include "smtpreply.h"
 
 #define CONN_BUFFER 4096 /* bytes that are read at once */
@@ -24,7 +25,7 @@ enum conn_status {
   CONN_TIMEOUT,
   CONN_MALFORMED, /* a reply that is none, or one that nothing was asked for */
   CONN_421,       /* c->reply has it */
-  CONN_EARLY      /* conn_write only: a reply came before the end; c->reply has it */
+  CONN_EARLY      /* of a message only: a reply came before its end; c->reply has it */
 };
 
 struct conn {
@@ -33,8 +34,10 @@ struct conn {
   char name[INET6_ADDRSTRLEN];        /* of the other side, for texts */
   int pipelining, eightbitmime, size; /* what it offered to EHLO */
   uint64_t sizelimit;                 /* 0: none is known */
+  struct peerlimits limits;           /* 0: none is known */
   unsigned int messages;              /* transactions that were begun */
   int dirty;                          /* RSET must come before the next one */
+  int ahead;                          /* commands were sent whose replies nobody waited for yet */
   struct smtpreply reply;             /* the last one */
   size_t inpos, inlen;
   char in[CONN_BUFFER];
@@ -52,6 +55,16 @@ extern void conn_close(struct conn *c);
  * no two full buffers can wait for each other. Each reply may take <seconds>. */
 extern enum conn_status conn_exchange(struct conn *c, char const *out, size_t len, size_t replies,
                                       unsigned int seconds, conn_reply_func *f, void *arg);
+
+/* Send the end of a message, text[0..len), and behind it commands that need not
+ * wait for the reply to it (RFC 2920, 3.1), ahead[0..*aheadlen), in one write if the
+ * network takes it; read that one reply. <*aheadlen> becomes the number of bytes of
+ * <ahead> that were sent by then; the next conn_exchange is to send the rest, and
+ * reads their replies. Writing may stand still for <block> seconds, the reply take
+ * <seconds>. */
+extern enum conn_status conn_end(struct conn *c, char const *text, size_t len, char const *ahead,
+                                 size_t *aheadlen, unsigned int block, unsigned int seconds,
+                                 conn_reply_func *f, void *arg);
 
 /* Send bytes of a message; every write may take <seconds>. */
 extern enum conn_status conn_write(struct conn *c, char const *out, size_t len,

@@ -1,15 +1,19 @@
 /* deliver.c - one job; see deliver.h */
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "deliver.h"
 #include "find.h"
 #include "limits.h"
-#include "quote.h"
 #include "session.h"
+
+enum run {
+  RUN_DONE, /* every verdict is there */
+  RUN_NEXT, /* the next place may do better, and what stands there counts when there is none */
+  RUN_ANEW  /* what is left needs a new connection */
+};
 
 static int job_seconds(uint64_t length)
 {
@@ -17,114 +21,133 @@ static int job_seconds(uint64_t length)
   return s < INT32_MAX ? (int)s : INT32_MAX;
 }
 
-static int says_8bit(struct job const *j)
+/* Has the connection carried as many messages as it may? */
+static int used_up(struct link const *l)
 {
-  static char const body[] = "BODY=8BITMIME";
-  for (size_t i = 0; i < j->extraslen; i += strlen(j->extras + i) + 1)
-    if (!strcasecmp(j->extras + i, body)) return 1;
+  unsigned int most = l->conn.limits.mailmax;
+  return l->conn.messages >= l->settings.messages || (most && l->conn.messages >= most);
+}
+
+/* Look at the job, apart from the network. */
+static void begin(struct work *w, struct job const *j)
+{
+  w->job = j;
+  w->ready = w->lost = w->transaction.ahead = 0;
+  if (!outcome_start(&w->outcome, j->nrcpts)) {
+    w->outcome.nrcpts = 0;
+    return;
+  }
+  if (!envelope_build(&w->envelope, j, &w->outcome)) return;
+  w->ready = message_open(&w->message, j->fd, j->offset, j->length);
+  if (!w->ready) outcome_message(&w->outcome, 'Z', "Unable to read message. (#4.3.0)\n");
+}
+
+/* Begin a transaction on the connection. 0: it has to be another connection. */
+static int begin_transaction(struct link *l, struct work *w, int fresh)
+{
+  struct transaction *t = &w->transaction;
+  if (used_up(l) || !envelope_begin(&w->envelope, &l->conn.limits, &l->domains)) return 0;
+  t->commands.len = 0;
+  *t = (struct transaction){ .c = &l->conn,
+                             .s = &l->settings,
+                             .e = &w->envelope,
+                             .m = &w->message,
+                             .o = &w->outcome,
+                             .fresh = fresh,
+                             .commands = t->commands };
+  return 1;
+}
+
+/* The transaction that may begin before the present one has ended: that of the next job. */
+static struct transaction *next_transaction(void *arg)
+{
+  struct link *l = arg;
+  struct work *w = l->works + (l->now == l->works);
+  struct job const *j;
+  if (!l->take || used_up(l) || !envelope_is_last(&l->now->envelope)) return 0;
+  if (!l->take(l->take_arg, &j)) return 0;
+  l->next = w;
+  begin(w, j);
+  if (!w->ready || strcasecmp(l->host.s, j->host) || !begin_transaction(l, w, 0)) return 0;
+  return transact_prepare(&w->transaction) ? &w->transaction : 0;
+}
+
+static enum run give_up(struct link *l, struct work *w)
+{
+  outcome_message(&w->outcome, 'Z', "Connected to %s but connection died. (#4.4.2)\n",
+                  l->conn.name);
+  return RUN_DONE;
+}
+
+/* Transactions on the connection, until every recipient had one. <fresh>: it was made for them. */
+static enum run run(struct link *l, struct work *w, int fresh)
+{
+  for (;; fresh = 0) {
+    if (!w->transaction.ahead && !begin_transaction(l, w, fresh)) return RUN_ANEW;
+    envelope_forget(&w->envelope, &w->outcome);
+    enum transact_result r = transact(&w->transaction, next_transaction, l);
+    w->transaction.ahead = 0;
+    if (fresh && r != TRANSACT_DONE) return RUN_NEXT;
+    if (r == TRANSACT_LOST && !w->lost) {
+      w->lost = 1;
+      return RUN_ANEW;
+    }
+    /* What is true of the sender, or of the message as such, is true of them all. */
+    if (w->transaction.mail / 100 != 2 || envelope_is_last(&w->envelope)) return RUN_DONE;
+    envelope_end(&w->envelope, &w->outcome);
+    if (l->conn.fd != -1) continue;
+    if (w->lost) return give_up(l, w);
+    w->lost = 1;
+    return RUN_ANEW;
+  }
+}
+
+/* Is there a connection for the job, from the one before? The server closes its
+ * side whenever it likes, and that is nothing against this message. */
+static int is_kept(struct link *l, struct work *w)
+{
+  if (l->conn.fd != -1 && !strcasecmp(l->host.s, w->job->host)) return 1;
+  w->lost = w->transaction.ahead;
+  w->transaction.ahead = 0;
   return 0;
 }
 
-/* Append "<addr>" and its NUL. As quote_address; no recipient is empty. */
-static int put_path(stralloc *out, char const *rcpt)
-{
-  size_t was = out->len;
-  if (!*rcpt) return 0;
-  int r = stralloc_append(out, '<') ? quote_address(out, rcpt, strlen(rcpt)) : -1;
-  if (r == 1) r = stralloc_catb(out, ">", 2) ? 1 : -1;
-  if (r != 1) out->len = was;
-  return r;
-}
-
-static int put_sender(struct envelope *e, struct job const *j, struct outcome *o)
-{
-  e->sender.len = 0;
-  int r = quote_address(&e->sender, j->sender, strlen(j->sender));
-  if (!r) outcome_message(o, 'D', "Sorry, the sender's address cannot be sent by SMTP. (#5.1.7)\n");
-  if (r == -1) outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
-  return r == 1;
-}
-
-/* Write the addresses as SMTP wants them; one that must not be sent is refused
- * here. 1 with at least one left; 0 with the verdicts. */
-static int build_envelope(struct envelope *e, struct job const *j, struct outcome *o)
-{
-  char const *rcpt = j->rcpts;
-  e->rcpts.len = e->nrcpts = 0;
-  e->body8 = says_8bit(j);
-  if (!e->index) e->index = calloc(JOB_RCPTS_MAX, sizeof *e->index);
-  if (!e->index) {
-    outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
-    return 0;
-  }
-  if (!put_sender(e, j, o)) return 0;
-  for (size_t i = 0; i < j->nrcpts; i++, rcpt += strlen(rcpt) + 1) {
-    int r = put_path(&e->rcpts, rcpt);
-    if (r == 1) e->index[e->nrcpts++] = i;
-    else if (r == 0)
-      outcome_rcpt(o, i, 'h', 0, "Sorry, that address cannot be sent by SMTP. (#5.1.3)\n");
-    else outcome_rcpt(o, i, 's', 0, "Out of memory. (#4.3.0)\n");
-  }
-  if (!e->nrcpts) outcome_message(o, 'D', "No recipient is left. (#5.1.3)\n");
-  return e->nrcpts > 0;
-}
-
-static void forget_verdicts(struct link *l, struct outcome *o)
-{
-  o->message.letter = 0;
-  for (size_t i = 0; i < l->envelope.nrcpts; i++) o->rcpts[l->envelope.index[i]].letter = 0;
-}
-
-/* Use the connection of the last job. 1 the verdicts hold; 0 a new one is
- * needed: the server closes its side whenever it likes, and that is nothing
- * against this message. */
-static int try_kept(struct link *l, struct job const *j, struct outcome *o)
-{
-  if (l->conn.fd == -1) return 0;
-  if (strcasecmp(l->host.s, j->host)) {
-    deliver_quit(l);
-    return 0;
-  }
-  if (transact(&l->conn, &l->settings, &l->envelope, &l->message, o) != TRANSACT_LOST) return 1;
-  deliver_quit(l);
-  forget_verdicts(l, o);
-  return 0;
-}
-
-/* Connect to one place and try there, where a session begins before <find_end>.
- * 1 the verdicts hold; 0 the next place may do better, and what stands in <o>
- * counts when there is none. */
-static int try_place(struct link *l, struct place const *p, tain const *find_end, struct outcome *o)
+/* Connect to one place and try there, where a session begins before <find_end>. */
+static enum run try_place(struct link *l, struct work *w, struct place const *p,
+                          tain const *find_end)
 {
   tain const end = l->conn.limit;
+  struct outcome *o = &w->outcome;
   char const was = o->message.letter;
   if (tain_less(find_end, &end)) l->conn.limit = *find_end;
+  l->domains.count = 0;
   if (!conn_open(&l->conn, p, (unsigned int)l->settings.timeoutconnect)) {
     if (was != 'Z')
       outcome_message(o, 'Z',
                       "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n%s: %s\n",
                       l->conn.name, strerror(errno));
-    return 0;
+    return RUN_NEXT;
   }
   if (!session_begin(&l->conn, &l->settings, o)) {
     /* One server's dislike of our name is not the last word while another could not be asked. */
     if (was == 'Z') o->message.letter = 'Z';
-    return 0;
+    return RUN_NEXT;
   }
   l->conn.limit = end;
-  forget_verdicts(l, o);
-  return transact(&l->conn, &l->settings, &l->envelope, &l->message, o) == TRANSACT_DONE;
+  return run(l, w, 1);
 }
 
-static void try_places(struct link *l, struct places const *p, tain const *end, struct outcome *o)
+static enum run try_places(struct link *l, struct work *w, struct places const *p, tain const *end)
 {
   tain find_end;
   tain_addsec_g(&find_end, FIND_SECONDS);
   for (size_t i = 0; i < p->count && (!i || tain_future(&find_end)); i++) {
     deliver_quit(l);
     l->conn.limit = *end;
-    if (try_place(l, p->list + i, &find_end, o)) return;
+    enum run r = try_place(l, w, p->list + i, &find_end);
+    if (r != RUN_NEXT) return r;
   }
+  return RUN_DONE;
 }
 
 static int load_settings(struct link *l, struct outcome *o)
@@ -134,30 +157,37 @@ static int load_settings(struct link *l, struct outcome *o)
   return 0;
 }
 
-static void connect_and_try(struct link *l, struct job const *j, tain const *end, struct outcome *o)
+static enum run connect_and_run(struct link *l, struct work *w, tain const *end)
 {
   struct places p;
-  if (!stralloc_copys(&l->host, j->host) || !stralloc_0(&l->host)) {
+  struct outcome *o = &w->outcome;
+  deliver_quit(l);
+  envelope_forget(&w->envelope, o);
+  if (!stralloc_copys(&l->host, w->job->host) || !stralloc_0(&l->host)) {
     outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
-    return;
+    return RUN_DONE;
   }
-  if (load_settings(l, o) && find_places(&p, j->host, &l->settings, o)) try_places(l, &p, end, o);
+  if (!load_settings(l, o) || !find_places(&p, w->job->host, &l->settings, o)) return RUN_DONE;
+  return try_places(l, w, &p, end);
 }
 
-void deliver(struct link *l, struct job const *j, struct outcome *o)
+struct work *deliver(struct link *l, struct job const *j)
 {
+  struct work *w = l->next ? l->next : l->works;
   tain end;
-  if (!outcome_start(o, j->nrcpts)) return;
+  l->now = w;
+  if (!l->next) begin(w, j);
+  l->next = 0;
   tain_now_g();
-  tain_addsec_g(&end, job_seconds(j->length));
+  tain_addsec_g(&end, job_seconds(w->job->length));
   l->conn.limit = end;
-  if (!build_envelope(&l->envelope, j, o)) return;
-  if (!message_open(&l->message, j->fd, j->offset, j->length)) {
-    outcome_message(o, 'Z', "Unable to read message. (#4.3.0)\n");
-    return;
+  if (w->ready) {
+    enum run r = is_kept(l, w) ? run(l, w, 0) : RUN_ANEW;
+    while (r == RUN_ANEW) r = connect_and_run(l, w, &end);
+    outcome_finish(&w->outcome);
   }
-  if (!try_kept(l, j, o)) connect_and_try(l, j, &end, o);
-  if (l->conn.messages >= MESSAGES_MAX) deliver_quit(l);
+  if (!l->next && used_up(l)) deliver_quit(l);
+  return w;
 }
 
 void deliver_drop(struct link *l)

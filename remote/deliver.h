@@ -7,26 +7,49 @@
 #include <skalibs/stralloc.h>
 
 #include "conn.h"
+#include "rcpts.h"
 #include "job.h"
 #include "message.h"
 #include "outcome.h"
 #include "settings.h"
 #include "transact.h"
 
+struct work { /* a job under way; large: not for the stack */
+  struct job const *job;
+  struct outcome outcome; /* the verdicts */
+  int ready;              /* it can be sent; else its verdicts are there */
+  int lost;               /* a connection was lost that was not made for it */
+  struct envelope envelope;
+  struct message message;
+  struct transaction transaction;
+};
+#define WORK_ZERO { .outcome = OUTCOME_ZERO, .envelope = ENVELOPE_ZERO }
+
+/* Is there another job by now? 1 and its <*job>, which stays valid until it was
+ * delivered; else 0. */
+typedef int deliver_take_func(void *arg, struct job const **job);
+
+#define WORKS 2 /* the one that is delivered, and the next */
+
 struct link { /* what is kept from job to job; large: not for the stack */
   struct settings settings; /* of the connection */
   stralloc host;            /* that the connection is for */
   struct conn conn;
-  struct envelope envelope;
-  struct message message;
+  struct envelope_domains domains;
+  struct work works[WORKS];
+  struct work *now, *next; /* next: NULL while none was taken */
+  deliver_take_func *take; /* NULL: there is never another */
+  void *take_arg;
 };
 #define LINK_ZERO \
-  { .settings = SETTINGS_ZERO, .host = STRALLOC_ZERO, .conn = { .fd = -1 }, .envelope = ENVELOPE_ZERO }
+  { .settings = SETTINGS_ZERO, .host = STRALLOC_ZERO, .conn = { .fd = -1 }, \
+    .works = { WORK_ZERO, WORK_ZERO } }
 
-/* Do the job: every recipient has its verdict in <o> afterwards. A connection
- * that is good for more is kept. Never longer than JOB_SECONDS and one second
- * for JOB_RATE bytes. */
-extern void deliver(struct link *l, struct job const *j, struct outcome *o);
+/* Do the job that was taken while the one before was delivered, or else <j>: every
+ * recipient has its verdict in the work's outcome afterwards (if that has as many:
+ * else there was no memory). A connection that is good for more is kept. Never
+ * longer than JOB_SECONDS and one second for JOB_RATE bytes. */
+extern struct work *deliver(struct link *l, struct job const *j);
 
 /* The connection has spoken, or ended, while there was no job: it is of no use
  * any more. */

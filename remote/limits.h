@@ -23,8 +23,10 @@
 #define MX_HOSTS_MAX 20 /* hosts of a domain that are looked at, the preferred ones first */
 #define PLACES_MAX   20 /* addresses that are tried in one attempt */
 
-#define MESSAGES_MAX 100 /* on one connection */
-#define IDLE_SECONDS 3   /* that a worker keeps its connection without a job */
+#define MESSAGES_MAX 100  /* on one connection: default of control/connectionmessages */
+#define IDLE_SECONDS 3    /* that it is kept without a job: default of control/connectionidle */
+#define IDLE_MAX     3600 /* the most seconds that may be set */
+#define SPLITS_MAX   20   /* further transactions of a job for those that were too many for one */
 
 #define SMTP_PORT 25
 

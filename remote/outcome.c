@@ -84,10 +84,27 @@ void outcome_rcpt(struct outcome *o, size_t i, char letter, struct smtpreply con
   if (!o->rcpts[i].letter) o->rcpts[i].letter = 's';
 }
 
+void outcome_settle(struct outcome *o, size_t i)
+{
+  struct verdict *v = o->rcpts + i;
+  if (v->letter && v->letter != 'r') return;
+  *v = o->message;
+  v->letter = v->letter == 'Z' ? 's' : v->letter == 'D' ? 'h' : v->letter;
+}
+
+void outcome_finish(struct outcome *o)
+{
+  size_t i = 0;
+  while (i < o->nrcpts && o->rcpts[i].letter != 'K') i++;
+  if (o->message.letter == 'K' || i == o->nrcpts) return;
+  for (size_t k = 0; k < o->nrcpts; k++) outcome_settle(o, k);
+  o->message = o->rcpts[i];
+}
+
 char outcome_of(struct outcome const *o, size_t i, char const **text, size_t *len)
 {
   struct verdict const *v = o->rcpts + i;
-  if (v->letter != 'h' && v->letter != 's') v = &o->message;
+  if (!v->letter || v->letter == 'r') v = &o->message;
   *text = v->len ? o->text.s + v->at : "";
   *len = v->len;
   switch (v->letter) {

@@ -2,8 +2,9 @@
  *
  * A recipient is 'r' (accepted: the message's letter counts for it), 'h' (refused
  * for good) or 's' (refused for now); 0 while nothing is known, which the
- * message's letter decides as well. The message is 'K', 'Z' or 'D'. Texts have
- * no control characters but newlines.
+ * message's letter decides as well. The message is 'K', 'Z' or 'D'. Where it went
+ * out in several transactions, a recipient of one that was accepted is 'K', with
+ * that one's text. Texts have no control characters but newlines.
  */
 #ifndef PIPIT_REMOTE_OUTCOME_H
 #define PIPIT_REMOTE_OUTCOME_H
@@ -39,6 +40,11 @@ extern void outcome_message_said(struct outcome *o, char letter, struct smtprepl
 /* Set a recipient's; <said> may be NULL. Without memory: 's' and no text. */
 extern void outcome_rcpt(struct outcome *o, size_t i, char letter, struct smtpreply const *said,
                          char const *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The message's verdict, as it is now, becomes that of recipient <i>, if it counts for it. */
+extern void outcome_settle(struct outcome *o, size_t i);
+/* Nothing more comes: if anybody got the message, its verdict is 'K'. */
+extern void outcome_finish(struct outcome *o);
 
 /* What counts for recipient <i> alone: 'K', 'Z' or 'D', and its text. */
 extern char outcome_of(struct outcome const *o, size_t i, char const **text, size_t *len);

@@ -4,7 +4,8 @@
 #include "limits.h"
 #include "settings.h"
 
-#define TIMEOUT_MAX 86400 /* seconds */
+#define TIMEOUT_MAX  86400 /* seconds */
+#define MESSAGES_MOST 1000000
 
 static char const *why;
 
@@ -25,9 +26,14 @@ int settings_load(struct settings *s)
 {
   s->timeoutconnect = TIMEOUT_CONNECT;
   s->timeoutremote = TIMEOUT_REMOTE;
+  s->idle = IDLE_SECONDS;
+  s->messages = MESSAGES_MAX;
   if (control_line_or_me("me", &s->me) != 1 || control_line_or_me("helohost", &s->helo) != 1 ||
       control_number("timeoutconnect", &s->timeoutconnect, TIMEOUT_MAX) == -1 ||
-      control_number("timeoutremote", &s->timeoutremote, TIMEOUT_MAX) == -1) {
+      control_number("timeoutremote", &s->timeoutremote, TIMEOUT_MAX) == -1 ||
+      control_number("connectionidle", &s->idle, IDLE_MAX) == -1 ||
+      control_number("connectionmessages", &s->messages, MESSAGES_MOST) == -1 ||
+      (!s->messages && control_bad("connectionmessages", "write a whole number from 1 on") == -1)) {
     why = control_why();
     return 0;
   }

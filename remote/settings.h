@@ -8,6 +8,8 @@ struct settings {
   stralloc me;   /* control/me */
   stralloc helo; /* control/helohost, default me: what EHLO says */
   unsigned long timeoutconnect, timeoutremote; /* seconds */
+  unsigned long messages; /* control/connectionmessages: on one connection */
+  unsigned long idle;     /* control/connectionidle: seconds that it is kept without a job */
 };
 #define SETTINGS_ZERO { .me = STRALLOC_ZERO, .helo = STRALLOC_ZERO }
 

@@ -9,20 +9,6 @@
 #include "session.h"
 #include "transact.h"
 
-struct transaction {
-  struct conn *c;
-  struct settings const *s;
-  struct envelope const *e;
-  struct message *m;
-  struct outcome *o;
-  stralloc commands;
-  size_t before;   /* 1: RSET is the first command */
-  size_t step;     /* commands that were answered */
-  int mail;        /* code of the answer to MAIL, 0 before it */
-  int data;        /* of the answer to DATA */
-  size_t accepted; /* recipients */
-};
-
 static void on_mail(struct transaction *t, struct smtpreply const *r)
 {
   t->mail = r->code;
@@ -31,19 +17,27 @@ static void on_mail(struct transaction *t, struct smtpreply const *r)
                        "Connected to %s but sender was rejected.\n", t->c->name);
 }
 
-/* 552 after an accepted recipient is an old server's "too many recipients"
- * (RFC 5321, 4.5.3.1.10): the rest gets another turn. */
+/* "Too many recipients" (RFC 5321, 4.5.3.1.10): 452, or 552 from old servers, after
+ * one that was accepted; unless it says that a mailbox or the disk is full. */
+static int is_one_too_many(struct transaction const *t, struct smtpreply const *r)
+{
+  int full = r->textlen > 9 && (!memcmp(r->text + 5, ".2.2", 4) || !memcmp(r->text + 5, ".3.1", 4));
+  return (r->code == 452 || r->code == 552) && t->accepted && !full;
+}
+
 static void on_rcpt(struct transaction *t, size_t i, struct smtpreply const *r)
 {
-  size_t index = t->e->index[i];
-  int later = r->code < 500 || (r->code == 552 && t->accepted);
+  struct envelope_rcpt *rcpt = t->e->rcpts + t->e->first + i;
   if (t->mail / 100 != 2) return;
   if (r->code / 100 == 2) {
     t->accepted++;
-    t->o->rcpts[index].letter = 'r';
-  } else {
-    outcome_rcpt(t->o, index, later ? 's' : 'h', r, "%s does not like recipient.\n", t->c->name);
+    t->o->rcpts[rcpt->index].letter = 'r';
+    return;
   }
+  int later = r->code < 500 || (r->code == 552 && (t->accepted || rcpt->put_off));
+  rcpt->again = is_one_too_many(t, r) && t->e->splits < SPLITS_MAX;
+  outcome_rcpt(t->o, rcpt->index, later ? 's' : 'h', r, "%s does not like recipient.\n",
+               t->c->name);
 }
 
 static void on_data(struct transaction *t, struct smtpreply const *r)
@@ -62,9 +56,9 @@ static int on_reply(void *arg, size_t i, struct smtpreply const *r)
   (void)i;
   if (step < t->before) return r->code / 100 == 2;
   step -= t->before;
-  if (r->code / 100 == 3 && step != t->e->nrcpts + 1) return 0;
+  if (r->code / 100 == 3 && step != t->e->count + 1) return 0;
   if (!step) on_mail(t, r);
-  else if (step <= t->e->nrcpts) on_rcpt(t, step - 1, r);
+  else if (step <= t->e->count) on_rcpt(t, step - 1, r);
   else if (r->code != 354 && r->code < 400) return 0;
   else on_data(t, r);
   return 1;
@@ -87,17 +81,18 @@ static int put_mail(struct transaction *t)
   return stralloc_catb(&t->commands, "\r\n", 2);
 }
 
-static int put_rcpt(struct transaction *t, char const *path)
+static int put_rcpt(struct transaction *t, size_t i)
 {
+  char const *path = t->e->paths.s + t->e->rcpts[t->e->first + i].at;
   return stralloc_cats(&t->commands, "RCPT TO:") && stralloc_cats(&t->commands, path) &&
          stralloc_catb(&t->commands, "\r\n", 2);
 }
 
 static enum conn_status send_commands(struct transaction *t, size_t count, unsigned int stage)
 {
-  enum conn_status s = conn_exchange(t->c, t->commands.s, t->commands.len, count,
+  enum conn_status s = conn_exchange(t->c, t->commands.s + t->sent, t->commands.len - t->sent, count,
                                      settings_stage(t->s, stage), on_reply, t);
-  t->commands.len = 0;
+  t->commands.len = t->sent = 0;
   return s;
 }
 
@@ -107,28 +102,31 @@ static enum conn_status no_memory(struct transaction *t)
   return CONN_DIED;
 }
 
-/* Everything up to DATA in one write. */
+/* Everything up to DATA. */
+static int put_all(struct transaction *t)
+{
+  int ok = put_mail(t);
+  for (size_t i = 0; ok && i < t->e->count; i++) ok = put_rcpt(t, i);
+  return ok && stralloc_cats(&t->commands, "DATA\r\n");
+}
+
+/* In one write, or behind the message before. */
 static enum conn_status envelope_at_once(struct transaction *t)
 {
-  char const *path = t->e->rcpts.s;
-  int ok = put_mail(t);
-  for (size_t i = 0; ok && i < t->e->nrcpts; i++, path += strlen(path) + 1) ok = put_rcpt(t, path);
-  if (!ok || !stralloc_cats(&t->commands, "DATA\r\n")) return no_memory(t);
-  return send_commands(t, t->before + t->e->nrcpts + 2, STAGE_ENVELOPE);
+  if (!t->ahead && !put_all(t)) return no_memory(t);
+  return send_commands(t, t->before + t->e->count + 2, STAGE_ENVELOPE);
 }
 
 /* Each command after the answer to the one before; DATA only if a recipient was accepted. */
 static enum conn_status envelope_in_steps(struct transaction *t)
 {
-  char const *path = t->e->rcpts.s;
   enum conn_status s = CONN_OK;
   if (t->before) s = send_commands(t, 1, STAGE_ENVELOPE);
   if (s != CONN_OK) return s;
   if (!put_mail(t)) return no_memory(t);
   s = send_commands(t, 1, STAGE_ENVELOPE);
-  for (size_t i = 0; s == CONN_OK && t->mail / 100 == 2 && i < t->e->nrcpts;
-       i++, path += strlen(path) + 1)
-    s = put_rcpt(t, path) ? send_commands(t, 1, STAGE_ENVELOPE) : no_memory(t);
+  for (size_t i = 0; s == CONN_OK && t->mail / 100 == 2 && i < t->e->count; i++)
+    s = put_rcpt(t, i) ? send_commands(t, 1, STAGE_ENVELOPE) : no_memory(t);
   if (s != CONN_OK || !t->accepted) return s;
   if (!stralloc_cats(&t->commands, "DATA\r\n")) return no_memory(t);
   return send_commands(t, 1, STAGE_DATA);
@@ -140,22 +138,39 @@ static int on_end(void *arg, size_t i, struct smtpreply const *r)
   return r->code / 100 != 3;
 }
 
-/* The message, up to and with the end. <*ended> is set before the end is sent. */
-static enum conn_status send_message(struct transaction *t, int *ended)
+/* The last block of the message, and the commands of the transaction that comes next. */
+static enum conn_status send_end(struct transaction *t, transact_next_func *next, void *arg)
 {
-  enum conn_status s = CONN_OK;
+  struct transaction *n = next && t->c->pipelining ? next(arg) : 0;
+  size_t sent = n ? n->commands.len : 0;
+  enum conn_status s =
+      conn_end(t->c, t->m->out, t->m->outlen, n ? n->commands.s : 0, &sent,
+               settings_stage(t->s, STAGE_BLOCK), settings_stage(t->s, STAGE_END), on_end, t);
+  if (n) {
+    n->ahead = 1;
+    n->sent = sent;
+  }
+  return s;
+}
+
+/* The message, up to and with the end. <*ended> is set before the end is sent. */
+static enum conn_status send_message(struct transaction *t, int *ended, transact_next_func *next,
+                                     void *arg)
+{
   message_rewind(t->m);
-  while (s == CONN_OK && !*ended) {
+  for (;;) {
     int r = message_next(t->m);
     if (!r) {
       outcome_message(t->o, 'Z', "Unable to read message. (#4.3.0)\n");
       return CONN_DIED;
     }
+    t->text = 1;
     *ended = r == 2;
-    s = conn_write(t->c, t->m->out, t->m->outlen, settings_stage(t->s, STAGE_BLOCK));
+    if (*ended) return send_end(t, next, arg);
+    enum conn_status s =
+        conn_write(t->c, t->m->out, t->m->outlen, settings_stage(t->s, STAGE_BLOCK));
+    if (s != CONN_OK) return s;
   }
-  if (s != CONN_OK) return s;
-  return conn_exchange(t->c, 0, 0, 1, settings_stage(t->s, STAGE_END), on_end, t);
 }
 
 static void judge_end(struct transaction *t)
@@ -175,7 +190,7 @@ static void send_nothing(struct transaction *t)
 }
 
 /* The envelope has its answers: go on with the message, where there is a recipient for it. */
-static enum conn_status after_envelope(struct transaction *t)
+static enum conn_status after_envelope(struct transaction *t, transact_next_func *next, void *arg)
 {
   int ended = 0;
   t->c->dirty = 1;
@@ -186,7 +201,7 @@ static enum conn_status after_envelope(struct transaction *t)
     return CONN_OK;
   }
   if (t->data != 354) return CONN_OK;
-  enum conn_status s = send_message(t, &ended);
+  enum conn_status s = send_message(t, &ended, next, arg);
   if (s == CONN_OK) {
     t->c->dirty = 0;
     judge_end(t);
@@ -210,20 +225,27 @@ static int check_message(struct transaction *t)
   return 0;
 }
 
-enum transact_result transact(struct conn *c, struct settings const *s, struct envelope const *e,
-                              struct message *m, struct outcome *o)
+int transact_prepare(struct transaction *t)
 {
-  struct transaction t = { .c = c, .s = s, .e = e, .m = m, .o = o, .commands = STRALLOC_ZERO };
-  if (!check_message(&t)) return TRANSACT_DONE;
+  return check_message(t) && put_all(t);
+}
+
+enum transact_result transact(struct transaction *t, transact_next_func *next, void *arg)
+{
+  struct conn *c = t->c;
+  int lost = 0;
+  if (!t->ahead && !check_message(t)) return TRANSACT_DONE;
   c->messages++;
-  t.before = c->dirty != 0;
+  t->before = c->dirty != 0;
   enum conn_status status = CONN_OK;
-  if (t.before && !stralloc_cats(&t.commands, "RSET\r\n")) status = no_memory(&t);
-  if (status == CONN_OK) status = c->pipelining ? envelope_at_once(&t) : envelope_in_steps(&t);
-  if (status == CONN_OK) status = after_envelope(&t);
-  else if (!o->message.letter) session_broke(c, status, 0, o);
+  if (t->before && !stralloc_cats(&t->commands, "RSET\r\n")) status = no_memory(t);
+  if (status == CONN_OK) status = c->pipelining ? envelope_at_once(t) : envelope_in_steps(t);
+  if (status == CONN_OK) status = after_envelope(t, next, arg);
+  else if (!t->o->message.letter) {
+    lost = !t->fresh;
+    session_broke(c, status, 0, t->o);
+  }
   if (status != CONN_OK) conn_close(c);
-  stralloc_free(&t.commands);
-  if (!t.mail) return TRANSACT_LOST;
-  return t.mail / 100 == 4 ? TRANSACT_LATER : TRANSACT_DONE;
+  if (!t->mail || lost) return TRANSACT_LOST;
+  return t->mail / 100 == 4 ? TRANSACT_LATER : TRANSACT_DONE;
 }

@@ -9,10 +9,31 @@
 
 #include "deliver.h"
 #include "job.h"
+#include "limits.h"
 #include "program.h"
 #include "worker.h"
 
-static struct link link_now = LINK_ZERO; /* too large for the stack */
+/* Too large for the stack. */
+static struct link link_now = LINK_ZERO;
+static struct job_packet packets[WORKS];
+
+/* Take a job, if there is one. 1 it is in <p>, 0 there is none now, -1 the socket has ended. */
+static int take(int sock, struct job_packet *p)
+{
+  int r = job_recv(sock, p);
+  if (r == -1 && errno == EPIPE) return -1;
+  if (r == -1) strerr_diefu1sys(EXIT_TEMPORARY, "read a job");
+  if (r && p->type != 'J') strerr_dief1x(EXIT_TEMPORARY, "this packet is no job");
+  return r;
+}
+
+/* The next job, while the present one is being sent (deliver_take_func). */
+static int take_ahead(void *arg, struct job const **j)
+{
+  struct job_packet *p = packets + (link_now.now->job == &packets->job);
+  *j = &p->job;
+  return take(*(int *)arg, p) == 1;
+}
 
 /* Wait until <sock> can be written to. rspawn always reads, unless it is gone. */
 static int wait_writable(int sock)
@@ -51,26 +72,32 @@ static int end_job(int sock, uint32_t num)
   return r == 1;
 }
 
-/* One job. 0 when rspawn is gone. */
-static int do_job(int sock, struct job const *j, struct outcome *o)
+/* The job <j>, or the one that was taken already. 0 when rspawn is gone. */
+static int do_job(int sock, struct job const *j)
 {
+  struct work const *w = deliver(&link_now, j);
+  struct outcome const *o = &w->outcome;
   int ok = 1;
-  o->nrcpts = 0;
-  deliver(&link_now, j, o);
-  close(j->fd);
-  if (o->nrcpts != j->nrcpts) return answer_nothing(sock, j) && end_job(sock, j->num);
-  for (size_t i = 0; ok && i < o->nrcpts; i++) ok = answer(sock, j->num, o, i);
-  return ok && end_job(sock, j->num);
+  close(w->job->fd);
+  if (o->nrcpts != w->job->nrcpts) ok = answer_nothing(sock, w->job);
+  else
+    for (size_t i = 0; ok && i < o->nrcpts; i++) ok = answer(sock, w->job->num, o, i);
+  return ok && end_job(sock, w->job->num);
 }
 
 /* Wait for a job, and meanwhile for the server to close the connection or to
- * say 421: either way it is dropped, and the next job gets a new one. */
+ * say 421: either way it is dropped, and the next job gets a new one. 1 there is a
+ * job, or the end of the socket; 0 it took too long. */
 static int wait_for_job(int sock)
 {
+  tain deadline;
+  tain_now_g();
+  tain_addsec_g(&deadline, (int)link_now.settings.idle);
   for (;;) {
     iopause_fd x[2] = { { .fd = sock, .events = IOPAUSE_READ },
                         { .fd = link_now.conn.fd, .events = IOPAUSE_READ } };
-    if (iopause_g(x, link_now.conn.fd == -1 ? 1 : 2, &tain_infinite) == -1) return 0;
+    int r = iopause_g(x, link_now.conn.fd == -1 ? 1 : 2, &deadline);
+    if (r <= 0) return 0;
     if (link_now.conn.fd != -1 && x[1].revents) deliver_drop(&link_now);
     if (x[0].revents) return 1;
   }
@@ -78,18 +105,17 @@ static int wait_for_job(int sock)
 
 int worker_run(int sock)
 {
-  static struct job_packet p;
-  struct outcome o = OUTCOME_ZERO;
-  while (wait_for_job(sock)) {
-    int r = job_recv(sock, &p);
-    if (!r) continue;
-    if (r == -1 && errno == EPIPE) {
-      deliver_quit(&link_now);
-      return 0;
-    }
-    if (r == -1) strerr_diefu1sys(EXIT_TEMPORARY, "read a job");
-    if (p.type != 'J') strerr_dief1x(EXIT_TEMPORARY, "this packet is no job");
-    if (!do_job(sock, &p.job, &o)) break;
+  int r = 1;
+  link_now.settings.idle = IDLE_SECONDS;
+  link_now.take = take_ahead;
+  link_now.take_arg = &sock;
+  while (r != -1 && wait_for_job(sock)) {
+    r = take(sock, packets);
+    if (r != 1) continue;
+    do
+      if (!do_job(sock, &packets->job)) return EXIT_TEMPORARY;
+    while (link_now.next);
   }
-  return EXIT_TEMPORARY;
+  deliver_quit(&link_now);
+  return 0;
 }

@@ -29,11 +29,22 @@ static char const open_trouble[] = "Unable to open the message in the queue. (#4
 static char const pipe_trouble[] = "Unable to make a pipe for the message. (#4.3.0)\n";
 static char const too_large[] = "This envelope is too large for one delivery. (#4.3.0)\n";
 
-static int has_room(struct send const *s, struct spawner const *p)
+enum room { ROOM_NONE, ROOM_FREE, ROOM_BEHIND /* another one for the same destination */ };
+
+/* What waits for a connection keeps it from all other destinations until it is done: so only
+ * where that does not take long. */
+static int may_wait(struct dest const *t, uint32_t ahead)
+{
+  return t->took <= AHEAD_TIME && t->jobs - t->lines < (uint64_t)t->lines * ahead;
+}
+
+static enum room find_room(struct send const *s, struct spawner const *p, struct dest const *t)
 {
   uint32_t max = s->settings.concurrency[p->channel];
   if (max > p->hello) max = p->hello;
-  return !p->blocked && !p->stalled && p->inflight < max;
+  if (p->blocked || p->stalled || p->inflight == CONCURRENCY_MAX) return ROOM_NONE;
+  if (p->lines < max) return ROOM_FREE;
+  return p->lines == max && may_wait(t, p->ahead) ? ROOM_BEHIND : ROOM_NONE;
 }
 
 static uint32_t free_slot(struct spawner const *p)
@@ -118,9 +129,13 @@ static int make_pipe(struct send *s, struct job *j)
 
 /* The job is on its way: its recipients leave the group. */
 static void started(struct send *s, struct spawner *p, struct running *j, struct group *g,
-                    uint32_t n)
+                    uint32_t n, int waits)
 {
   j->msg = g->msg;
+  j->dest = g->dest;
+  j->began = clock_ms();
+  dests_started(j->dest, waits);
+  if (!waits) p->lines++;
   for (j->count = 0; j->count < n; j->count++) {
     struct rcpt *r = group_take(g);
     j->rcpts[j->count] = r;
@@ -170,11 +185,11 @@ static int detach(struct send *s, struct job *j, char body[JOB_BODY_MAX], char c
 
 /* Send the job for the first <n> recipients. 1 sent, 0 not now, -1 with <*why>. */
 static int send_job(struct send *s, struct spawner *p, struct group *g, uint32_t n, size_t bytes,
-                    uint32_t num, char const **why)
+                    uint32_t num, int waits, char const **why)
 {
   char body[JOB_BODY_MAX];
   stralloc text = STRALLOC_ZERO;
-  struct job j = { .num = num };
+  struct job j = { .num = num, .waits = waits };
   int r = -1;
   *why = open_trouble;
   j.fd = message_open(s, g->msg);
@@ -197,7 +212,7 @@ out:
   return r;
 }
 
-static void start_one(struct send *s, struct spawner *p, struct group *g)
+static void start_one(struct send *s, struct spawner *p, struct group *g, int waits)
 {
   size_t bytes;
   uint32_t n = share(g, p->channel, &bytes);
@@ -206,10 +221,10 @@ static void start_one(struct send *s, struct spawner *p, struct group *g)
   int r = -1;
   if (j) {
     j->num = (++p->turn << SLOT_BITS) | free_slot(p);
-    r = send_job(s, p, g, n, bytes, j->num, &why);
+    r = send_job(s, p, g, n, bytes, j->num, waits, &why);
   }
   if (r == 1) {
-    started(s, p, j, g, n);
+    started(s, p, j, g, n, waits);
     return;
   }
   free(j);
@@ -221,11 +236,11 @@ void deliver_start(struct send *s)
   for (int c = 0; c < CHANNELS; c++) {
     struct spawner *p = s->spawners + c;
     struct group *g;
-    while (!s->stopping && !s->lost && has_room(s, p) &&
-           s->finishing < FINISHING_MAX &&
+    enum room room;
+    while (!s->stopping && !s->lost && s->finishing < FINISHING_MAX &&
            keeper_backlog(&s->keeper) < KEEPER_BACKLOG_MAX &&
-           (g = dests_turn(&s->dests, p->channel)))
-      start_one(s, p, g);
+           (g = dests_turn(&s->dests, p->channel)) && (room = find_room(s, p, g->dest)))
+      start_one(s, p, g, room == ROOM_BEHIND);
   }
 }
 
@@ -258,6 +273,7 @@ static void take_end(struct send *s, struct spawner *p, uint32_t num)
   }
   p->slots[num & SLOT_MASK] = 0;
   p->inflight--;
+  p->lines -= dests_ended(&s->dests, j->dest, clock_ms() - j->began);
   s->status_due = 1;
   for (uint32_t i = 0; i < j->count; i++)
     if (j->rcpts[i]) result_take(s, p->channel, j->rcpts[i], 0, "", 0);
@@ -276,6 +292,7 @@ int deliver_read(struct send *s, struct spawner *p)
     }
     switch (s->packet->type) {
     case 'H': p->hello = s->packet->max; break;
+    case 'A': p->ahead = s->packet->max; break;
     case 'R': take_result(s, p, s->packet); break;
     case 'E': take_end(s, p, s->packet->num); break;
     default:

@@ -29,6 +29,7 @@ static struct dest *find_or_make(struct dests *d, enum channel channel, char con
     t = t->hash_next;
   if (!t && (t = calloc(1, sizeof *t + len + 1))) {
     t->channel = channel;
+    t->took = UINT64_MAX;
     t->len = len;
     memcpy(t->domain, lower, len);
     t->hash_next = *b;
@@ -40,7 +41,7 @@ static struct dest *find_or_make(struct dests *d, enum channel channel, char con
 
 static void free_if_empty(struct dests *d, struct dest *t)
 {
-  if (t->lanes[LANE_NEW].first || t->lanes[LANE_AGAIN].first) return;
+  if (t->lanes[LANE_NEW].first || t->lanes[LANE_AGAIN].first || t->jobs) return;
   struct dest **p = bucket(d, t->channel, t->domain, t->len);
   while (*p != t) p = &(*p)->hash_next;
   *p = t->hash_next;
@@ -106,6 +107,23 @@ struct rcpt *group_take(struct group *g)
   struct rcpt *r = g->first;
   if (r) g->first = r->next;
   return r;
+}
+
+void dests_started(struct dest *t, int waits)
+{
+  t->jobs++;
+  if (!waits) t->lines++;
+}
+
+/* A job that waited has the place of the one that has ended. */
+uint32_t dests_ended(struct dests *d, struct dest *t, uint64_t took)
+{
+  uint32_t was = t->lines;
+  t->took = took;
+  if (--t->jobs < t->lines) t->lines = t->jobs;
+  was -= t->lines;
+  free_if_empty(d, t);
+  return was;
 }
 
 /* A destination has its turn at the ring's head; it goes to the end while it has more. */

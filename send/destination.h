@@ -53,6 +53,9 @@ struct dest {
   struct dest *hash_next;
   enum channel channel;
   struct dest_lane lanes[LANES];
+  uint32_t jobs;  /* in flight */
+  uint32_t lines; /* connections that they have, as far as is known here */
+  uint64_t took;  /* milliseconds from start to end of the job that has ended last */
   size_t len;
   char domain[];
 };
@@ -75,6 +78,12 @@ extern struct group *dests_turn(struct dests *d, enum channel channel);
 /* Take the first recipient of <g> away; it is the caller's. NULL when none is
  * left; then <g> must be given to dests_next. */
 extern struct rcpt *group_take(struct group *g);
+
+/* A job of <t> is in flight; <waits>: behind another one. */
+extern void dests_started(struct dest *t, int waits);
+/* One has ended, after <took> milliseconds. <t> may be freed. The connections that it has
+ * fewer now: 0 or 1. */
+extern uint32_t dests_ended(struct dests *d, struct dest *t, uint64_t took);
 
 /* The turn of <g>'s destination is over: <g> is freed when it is empty, and so
  * is the destination. */

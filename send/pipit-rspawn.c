@@ -4,7 +4,7 @@
  *
  * Descriptor 0 is a socket to pipit-send (lib/job.h). Each job goes to a
  * pipit-remote process, one for each connection, kept for more jobs to the same
- * host; with QMAILREMOTE set, to a process of that program for each job. A local
+ * host, the next of which may be given to it before the present one has ended; with QMAILREMOTE set, to a process of that program for each job. A local
  * fault (no process, no descriptor, a crash) is always temporary.
  *
  * exit: 0 descriptor 0 has ended, 100 wrong usage, 111 temporary trouble.
@@ -33,7 +33,7 @@
 #include "signals.h"
 
 #define JOBS_MAX     1000 /* at once, idle workers included */
-#define FDS_PER_JOB  2
+#define FDS_PER_JOB  3
 #define FDS_RESERVED 16
 #define FDS_LEAST    12 /* that let one job at a time go on */
 #define BURST        16 /* jobs that are read before workers get their turn */
@@ -62,7 +62,8 @@ static void on_exit_of(struct rspawn *r, pid_t pid, int status)
     s->status = status;
     if (s->state == RSLOT_LEAVING) s->state = RSLOT_FREE;
     else if (s->state == RSLOT_PROGRAM) rprogram_exited(r, s);
-    return; /* a worker's end is seen at its socket */
+    else rworker_exited(r, s);
+    return;
   }
 }
 
@@ -184,6 +185,8 @@ int main(int argc, char const *const *argv)
   tain_now_set_stopwatch_g();
   drop_root();
   int sigfd = set_up(&r, &memory);
-  if (job_send_hello(r.send, r.max) != 1) strerr_diefu1sys(EXIT_TEMPORARY, "speak to send");
+  if (job_send_hello(r.send, r.max) != 1 ||
+      (!r.program && job_send_ahead(r.send, RSLOT_AHEAD) != 1))
+    strerr_diefu1sys(EXIT_TEMPORARY, "speak to send");
   serve(&r, sigfd, &memory);
 }

@@ -82,7 +82,7 @@ void rprogram_run(struct rspawn *r, struct job const *j, struct rlimit const *me
   s->report.len = 0;
   s->status = 0;
   s->state = RSLOT_PROGRAM;
-  rslot_begin(s, j);
+  rslot_add(s, j);
 }
 
 /* The next part of the report, from <*pos> to its NUL. NULL at the end. */
@@ -110,7 +110,7 @@ static void pass_results(struct rspawn *r, struct rslot *s, char const *message)
 {
   size_t pos = 0;
   char const *part;
-  for (uint32_t i = 0; i < s->nrcpts && (part = take_part(&s->report, &pos)) && part != message;
+  for (uint32_t i = 0; i < s->jobs->nrcpts && (part = take_part(&s->report, &pos)) && part != message;
        i++) {
     if (*part == 'h') rslot_result(r, s, i, 'D', part + 1, strlen(part + 1));
     else if (*part == 's') rslot_result(r, s, i, 'Z', part + 1, strlen(part + 1));

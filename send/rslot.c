@@ -53,35 +53,56 @@ static int seconds_for(uint64_t length)
   return s < INT32_MAX ? (int)s : INT32_MAX;
 }
 
-void rslot_begin(struct rslot *s, struct job const *j)
+/* The first job has its turn. */
+static void begin(struct rslot *s)
 {
-  s->num = j->num;
-  s->nrcpts = s->left = j->nrcpts;
-  memset(s->done, 0, sizeof s->done);
-  tain_addsec_g(&s->until, seconds_for(j->length));
+  tain_addsec_g(&s->until, s->jobs->seconds);
+  tain_copynow(&s->since);
+}
+
+void rslot_add(struct rslot *s, struct job const *j)
+{
+  struct rjob *n = s->jobs + s->njobs++;
+  n->num = j->num;
+  n->nrcpts = n->left = j->nrcpts;
+  n->seconds = seconds_for(j->length);
+  memset(n->done, 0, sizeof n->done);
+  if (s->njobs == 1) begin(s);
 }
 
 int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter, char const *text,
                  size_t len)
 {
+  struct rjob *j = s->jobs;
   unsigned char bit = (unsigned char)(1u << index % 8);
-  if (index >= s->nrcpts || !letter || !strchr("KZD", letter) || s->done[index / 8] & bit) return 0;
-  s->done[index / 8] |= bit;
-  s->left--;
-  put_result(r, s->num, index, letter, text, len);
+  if (index >= j->nrcpts || !letter || !strchr("KZD", letter) || j->done[index / 8] & bit) return 0;
+  j->done[index / 8] |= bit;
+  j->left--;
+  put_result(r, j->num, index, letter, text, len);
   return 1;
+}
+
+void rslot_drop(struct rslot *s, uint32_t num)
+{
+  unsigned int i = 0;
+  while (i < s->njobs && s->jobs[i].num != num) i++;
+  if (i == s->njobs) return;
+  memmove(s->jobs + i, s->jobs + i + 1, (--s->njobs - i) * sizeof *s->jobs);
+  if (!i && s->njobs) begin(s);
 }
 
 void rslot_end(struct rspawn *r, struct rslot *s, char const *text)
 {
-  for (uint32_t i = 0; s->left && i < s->nrcpts; i++)
-    if (!(s->done[i / 8] >> i % 8 & 1)) rslot_result(r, s, i, 'Z', text, strlen(text));
-  put_end(r, s->num);
+  struct rjob *j = s->jobs;
+  for (uint32_t i = 0; j->left && i < j->nrcpts; i++)
+    if (!(j->done[i / 8] >> i % 8 & 1)) rslot_result(r, s, i, 'Z', text, strlen(text));
+  put_end(r, j->num);
+  rslot_drop(s, j->num);
 }
 
 void rslot_refuse(struct rspawn *r, struct job const *j, char const *text)
 {
   struct rslot s = { .state = RSLOT_FREE };
-  rslot_begin(&s, j);
+  rslot_add(&s, j);
   rslot_end(r, &s, text);
 }

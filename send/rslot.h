@@ -1,7 +1,10 @@
 /* rslot.h - the children of pipit-rspawn, one slot for each
  *
- * A slot's job has one bit for each recipient that has its result: every
- * recipient gets exactly one, and then the job its end, whatever the child does.
+ * A job has one bit for each recipient that has its result: every recipient gets
+ * exactly one, and then the job its end, whatever the child does.
+ *
+ * rspawn keeps both ends of a worker's socket. So a job that the worker has not
+ * read can be taken out again, when another one has nothing to do or when it died.
  */
 #ifndef PIPIT_SEND_RSLOT_H
 #define PIPIT_SEND_RSLOT_H
@@ -23,16 +26,30 @@ enum rslot_state {
   RSLOT_LEAVING  /* a worker that was let go and has not exited yet */
 };
 
+/* Jobs that may wait behind a worker's present one: one whose commands go out behind its
+ * message, and one to be there when that one's message goes out, as soon as they are answered. */
+#define RSLOT_AHEAD 2
+#define RSLOT_JOBS  (1 + RSLOT_AHEAD)
+
+struct rjob {
+  uint32_t num;
+  uint32_t nrcpts;
+  uint32_t left; /* recipients without a result */
+  int seconds;   /* that it may take */
+  unsigned char done[(JOB_RCPTS_MAX + 7) / 8];
+};
+
 struct rslot {
   enum rslot_state state;
   pid_t pid; /* 0 once it was reaped */
   int fd;    /* a worker's socket, or the pipe that a program's report comes from; -1: ended */
+  int peer;  /* the worker's end of its socket */
   tain until;
+  tain since;    /* of a worker: when it began its present job */
   stralloc host; /* of a worker's last job, NUL-terminated */
-  uint32_t num;  /* of the job */
-  uint32_t nrcpts;
-  uint32_t left; /* recipients without a result */
-  unsigned char done[(JOB_RCPTS_MAX + 7) / 8];
+  struct rjob jobs[RSLOT_JOBS]; /* the present one, and those that wait */
+  unsigned int njobs;
+  int proven;      /* the worker has ended a job */
   stralloc report; /* of a program */
   int status;      /* of a program, as wait() gave it */
 };
@@ -47,16 +64,20 @@ struct rspawn {
   char const *program; /* QMAILREMOTE, or NULL */
 };
 
-/* Note the job and its time limit in the slot. */
-extern void rslot_begin(struct rslot *s, struct job const *j);
+/* Note the job as the slot's last one; the first one's time limit is that of the slot. */
+extern void rslot_add(struct rslot *s, struct job const *j);
 
-/* Pass a result on to send. Exits when send takes nothing any more. 1, or 0
- * when the result does not belong to the job (number, index, letter, twice). */
+/* Pass a result for the slot's first job on to send. Exits when send takes nothing
+ * any more. 1, or 0 when it does not belong to the job (index, letter, twice). */
 extern int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
                         char const *text, size_t len);
 
-/* 'Z' with the text to every recipient without a result; then the job's end. */
+/* 'Z' with the text to every recipient of the first job without a result; then the
+ * job's end. The one behind it is the first one now. */
 extern void rslot_end(struct rspawn *r, struct rslot *s, char const *text);
+
+/* The job of this number is another slot's now. */
+extern void rslot_drop(struct rslot *s, uint32_t num);
 
 /* 'Z' for a job that never had a slot. */
 extern void rslot_refuse(struct rspawn *r, struct job const *j, char const *text);

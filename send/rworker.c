@@ -32,7 +32,8 @@ uint32_t rworker_count(struct rspawn const *r)
 static void let_go(struct rslot *s)
 {
   close(s->fd);
-  s->fd = -1;
+  close(s->peer);
+  s->fd = s->peer = -1;
   s->state = s->pid ? RSLOT_LEAVING : RSLOT_FREE;
 }
 
@@ -95,14 +96,17 @@ static struct rslot *start(struct rspawn *r)
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) == -1) return 0;
   pid_t pid = fork();
   if (!pid) run_worker(r, sock[1]);
-  int e = errno;
-  close(sock[1]);
   if (pid == -1) {
+    int e = errno;
     close(sock[0]);
+    close(sock[1]);
     return (errno = e, (struct rslot *)0);
   }
   s->pid = pid;
   s->fd = sock[0];
+  s->peer = sock[1];
+  s->njobs = 0;
+  s->proven = 0;
   s->state = RSLOT_IDLE;
   return s;
 }
@@ -119,9 +123,42 @@ static struct rslot *find_idle(struct rspawn *r, char const *host)
   return best;
 }
 
+/* Is it better to wait for <a> than for <b>? Where fewer wait already, and else where the present
+ * job has begun later: not where one is stuck, if that can be helped. */
+static int is_better(struct rslot const *a, struct rslot const *b)
+{
+  return a->njobs != b->njobs ? a->njobs < b->njobs : tain_less(&b->since, &a->since);
+}
+
+/* The busy worker for the host that another job should wait for. */
+static struct rslot *find_busy(struct rspawn *r, char const *host)
+{
+  struct rslot *best = 0;
+  for (size_t i = 0; i < r->nslots; i++) {
+    struct rslot *s = r->slots + i;
+    if (s->state != RSLOT_BUSY || s->njobs == RSLOT_JOBS || strcasecmp(s->host.s, host)) continue;
+    if (!best || is_better(s, best)) best = s;
+  }
+  return best;
+}
+
 static int pass_on(struct rslot *s, struct job const *j)
 {
-  return stralloc_copys(&s->host, j->host) && stralloc_0(&s->host) && job_send(s->fd, j) == 1;
+  if (!stralloc_copys(&s->host, j->host) || !stralloc_0(&s->host) || job_send(s->fd, j) != 1)
+    return 0;
+  rslot_add(s, j);
+  s->state = RSLOT_BUSY;
+  return 1;
+}
+
+/* To a worker whose connection is there: an idle one, or, where the job may wait, a busy one. */
+static int give_known(struct rspawn *r, struct job const *j, int waits)
+{
+  struct rslot *s = find_idle(r, j->host);
+  if (s && pass_on(s, j)) return 1;
+  if (s) kill_worker(s);
+  s = waits ? find_busy(r, j->host) : 0;
+  return s && pass_on(s, j);
 }
 
 /* A new worker; where none can be had, in the place of an idle one. */
@@ -136,62 +173,92 @@ static struct rslot *find_new(struct rspawn *r)
 
 void rworker_give(struct rspawn *r, struct job const *j)
 {
-  struct rslot *s = find_idle(r, j->host);
-  if (s && !pass_on(s, j)) {
-    kill_worker(s); /* it died while it had nothing to do */
-    s = 0;
-  }
-  if (!s) {
-    s = find_new(r);
-    if (!s || !pass_on(s, j)) {
-      strerr_warnwu1sys("start pipit-remote");
-      if (s) kill_worker(s);
-      rslot_refuse(r, j, cannot_start);
-      return;
-    }
-  }
-  rslot_begin(s, j);
-  s->state = RSLOT_BUSY;
+  if (give_known(r, j, j->waits)) return;
+  struct rslot *s = find_new(r);
+  if (s && pass_on(s, j)) return;
+  strerr_warnwu1sys("start pipit-remote");
+  if (s) kill_worker(s);
+  if (!give_known(r, j, 1)) rslot_refuse(r, j, cannot_start);
 }
 
-/* A worker that cannot go on, by its own fault or by ours. */
-static void fail(struct rspawn *r, struct rslot *s)
+static struct job_packet taken; /* too large for the stack */
+
+/* A worker that cannot go on, by its own fault or by ours. What it has read has failed for now;
+ * what it has not goes to another one, unless this one never did anything: then so would that. */
+static void lose(struct rspawn *r, struct rslot *s)
 {
-  int busy = s->state == RSLOT_BUSY;
-  kill_worker(s);
-  if (busy) rslot_end(r, s, crashed);
+  struct rslot gone = *s;
+  if (s->pid) kill(s->pid, SIGKILL);
+  s->fd = s->peer = -1;
+  s->njobs = 0;
+  s->state = s->pid ? RSLOT_LEAVING : RSLOT_FREE;
+  while (gone.njobs && job_recv(gone.peer, &taken) == 1) {
+    while (gone.njobs && gone.jobs->num != taken.num) rslot_end(r, &gone, crashed);
+    if (gone.njobs && !gone.proven) rslot_end(r, &gone, crashed);
+    else if (gone.njobs) {
+      rslot_drop(&gone, taken.num);
+      rworker_give(r, &taken.job);
+    }
+    close(taken.job.fd);
+  }
+  while (gone.njobs) rslot_end(r, &gone, crashed);
+  close(gone.fd);
+  close(gone.peer);
+}
+
+/* <s> has nothing to do. Perhaps a job waits elsewhere that it can do at once. */
+static void relieve(struct rspawn *r, char const *host)
+{
+  for (size_t i = 0; i < r->nslots; i++) {
+    struct rslot *s = r->slots + i;
+    if (s->state != RSLOT_BUSY || s->njobs < 2 || strcasecmp(s->host.s, host)) continue;
+    if (job_recv(s->peer, &taken) != 1) continue;
+    rslot_drop(s, taken.num);
+    rworker_give(r, &taken.job);
+    close(taken.job.fd);
+    return;
+  }
 }
 
 static void on_end(struct rspawn *r, struct rslot *s)
 {
   rslot_end(r, s, crashed);
+  s->proven = 1;
+  if (s->njobs) return;
   s->state = RSLOT_IDLE;
-  tain_addsec_g(&s->until, IDLE_SECONDS);
+  tain_addsec_g(&s->until, IDLE_MAX + JOB_GRACE);
+  relieve(r, s->host.s);
+}
+
+/* A packet from a worker. 1, or 0 when it makes no sense. */
+static int obey(struct rspawn *r, struct rslot *s, struct job_packet const *p)
+{
+  if (s->state != RSLOT_BUSY || (p->type != 'R' && p->type != 'E') || p->num != s->jobs->num)
+    return 0;
+  if (p->type == 'R') return rslot_result(r, s, p->index, p->letter, p->text, p->textlen);
+  on_end(r, s);
+  return 1;
 }
 
 void rworker_read(struct rspawn *r, struct rslot *s)
 {
   static struct job_packet p;
-  for (;;) {
-    int got = job_recv(s->fd, &p);
-    if (!got) return;
-    int fits =
-        got == 1 && s->state == RSLOT_BUSY && (p.type == 'R' || p.type == 'E') && p.num == s->num;
-    if (fits && p.type == 'R') fits = rslot_result(r, s, p.index, p.letter, p.text, p.textlen);
-    else if (fits) {
-      on_end(r, s);
-      return;
-    }
+  int got;
+  while (s->fd != -1 && (got = job_recv(s->fd, &p))) {
+    int fits = got == 1 && obey(r, s, &p);
     if (got == 1 && p.job.fd != -1) close(p.job.fd);
-    if (!fits) {
-      fail(r, s);
-      return;
-    }
+    if (!fits) lose(r, s);
   }
+}
+
+void rworker_exited(struct rspawn *r, struct rslot *s)
+{
+  rworker_read(r, s);
+  if (s->fd != -1) lose(r, s);
 }
 
 void rworker_late(struct rspawn *r, struct rslot *s)
 {
   if (s->state == RSLOT_IDLE) let_go(s);
-  else fail(r, s);
+  else lose(r, s);
 }

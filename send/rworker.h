@@ -4,13 +4,19 @@
 
 #include "rslot.h"
 
-/* Give the job to a worker: an idle one whose last job was for the same host,
- * else a new one, for which an idle one is let go where all places are taken.
- * The job's descriptor stays the caller's. Whatever fails, send has its answer. */
+/* Give the job to a worker: an idle one whose last job was for the same host; else,
+ * where the job may wait, one that is busy with such a job and has few waiting; else
+ * a new one, for which an idle one is let go where all places are taken; where
+ * there is none, a busy one all the same. The job's descriptor stays the caller's.
+ * Whatever fails, send has its answer. */
 extern void rworker_give(struct rspawn *r, struct job const *j);
 
-/* Read what a worker says: results, the end of a job; or it has ended. */
+/* Read what a worker says: results, the end of a job. One that has nothing more to do
+ * then gets the job that waits behind another one for the same host. */
 extern void rworker_read(struct rspawn *r, struct rslot *s);
+
+/* It has exited (s->pid is 0). Jobs that it had not read are given to others. */
+extern void rworker_exited(struct rspawn *r, struct rslot *s);
 
 /* Its time is up: an idle worker is let go, a hung one killed. */
 extern void rworker_late(struct rspawn *r, struct rslot *s);

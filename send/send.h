@@ -39,6 +39,7 @@
 #define JOB_SHARE       50    /* recipients of one message at one domain in a job */
 #define TROUBLE_WAIT    60000 /* milliseconds until something that failed here is tried again */
 #define LOCKED_WAIT     100   /* milliseconds until a file that is locked is looked at again */
+#define AHEAD_TIME      500   /* milliseconds: where a job takes longer, none waits behind another */
 #define STOP_WAIT       60000 /* milliseconds that TERM waits for running deliveries */
 #define MESSAGE_BUCKETS 1024
 
@@ -78,6 +79,8 @@ struct msg {
 struct running { /* a job in flight */
   uint32_t num;
   struct msg *msg;
+  struct dest *dest;
+  uint64_t began; /* clock_ms() */
   uint32_t count;
   struct rcpt *rcpts[]; /* NULL: has its result */
 };
@@ -88,7 +91,9 @@ struct spawner {
   int blocked;       /* its socket is full */
   int stalled;       /* the feeder's socket is full */
   uint32_t hello;    /* jobs that it takes at once; 0 before it has said so */
+  uint32_t ahead;    /* jobs that may wait behind each of them */
   uint32_t inflight;
+  uint32_t lines;    /* of these, those that wait for none of the others */
   uint32_t turn;     /* makes numbers of jobs unique */
   struct running *slots[CONCURRENCY_MAX];
 };

@@ -97,7 +97,7 @@ void log_status(struct send const *s)
   logline_text(&l, "status: ");
   for (int c = 0; c < CHANNELS; c++) {
     logline_text(&l, names[c]);
-    logline_number(&l, s->spawners[c].inflight);
+    logline_number(&l, s->spawners[c].lines);
     logline_text(&l, "/");
     logline_number(&l, s->settings.concurrency[c]);
   }

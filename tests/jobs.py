@@ -8,15 +8,15 @@ class Spawner:
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.process = pipit.as_account(argv, stdin=theirs, env=env, stderr=stderr)
         theirs.close()
-        self.num, self.max = 0, None
+        self.num, self.max, self.ahead = 0, None, 0
         self.results, self.ended = {}, set()
 
-    def give(self, host, sender, rcpts, fd, offset, length, extras=(), num=None, body=None):
+    def give(self, host, sender, rcpts, fd, offset, length, extras=(), num=None, body=None, waits=False):
         """Send a job, with the message in the descriptor or in the packet; returns its number."""
         self.num += 1
         num = self.num if num is None else num
         cat = lambda l: b''.join(s.encode('latin-1') + b'\0' for s in l)
-        packet = ((b'J' if body is None else b'M') + struct.pack('>IQQQ', num, 1000000 + num, offset, length) + cat([host, sender]) +
+        packet = ((b'W' if waits else b'J' if body is None else b'M') + struct.pack('>IQQQ', num, 1000000 + num, offset, length) + cat([host, sender]) +
                   cat(extras) + b'\0' + cat(rcpts) + (body or b''))
         fds = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))]
         self.sock.sendmsg([packet], fds)
@@ -40,11 +40,15 @@ class Spawner:
         try: packet = self.sock.recv(65536)
         except socket.timeout: return None
         if packet[:1] == b'H': self.max = struct.unpack('>I', packet[1:5])[0]
+        elif packet[:1] == b'A': self.ahead = struct.unpack('>I', packet[1:5])[0]
         elif packet[:1] == b'R':
             num, index = struct.unpack('>II', packet[1:9])
             if index in self.results[num]: raise AssertionError('two results for recipient %d' % index)
             self.results[num][index] = packet[9:].decode('latin-1')
-        elif packet[:1] == b'E': self.ended.add(struct.unpack('>I', packet[1:5])[0])
+        elif packet[:1] == b'E':
+            num = struct.unpack('>I', packet[1:5])[0]
+            if num in self.ended: raise AssertionError('two ends of job %d' % num)
+            self.ended.add(num)
         return packet
 
     def finish(self, num, seconds=20):
@@ -62,6 +66,27 @@ class Spawner:
         """Close the socket; the exit status."""
         self.sock.close()
         return self.process.wait(seconds)
+
+def rspawn(home, log=None, before=(), program=None, **env):
+    """pipit-rspawn for this home, when it has said how much it takes; its stderr goes to the file."""
+    e = dict(os.environ, **dict(dict(PIPIT_HOME=home), **env))
+    if 'QMAILREMOTE' not in env: e.pop('QMAILREMOTE', None)
+    stderr = open(log, 'wb') if log else None
+    r = Spawner(list(before) + [program or pipit.BIN + '/pipit-rspawn'], e, stderr=stderr)
+    if stderr: stderr.close()
+    r.read()
+    if 'QMAILREMOTE' not in env: r.read()
+    return r
+
+def children(pid):
+    """The processes below <pid> that are not zombies."""
+    found = []
+    for p in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open('/proc/%s/stat' % p) as f: state, parent = f.read().rsplit(')', 1)[1].split()[:2]
+        except OSError: continue
+        if parent == str(pid) and state != 'Z': found.append(int(p))
+    return found
 
 class Report:
     """What pipit-remote says on the command line: rcpts [(letter, text)], letter, text, raw, status."""

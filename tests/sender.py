@@ -48,7 +48,7 @@ class Mail:
 
 class Job:
     def __init__(self, stub, packet, fd):
-        self.stub, self.fd, self.body = stub, fd, None
+        self.stub, self.fd, self.body, self.waits = stub, fd, None, packet[:1] == b'W'
         self.num, self.id, self.offset, self.length = struct.unpack('>IQQQ', packet[1:29])
         if packet[:1] == b'M': # the message is in the packet
             packet, self.body = packet[:len(packet) - self.length], packet[len(packet) - self.length:]

@@ -16,16 +16,18 @@ Stages: greeting ehlo helo mail rcpt data dot rset noop quit other. The script o
     'text'      a reply; "\\n" inside separates its lines, CRLF is added
     Raw(b'..')  bytes, sent as they are
     Close(x)    x (a reply, or nothing) is sent, then the connection closed
+    Reset       the connection is reset
     Slow(n, x)  n seconds later x
     Silent      never a reply
     [x, y, z]   the first time x, then y, then z and z again; counted over all sessions
     callable    called with (session, line); returns one of the above
-Beside them: address, port, and drop_after (close without a word after this many bytes of DATA).
+Beside them: address, port, drop_after (close without a word after this many bytes of DATA), and rcvbuf
+(bytes that the kernel takes ahead).
 
 As a program: sink.py [-a ADDRESS] [-p PORT] [STAGE=REPLY ...]; prints the port, then each accepted
 message to standard output, until it is killed.
 """
-import re, socket, sys, threading, time
+import re, socket, struct, sys, threading, time
 
 class Close:
     def __init__(self, reply=None): self.reply = reply
@@ -34,6 +36,7 @@ class Raw:
 class Slow:
     def __init__(self, seconds, reply): self.seconds, self.reply = seconds, reply
 class Silent: pass
+class Reset: pass
 class Gone(Exception): pass
 
 DEFAULT = {'greeting': '220 sink.example ESMTP', 'helo': '250 sink.example',
@@ -55,7 +58,7 @@ class Session:
     def __init__(self, sink, conn):
         self.sink, self.conn = sink, conn
         self.raw, self.commands, self.writes, self.closed, self.helo = b'', [], [], False, None
-        self.buffer, self.trans = b'', None
+        self.buffer, self.trans, self.reset = b'', None, False
 
     def run(self):
         try:
@@ -63,7 +66,8 @@ class Session:
             while True: self.command(self.line())
         except (Gone, OSError): pass
         finally:
-            try: self.conn.shutdown(socket.SHUT_RDWR)
+            try:
+                if not self.reset: self.conn.shutdown(socket.SHUT_RDWR)
             except OSError: pass
             self.conn.close()
             self.closed = True
@@ -103,12 +107,16 @@ class Session:
     def answer(self, stage, line):
         reply = self.sink.reply(stage)
         while True:
-            if callable(reply) and reply is not Silent: reply = reply(self, line)
+            if callable(reply) and reply not in (Silent, Reset): reply = reply(self, line)
             elif isinstance(reply, Slow):
                 time.sleep(reply.seconds)
                 reply = reply.reply
             elif reply is Silent:
                 while True: self.more()
+            elif reply is Reset:
+                self.conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+                self.reset = True
+                raise Gone
             elif isinstance(reply, Close):
                 if reply.reply is not None: self.put(reply.reply)
                 raise Gone
@@ -145,8 +153,8 @@ class Session:
         if self.answer('dot', b'')[:1] != '2': self.sink.refused(t)
 
 class Sink:
-    def __init__(self, address='127.0.0.1', port=0, drop_after=None, always_354=False, **script):
-        self.address, self.port, self.drop_after, self.always_354 = address, port, drop_after, always_354
+    def __init__(self, address='127.0.0.1', port=0, drop_after=None, always_354=False, rcvbuf=None, **script):
+        self.address, self.port, self.drop_after, self.always_354, self.rcvbuf = address, port, drop_after, always_354, rcvbuf
         unknown = set(script) - set(DEFAULT)
         if unknown: raise TypeError('no such stage: %s' % unknown)
         self.script = dict(DEFAULT, **script)
@@ -156,6 +164,7 @@ class Sink:
     def start(self):
         self.listener = socket.socket(socket.AF_INET6 if ':' in self.address else socket.AF_INET)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.rcvbuf: self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.rcvbuf)
         self.listener.bind((self.address, self.port))
         self.port = self.listener.getsockname()[1]
         self.listener.listen(128)

@@ -92,9 +92,12 @@ def local(places, *lines, size=1000, forwards=False, parts=False):
         return ends, wrong
     return run
 
-def give_local(s, n):
-    """A job for lspawn: the letter of its result, or None. The first one of two has its message in the
-    packet, the second one in a pipe."""
+def give_local(s, *numbers):
+    """Jobs for lspawn, one after the other: the letter of the result of each, or None."""
+    return [give_one(s, n) for n in numbers]
+
+def give_one(s, n):
+    """The first one of two has its message in the packet, the second one in a pipe."""
     message = numbered(n, 1000)
     args = 'mail.example', 'me@mail.example', ['box@mail.example']
     r, w = os.pipe()
@@ -106,12 +109,19 @@ def give_local(s, n):
     except BrokenPipeError: pass
     return num and finish(s, num)
 
-def give_remote(s, n):
-    """A job for rspawn or a worker: the letters of its results, or None."""
+def begin_remote(s, n, waits=False):
+    """A job for rspawn or a worker: its number, or None."""
     rcpts = ['a@far.example', 'b@far.example']
-    try: num = s.give_text('far.example', 'me@mail.example', rcpts, numbered(n, 100000))
+    try: return s.give_text('far.example', 'me@mail.example', rcpts, numbered(n, 100000), waits=waits)
     except OSError: return None
-    return finish(s, num)
+
+def give_remote(s, *numbers):
+    """Jobs, one after the other: the letters of the results of each, or None."""
+    return [num and finish(s, num) for num in (begin_remote(s, n) for n in numbers)]
+
+def in_flight(s, *numbers):
+    """The same, each given before the one before has ended."""
+    return [num and finish(s, num) for num in [begin_remote(s, n, n != numbers[0]) for n in numbers]]
 
 def finish(s, num):
     try: results = s.finish(num, 30)
@@ -129,7 +139,7 @@ def spawner(program, give, good, check, child=0):
     def run(stops):
         numbers, acked, ends, wrong = [], [], [], []
         def attempt(s, these):
-            said = [give(s, n) for n in these]
+            said = give(s, *these)
             if any(set(text or '') - set('KZ') for text in said): wrong.append('answered %s' % said)
             return [n for n, text in zip(these, said) if text != good]
         for stop in stops:
@@ -219,5 +229,7 @@ def remote_part():
         for program, child, name in (([remote, '-w'], 0, 'pipit-remote, the worker'), ([rspawn], 0, 'pipit-rspawn'),
                                      ([rspawn], 1, "pipit-rspawn's child, which becomes the worker")):
             sweep(name, spawner(program, give_remote, 'KK', received(sink), child), few=16, batch=5)
+            if program[-1] != '-w' and not child: continue
+            sweep(name + ', two jobs in flight', spawner(program, in_flight, 'KK', received(sink), child), few=16, batch=5)
 
 side_by_side({'local': local_part, 'lspawn': lspawn_part, 'remote': remote_part})

@@ -105,6 +105,7 @@ static void test_packet(char const *s, size_t len, int with_fd)
     REQUIRE(job_send_result(sockets[0], p.num, p.index, p.letter, p.text, p.textlen) == 1);
     break;
   case 'E': REQUIRE(job_send_end(sockets[0], p.num) == 1); break;
+  case 'A': REQUIRE(job_send_ahead(sockets[0], p.max) == 1); break;
   default: REQUIRE(p.type == 'H' && job_send_hello(sockets[0], p.max) == 1);
   }
   REQUIRE(job_recv(sockets[1], &again) == 1 && again.type == p.type);
@@ -126,7 +127,7 @@ int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
                  size_t len)
 {
   (void)r;
-  REQUIRE(index < s->nrcpts && !results.letters[index] && memchr("KZD", letter, 3) &&
+  REQUIRE(index < s->jobs->nrcpts && !results.letters[index] && memchr("KZD", letter, 3) &&
           !results.ended);
   for (size_t i = 0; i < len; i++) REQUIRE(text[i] == '\n' || (text[i] >= 32 && text[i] < 127));
   results.letters[index] = letter;
@@ -145,7 +146,7 @@ void rslot_refuse(struct rspawn *r, struct job const *j, char const *text)
   (void)r, (void)j, (void)text;
 }
 
-void rslot_begin(struct rslot *s, struct job const *j)
+void rslot_add(struct rslot *s, struct job const *j)
 {
   (void)s, (void)j;
 }
@@ -186,11 +187,12 @@ static void test_report(unsigned int options, char const *s, size_t len)
 {
   struct rspawn spawn = { .send = -1 };
   struct rslot slot = {
-    .state = RSLOT_PROGRAM, .fd = -1, .nrcpts = 1 + options % 4, .report = STRALLOC_ZERO
+    .state = RSLOT_PROGRAM, .fd = -1, .jobs = { { .nrcpts = 1 + options % 4 } },
+    .report = STRALLOC_ZERO
   };
   struct results expected = { { 0 }, 1 };
   slot.status = options & 16 ? 9 : options & 32 ? 111 << 8 : 0;
-  if (!slot.status) expect(&expected, slot.nrcpts, s, len);
+  if (!slot.status) expect(&expected, slot.jobs->nrcpts, s, len);
   if (len && !stralloc_catb(&slot.report, s, len)) abort();
   memset(&results, 0, sizeof results);
   rprogram_exited(&spawn, &slot);

@@ -1,4 +1,5 @@
-/* fuzz-reply.c - what a foreign server says: lib/smtpreply.c, and what becomes of it in results
+/* fuzz-reply.c - what a foreign server says: lib/smtpreply.c, what becomes of it in results, and
+ * its limits: remote/peerlimits.c
  *
  * Input: a byte that seeds the cuts, then what the server sends.
  */
@@ -9,6 +10,7 @@
 #include <skalibs/stralloc.h>
 
 #include "../../remote/outcome.h"
+#include "../../remote/peerlimits.h"
 #include "../../send/bounce.h"
 #include "fuzz.h"
 #include "job.h"
@@ -110,6 +112,15 @@ static void test_outcome(struct smtpreply const *r, char const *host)
   stralloc_free(&o.text);
 }
 
+/* No limit is out of bounds, and none comes from nowhere. */
+static void test_limits(char const *s, size_t len)
+{
+  struct peerlimits l = { 0, 0, 0 };
+  peerlimits_read(&l, s, len);
+  REQUIRE(l.mailmax <= 999999 && l.rcptmax <= 999999 && l.rcptdomainmax <= 999999);
+  if (l.mailmax || l.rcptmax || l.rcptdomainmax) REQUIRE(memmem(s, len, "=", 1));
+}
+
 int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
 {
   static struct smtpreply whole, cut;
@@ -119,6 +130,7 @@ int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
   size_t len, used;
   char *s = fuzz_unpack(f, &len);
   test_bounds(s, len);
+  test_limits(s, len);
   if (len) memcpy(host, s, len < sizeof host - 1 ? len : sizeof host - 1);
   for (size_t at = 0; at < len; at += used) { /* reply after reply, as in a session */
     struct judgement expected = judge(s + at, len - at);

@@ -99,7 +99,7 @@ TEXTS = {smtpd: ['me', 'smtpgreeting', 'localiphost', 'rcpthosts', 'badmailfrom'
          send: ['locals', 'virtualdomains', 'percenthack', 'envnoathost'], starter: ['defaultdelivery'], deliver: ['me', 'helohost', 'smtproutes'], lookup: ['resolvers']}
 COUNTS = {smtpd: ['databytes', 'maxrcpt', 'maxline', 'maxerrors', 'timeoutsmtpd', 'timeoutsession'], listener: ['concurrencysmtpd', 'concurrencysmtpdclient'],
           queued: ['concurrencyqueue', 'concurrencyqueueuser', 'queuereserve', 'queuepool'], send: ['concurrencylocal', 'concurrencyremote', 'queuelifetime'],
-          lspawn: ['timeoutlocal'], deliver: ['timeoutconnect', 'timeoutremote']}
+          lspawn: ['timeoutlocal'], deliver: ['timeoutconnect', 'timeoutremote', 'connectionidle', 'connectionmessages']}
 
 def broken(program, name, kind, make):
     clean()

@@ -654,6 +654,59 @@ def test_limits():
     check(len(seen) <= 6, 'destinations take turns: the quiet one waits for %d others' % len(seen))
     s.stop(signal.SIGKILL)
 
+def test_ahead():
+    """Jobs that wait for a connection: only where all are in use, and quick; so many for each, and only for its destination."""
+    home = fresh_home(concurrencyremote='2')
+    s = Send(home)
+    s.remote.send(b'A' + struct.pack('>I', 2))
+    def mail(count, host='busy.example'):
+        for i in range(count): Mail(home, 's@a.example', ['u%d@%s' % (i, host)]).announce()
+    def jobs(seconds=0.3): # all that come by themselves
+        return [*iter(lambda: s.remote.job(seconds), None)]
+    mail(4)
+    first = jobs()
+    equal([j.waits for j in first], [False] * 2, 'nothing waits where it is not known how long')
+    time.sleep(0.6)
+    first[0].all('K')
+    slow = jobs()
+    equal([j.waits for j in slow], [False], 'nor where it takes long')
+    for j in first[1:] + slow + jobs(): j.all('K')
+    for j in jobs(): j.all('K')
+    def quick():
+        mail(12)
+        flying = [s.remote.job(), s.remote.job()]
+        for j in flying: j.all('K')
+        flying = jobs(0.2)
+        if len(flying) > 2: return flying
+        while flying: # the machine was too busy to be quick
+            for j in flying: j.all('K')
+            flying = jobs()
+    flying = wait_for(quick, 60)
+    check(len(flying) == 6 and sum(j.waits for j in flying) >= 4, 'two connections have six jobs, of which four wait')
+    check(s.wait_log('^status: local 0/10 remote 2/2$'), 'the status counts connections')
+    mail(1, 'quiet.example')
+    quiet = None
+    while flying and not quiet:
+        flying.pop(0).all('Z', 'later')
+        for j in jobs(0.1):
+            if j.host == 'quiet.example': quiet = j
+            else: flying.append(j)
+    check(quiet and not quiet.waits and flying, 'another destination gets a connection before all is done')
+    control(home, 'concurrencyremote', '1')
+    s.give(signal.SIGHUP)
+    def known():
+        Mail(home, 's@a.example', ['joe@host.example']).announce()
+        s.local.job().all('K')
+        return re.search('^status: local ./10 remote 2/1$', s.log(), re.M)
+    check(wait_for(known), 'a lower concurrencyremote is known')
+    mail(6)
+    flying += jobs()
+    for j in flying: j.all('K')
+    equal(s.remote.job(0.5), None, 'and obeyed')
+    quiet.all('K')
+    equal([j.waits for j in jobs()][:1], [False], 'there is one again when it may be')
+    s.stop(signal.SIGKILL)
+
 for name, test in list(globals().items()):
     if name.startswith('test_') and (len(sys.argv) < 2 or name[5:] in sys.argv[1:]):
         print('# ' + name, flush=True)

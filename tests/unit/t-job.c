@@ -46,7 +46,7 @@ static void check_jobs(int const s[2])
   static char const extras[] = "BODY=8BITMIME\0ENVID=x";
   static char const rcpts[] = "a@x\0\0b@x"; /* an empty address is one too */
   struct job j = { 7, 1234567890123456789u, 128, 99, "x", "s@y", extras, sizeof extras,
-                   rcpts, sizeof rcpts, 3, s[0], 0 };
+                   rcpts, sizeof rcpts, 3, s[0], 0, 0 };
   int before = open_fds();
   check(job_send(s[0], &j) == 1 && job_recv(s[1], &p) == 1 && p.type == 'J', "a job arrives");
   check(p.job.num == 7 && p.job.id == j.id && p.job.offset == 128 && p.job.length == 99,
@@ -61,6 +61,11 @@ static void check_jobs(int const s[2])
   j.extraslen = 0;
   check(job_send(s[0], &j) == 1 && job_recv(s[1], &p) == 1 && !p.job.extraslen && p.job.nrcpts == 3,
         "a job without extras");
+  check(!p.job.waits, "a job that is not said to wait does not");
+  close(p.job.fd);
+  j.waits = 1;
+  check(job_send(s[0], &j) == 1 && job_recv(s[1], &p) == 1 && p.type == 'J' && p.job.waits &&
+            p.job.fd >= 0 && p.job.nrcpts == 3, "a job that may wait arrives");
   close(p.job.fd);
   j.body = "a\0b";
   j.length = 3;
@@ -78,7 +83,7 @@ static void check_jobs(int const s[2])
 static void check_limits(int const s[2])
 {
   static char big[JOB_PACKET_MAX + 1];
-  struct job j = { 1, 2, 0, 0, "", "", "", 0, big, 0, 1, s[0], 0 };
+  struct job j = { 1, 2, 0, 0, "", "", "", 0, big, 0, 1, s[0], 0, 0 };
   memset(big, 'x', sizeof big - 1);
   j.rcptslen = sizeof big;
   check(job_send(s[0], &j) == -1 && errno == EMSGSIZE, "a job over the packet's limit is refused");
@@ -98,6 +103,8 @@ static void check_reports(int const s[2])
 {
   check(job_send_hello(s[0], 20) == 1 && job_recv(s[1], &p) == 1 && p.type == 'H' && p.max == 20,
         "hello");
+  check(job_send_ahead(s[0], 1) == 1 && job_recv(s[1], &p) == 1 && p.type == 'A' && p.max == 1,
+        "how many jobs may wait");
   check(job_send_result(s[0], 5, 6, 'K', "a\0b", 3) == 1 && job_recv(s[1], &p) == 1 &&
             p.type == 'R' && p.num == 5 && p.index == 6 && p.letter == 'K' && p.textlen == 3 &&
             !memcmp(p.text, "a\0b", 3), "a result, any byte in its text");
@@ -116,6 +123,8 @@ static struct {
   { "a result that is too short", "R\0\0\0\1\0\0\0\1", 9, 0 },
   { "an end that is too long", "E\0\0\0\1x", 6, 0 },
   { "a hello that is too short", "H\0\0\0", 4, 0 },
+  { "a number of jobs that is too long", "A\0\0\0\1x", 6, 0 },
+  { "a job that may wait, without a descriptor", "W\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1h\0s\0\0r\0", 36, 0 },
   { "a hello with a descriptor", "H\0\0\0\1", 5, 1 },
   { "a job that stops in its numbers", "J\0\0\0\1", 5, 1 },
 #define FIXED "J\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1"
