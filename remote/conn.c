@@ -54,7 +54,7 @@ static int finish_connect(struct conn *c, unsigned int seconds)
 
 static void forget(struct conn *c)
 {
-  c->pipelining = c->eightbitmime = c->size = c->dirty = 0;
+  c->pipelining = c->eightbitmime = c->size = c->dsn = c->dirty = 0;
   c->sizelimit = 0;
   c->messages = 0;
   c->inpos = c->inlen = 0;

@@ -6,8 +6,10 @@
 #include <strings.h>
 
 #include "deliver.h"
+#include "dsn.h"
 #include "find.h"
 #include "limits.h"
+#include "params.h"
 #include "quote.h"
 #include "session.h"
 
@@ -17,29 +19,35 @@ static int job_seconds(uint64_t length)
   return s < INT32_MAX ? (int)s : INT32_MAX;
 }
 
-static int says_8bit(struct job const *j)
+static int says_8bit(char const *extras, size_t len)
 {
-  static char const body[] = "BODY=8BITMIME";
-  for (size_t i = 0; i < j->extraslen; i += strlen(j->extras + i) + 1)
-    if (!strcasecmp(j->extras + i, body)) return 1;
-  return 0;
+  static char const body[] = "8BITMIME";
+  size_t n;
+  char const *s = dsn_find(extras, len, "BODY", &n);
+  return s && n == sizeof body - 1 && !strncasecmp(s, body, n);
 }
 
-/* Append "<addr>" and its NUL. As quote_address; no recipient is empty. */
-static int put_path(stralloc *out, char const *rcpt)
+/* Append what struct envelope says of a recipient. As quote_address; no recipient is empty. */
+static int put_rcpt(stralloc *out, char const *rcpt, char const *extras, size_t len)
 {
   size_t was = out->len;
   if (!*rcpt) return 0;
   int r = stralloc_append(out, '<') ? quote_address(out, rcpt, strlen(rcpt)) : -1;
-  if (r == 1) r = stralloc_catb(out, ">", 2) ? 1 : -1;
+  if (r == 1)
+    r = stralloc_catb(out, ">\n", 2) && params_rcpt(out, extras, len, rcpt) && stralloc_0(out) ? 1
+                                                                                              : -1;
   if (r != 1) out->len = was;
   return r;
 }
 
 static int put_sender(struct envelope *e, struct job const *j, struct outcome *o)
 {
-  e->sender.len = 0;
+  size_t len;
+  char const *extras = job_message_extras(j, &len);
+  e->sender.len = e->params.len = 0;
+  e->body8 = says_8bit(extras, len);
   int r = quote_address(&e->sender, j->sender, strlen(j->sender));
+  if (r == 1 && !params_mail(&e->params, extras, len)) r = -1;
   if (!r) outcome_message(o, 'D', "Sorry, the sender's address cannot be sent by SMTP. (#5.1.7)\n");
   if (r == -1) outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
   return r == 1;
@@ -50,16 +58,18 @@ static int put_sender(struct envelope *e, struct job const *j, struct outcome *o
 static int build_envelope(struct envelope *e, struct job const *j, struct outcome *o)
 {
   char const *rcpt = j->rcpts;
+  size_t pos = 0;
+  size_t len;
   e->rcpts.len = e->nrcpts = 0;
-  e->body8 = says_8bit(j);
   if (!e->index) e->index = calloc(JOB_RCPTS_MAX, sizeof *e->index);
   if (!e->index) {
     outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
     return 0;
   }
   if (!put_sender(e, j, o)) return 0;
-  for (size_t i = 0; i < j->nrcpts; i++, rcpt += strlen(rcpt) + 1) {
-    int r = put_path(&e->rcpts, rcpt);
+  for (uint32_t i = 0; i < j->nrcpts; i++, rcpt += strlen(rcpt) + 1) {
+    char const *extras = job_rcpt_extras(j, i, &pos, &len);
+    int r = put_rcpt(&e->rcpts, rcpt, extras, len);
     if (r == 1) e->index[e->nrcpts++] = i;
     else if (r == 0)
       outcome_rcpt(o, i, 'h', 0, "Sorry, that address cannot be sent by SMTP. (#5.1.3)\n");

@@ -50,6 +50,7 @@ static void take_offer(struct conn *c, char const *s, size_t len)
   char number[UINT64_FMT];
   if (is_keyword(s, len, "PIPELINING")) c->pipelining = 1;
   else if (is_keyword(s, len, "8BITMIME")) c->eightbitmime = 1;
+  else if (is_keyword(s, len, "DSN")) c->dsn = 1;
   else if (is_keyword(s, len, "SIZE")) {
     c->size = 1;
     if (len < 6 || len - 5 >= sizeof number) return;

@@ -84,12 +84,16 @@ static int put_mail(struct transaction *t)
   if (t->c->eightbitmime && (t->e->body8 || t->m->output.eightbit) &&
       !stralloc_cats(&t->commands, " BODY=8BITMIME"))
     return 0;
+  if (t->c->dsn && !stralloc_catb(&t->commands, t->e->params.s, t->e->params.len)) return 0;
   return stralloc_catb(&t->commands, "\r\n", 2);
 }
 
 static int put_rcpt(struct transaction *t, char const *path)
 {
-  return stralloc_cats(&t->commands, "RCPT TO:") && stralloc_cats(&t->commands, path) &&
+  char const *params = strchr(path, '\n');
+  return stralloc_cats(&t->commands, "RCPT TO:") &&
+         stralloc_catb(&t->commands, path, (size_t)(params - path)) &&
+         (!t->c->dsn || stralloc_cats(&t->commands, params + 1)) &&
          stralloc_catb(&t->commands, "\r\n", 2);
 }
 
@@ -161,6 +165,7 @@ static enum conn_status send_message(struct transaction *t, int *ended)
 static void judge_end(struct transaction *t)
 {
   struct smtpreply const *r = &t->c->reply;
+  t->o->dsn = t->c->dsn;
   if (r->code / 100 == 2) outcome_message_said(t->o, 'K', r, "%s accepted message.\n", t->c->name);
   else
     outcome_message_said(t->o, r->code >= 500 ? 'D' : 'Z', r,

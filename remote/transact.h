@@ -12,11 +12,13 @@
 struct envelope { /* as the server will be told */
   stralloc sender; /* what stands between < and > */
   int body8;       /* the message came with BODY=8BITMIME */
-  stralloc rcpts;  /* "<addr>" in their order, each NUL-terminated */
+  stralloc params; /* of MAIL for a server that offers DSN: " RET=HDRS ..." */
+  stralloc rcpts;  /* "<addr>", a newline and the same of RCPT in their order, each NUL-terminated */
   size_t nrcpts;   /* in rcpts */
   size_t *index;   /* nrcpts numbers: which of the outcome's recipients it is */
 };
-#define ENVELOPE_ZERO { .sender = STRALLOC_ZERO, .rcpts = STRALLOC_ZERO, .index = 0 }
+#define ENVELOPE_ZERO \
+  { .sender = STRALLOC_ZERO, .params = STRALLOC_ZERO, .rcpts = STRALLOC_ZERO, .index = 0 }
 
 enum transact_result {
   TRANSACT_DONE, /* the verdicts hold */

@@ -8,6 +8,7 @@
 #include <skalibs/tai.h>
 
 #include "deliver.h"
+#include "dsn.h"
 #include "job.h"
 #include "program.h"
 #include "worker.h"
@@ -21,12 +22,22 @@ static int wait_writable(int sock)
   return iopause_g(&x, 1, &tain_infinite) > 0;
 }
 
-static int answer(int sock, uint32_t num, struct outcome const *o, size_t i)
+/* Tell that no "relayed" notice is due: the server asked will tell of the delivery itself. */
+static int note_passed(int sock, uint32_t num, size_t i)
+{
+  int r;
+  while (!(r = job_send_note(sock, num, (uint32_t)i, JOB_PASSED)))
+    if (!wait_writable(sock)) return 0;
+  return r == 1;
+}
+
+static int answer(int sock, uint32_t num, struct outcome const *o, size_t i, unsigned int notify)
 {
   char const *text;
   size_t len;
   char letter = outcome_of(o, i, &text, &len);
   int r;
+  if (letter == 'K' && o->dsn && notify & DSN_SUCCESS && !note_passed(sock, num, i)) return 0;
   while (!(r = job_send_result(sock, num, (uint32_t)i, letter, text, len)))
     if (!wait_writable(sock)) return 0;
   return r == 1;
@@ -54,12 +65,17 @@ static int end_job(int sock, uint32_t num)
 /* One job. 0 when rspawn is gone. */
 static int do_job(int sock, struct job const *j, struct outcome *o)
 {
+  size_t pos = 0;
+  size_t len;
   int ok = 1;
   o->nrcpts = 0;
   deliver(&link_now, j, o);
   close(j->fd);
   if (o->nrcpts != j->nrcpts) return answer_nothing(sock, j) && end_job(sock, j->num);
-  for (size_t i = 0; ok && i < o->nrcpts; i++) ok = answer(sock, j->num, o, i);
+  for (uint32_t i = 0; ok && i < j->nrcpts; i++) {
+    char const *extras = job_rcpt_extras(j, i, &pos, &len);
+    ok = answer(sock, j->num, o, i, dsn_find_notify(extras, len));
+  }
   return ok && end_job(sock, j->num);
 }
 

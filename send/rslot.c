@@ -72,6 +72,14 @@ int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
   return 1;
 }
 
+int rslot_note(struct rspawn *r, struct rslot *s, uint32_t index, char note)
+{
+  if (index >= s->nrcpts || note != JOB_PASSED || s->done[index / 8] >> index % 8 & 1) return 0;
+  while (!sent(r, job_send_note(r->send, s->num, index, note)))
+    ;
+  return 1;
+}
+
 void rslot_end(struct rspawn *r, struct rslot *s, char const *text)
 {
   for (uint32_t i = 0; s->left && i < s->nrcpts; i++)

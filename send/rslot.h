@@ -55,6 +55,9 @@ extern void rslot_begin(struct rslot *s, struct job const *j);
 extern int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
                         char const *text, size_t len);
 
+/* Pass a note on a result on to send; as rslot_result. */
+extern int rslot_note(struct rspawn *r, struct rslot *s, uint32_t index, char note);
+
 /* 'Z' with the text to every recipient without a result; then the job's end. */
 extern void rslot_end(struct rspawn *r, struct rslot *s, char const *text);
 

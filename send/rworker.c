@@ -175,9 +175,10 @@ void rworker_read(struct rspawn *r, struct rslot *s)
   for (;;) {
     int got = job_recv(s->fd, &p);
     if (!got) return;
-    int fits =
-        got == 1 && s->state == RSLOT_BUSY && (p.type == 'R' || p.type == 'E') && p.num == s->num;
-    if (fits && p.type == 'R') fits = rslot_result(r, s, p.index, p.letter, p.text, p.textlen);
+    int fits = got == 1 && s->state == RSLOT_BUSY && p.num == s->num &&
+               (p.type == 'N' || p.type == 'R' || p.type == 'E');
+    if (fits && p.type == 'N') fits = rslot_note(r, s, p.index, p.letter);
+    else if (fits && p.type == 'R') fits = rslot_result(r, s, p.index, p.letter, p.text, p.textlen);
     else if (fits) {
       on_end(r, s);
       return;
