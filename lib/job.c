@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <skalibs/types.h>
 #include <skalibs/uint32.h>
 #include <skalibs/uint64.h>
 
@@ -12,7 +13,7 @@
 #include "job.h"
 
 #define JOB_FIXED    29 /* bytes of a J packet before the host */
-#define RESULT_FIXED 10
+#define RESULT_FIXED 10 /* and all of a note */
 #define END_FIXED    5
 
 int job_send(int sock, struct job const *j)
@@ -40,16 +41,27 @@ int job_send(int sock, struct job const *j)
   return fdpass_send(sock, v, sizeof v / sizeof *v, &j->fd, !j->body);
 }
 
-int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
-                    size_t textlen)
+static int send_about(int sock, char type, uint32_t num, uint32_t index, char letter,
+                      char const *text, size_t textlen)
 {
-  char fixed[RESULT_FIXED] = { 'R' };
+  char fixed[RESULT_FIXED] = { type };
   uint32_pack_big(fixed + 1, num);
   uint32_pack_big(fixed + 5, index);
   fixed[9] = letter;
   if (textlen > JOB_TEXT_MAX) textlen = JOB_TEXT_MAX;
   struct iovec v[2] = { { fixed, sizeof fixed }, { (char *)text, textlen } };
   return fdpass_send(sock, v, 2, 0, 0);
+}
+
+int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
+                    size_t textlen)
+{
+  return send_about(sock, 'R', num, index, letter, text, textlen);
+}
+
+int job_send_note(int sock, uint32_t num, uint32_t index, char note)
+{
+  return send_about(sock, 'N', num, index, note, "", 0);
 }
 
 static int send_number(int sock, char type, uint32_t n)
@@ -139,6 +151,7 @@ static int parse(struct job_packet *p, size_t len)
   case 'J':
   case 'W':
   case 'M': return parse_job(p, len);
+  case 'N': return len == RESULT_FIXED && parse_result(p, len);
   case 'R': return parse_result(p, len);
   case 'E':
   case 'H':
@@ -148,6 +161,31 @@ static int parse(struct job_packet *p, size_t len)
     return 1;
   }
   return 0;
+}
+
+/* The end of the extras that begin at <pos>: where "#..." or nothing follows. */
+static size_t extras_end(struct job const *j, size_t pos)
+{
+  while (pos < j->extraslen && j->extras[pos] != '#') pos += strlen(j->extras + pos) + 1;
+  return pos;
+}
+
+char const *job_message_extras(struct job const *j, size_t *len)
+{
+  *len = extras_end(j, 0);
+  return j->extras;
+}
+
+char const *job_rcpt_extras(struct job const *j, uint32_t index, size_t *pos, size_t *len)
+{
+  unsigned int n;
+  size_t at = extras_end(j, *pos);
+  *len = 0;
+  if (at == j->extraslen || !uint0_scan(j->extras + at + 1, &n) || n != index) return j->extras;
+  at += strlen(j->extras + at) + 1;
+  *pos = extras_end(j, at);
+  *len = *pos - at;
+  return j->extras + at;
 }
 
 static int receive(int sock, struct job_packet *p, int flags)

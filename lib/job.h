@@ -4,18 +4,23 @@
  *   J  a job, with exactly one descriptor: send -> lspawn -> worker, send -> rspawn -> worker
  *   W  the same, but it may wait behind one for its host that is under way: send -> rspawn
  *   M  a job for lspawn with the message itself, when that is small, and no descriptor
+ *   N  a note on the result that follows for one recipient, the other way
  *   R  the result for one recipient of a job, the other way
  *   E  the job has ended: every recipient has its R, the descriptor is closed
  *   H  hello: how many jobs the sender of it takes at once (a spawner's first packet)
  *   A  ahead: how many more jobs may wait behind each of these; without it, none
  * Layouts (numbers big-endian):
- *   J num:4 id:8 offset:8 length:8 host\0 sender\0 {name=value\0} \0 {rcpt\0}
+ *   J num:4 id:8 offset:8 length:8 host\0 sender\0 {extra\0} \0 {rcpt\0}
  *   W as J
  *   M as J, then the <length> bytes of the message
+ *   N num:4 index:4 note:1                 note: P, the next hop has taken on the duty to tell
+ *                                                of a success (RFC 3461, 5.2.1)
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
  *   E num:4
  *   H max:4
  *   A max:4
+ * An extra is "name=value" for the message, or, behind "#<index>", for that
+ * recipient (in the order of the recipients; those that have none are left out).
  * For lspawn the descriptor is a pipe out of which exactly <length> bytes come
  * and host is the recipient's domain; for rspawn and workers it is the message
  * file, open for reading only, and the message is [offset, offset + length).
@@ -38,7 +43,7 @@ struct job {
   uint64_t length; /* bytes of the message */
   char const *host;
   char const *sender;
-  char const *extras;  /* "name=value\0" ... of the message and these recipients */
+  char const *extras;  /* "name=value\0" ... "#0\0" "name=value\0" ... */
   size_t extraslen;
   char const *rcpts;   /* "rcpt\0" "rcpt\0" ... */
   size_t rcptslen;
@@ -49,11 +54,11 @@ struct job {
 };
 
 struct job_packet { /* one received packet */
-  char type;       /* 'J' (also for W), 'M', 'R', 'E', 'H', 'A' */
+  char type;       /* 'J' (also for W), 'M', 'N', 'R', 'E', 'H', 'A' */
   struct job job;  /* of J, M; its pointers lead into buf */
-  uint32_t num;    /* of R, E */
-  uint32_t index;  /* of R */
-  char letter;     /* of R */
+  uint32_t num;    /* of N, R, E */
+  uint32_t index;  /* of N, R */
+  char letter;     /* of N, R */
   char const *text;
   size_t textlen;  /* of R */
   uint32_t max;    /* of H, A */
@@ -65,6 +70,7 @@ struct job_packet { /* one received packet */
 extern int job_send(int sock, struct job const *j);
 extern int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
                            size_t textlen);
+extern int job_send_note(int sock, uint32_t num, uint32_t index, char note);
 extern int job_send_end(int sock, uint32_t num);
 extern int job_send_hello(int sock, uint32_t max);
 extern int job_send_ahead(int sock, uint32_t max);
@@ -78,5 +84,12 @@ extern int job_recv(int sock, struct job_packet *p);
 
 /* The same, but wait for a packet: never 0. */
 extern int job_wait(int sock, struct job_packet *p);
+
+#define JOB_PASSED 'P' /* the note */
+
+/* The extras of the message alone, or of one recipient: where they begin, and their bytes in
+ * <*len>. For recipients in their order, begin with <*pos> 0. */
+extern char const *job_message_extras(struct job const *j, size_t *len);
+extern char const *job_rcpt_extras(struct job const *j, uint32_t index, size_t *pos, size_t *len);
 
 #endif

@@ -1,6 +1,6 @@
 /* pipit-inject.c - complete a message's header and queue it; qmail-inject's interface
  *
- * usage: pipit-inject [-nNaAhH] [-f sender] [recipient...]
+ * usage: pipit-inject [-nNaAhH] [-f sender] [-D notify] [-R ret] [-V envid] [recipient...]
  *
  * The message comes on descriptor 0; its header is held in memory, of its body
  * only a little. With -n the result is printed instead of queued.
@@ -22,13 +22,15 @@
 #include <skalibs/strerr.h>
 
 #include "addrlist.h"
+#include "dsn.h"
 #include "header.h"
 #include "inject.h"
 #include "priv.h"
 #include "program.h"
 #include "submit.h"
 
-#define USAGE  "pipit-inject [-nNaAhH] [-f sender] [recipient...]"
+#define USAGE                                                                                      \
+  "pipit-inject [-nNaAhH] [-f sender] [-D notify] [-R full|hdrs] [-V envid] [recipient...]"
 #define MEMORY 67108864 /* bytes of address space */
 #define PATIENCE 86400  /* seconds until a message must have been read */
 
@@ -38,6 +40,9 @@ struct options {
   int print;
   int rcpts;
   char const *sender; /* -f's, or NULL */
+  unsigned int notify; /* -D's, or 0 */
+  enum dsn_ret ret;    /* -R's */
+  stralloc envid;      /* -V's, as xtext */
 };
 
 struct output {
@@ -54,10 +59,33 @@ static void too_late(int sig)
   _exit(EXIT_TEMPORARY);
 }
 
+static void take_notify(struct options *o, char const *arg)
+{
+  o->notify = dsn_notify(arg, strlen(arg));
+  if (!o->notify)
+    strerr_dief(EXIT_PERMANENT, "-D takes never, or some of success,failure,delay; it got ", arg);
+}
+
+static void take_ret(struct options *o, char const *arg)
+{
+  o->ret = dsn_ret(arg, strlen(arg));
+  if (!o->ret) strerr_dief(EXIT_PERMANENT, "-R takes full or hdrs; it got ", arg);
+}
+
+static void take_envid(struct options *o, char const *arg)
+{
+  o->envid.len = 0;
+  int r = dsn_xtext_encode(&o->envid, arg, strlen(arg));
+  if (r == -1) inject_nomem();
+  if (!r || !dsn_envid_ok(o->envid.s, o->envid.len))
+    strerr_dief(EXIT_PERMANENT,
+                "-V takes printable ASCII, up to 100 characters as xtext; it got ", arg);
+}
+
 static int parse_options(int argc, char const *const *argv, struct options *o)
 {
   subgetopt l = SUBGETOPT_ZERO;
-  for (int opt; (opt = subgetopt_r(argc, argv, "aAhHnNf:", &l)) != -1;)
+  for (int opt; (opt = subgetopt_r(argc, argv, "aAhHnNf:D:R:V:", &l)) != -1;)
     switch (opt) {
     case 'a': o->rcpts = RCPTS_ARGS; break;
     case 'A': o->rcpts = RCPTS_DEFAULT; break;
@@ -66,6 +94,9 @@ static int parse_options(int argc, char const *const *argv, struct options *o)
     case 'n': o->print = 1; break;
     case 'N': o->print = 0; break;
     case 'f': o->sender = l.arg; break;
+    case 'D': take_notify(o, l.arg); break;
+    case 'R': take_ret(o, l.arg); break;
+    case 'V': take_envid(o, l.arg); break;
     default: strerr_dieusage(EXIT_PERMANENT, USAGE);
     }
   if (o->rcpts == RCPTS_DEFAULT) o->rcpts = l.ind < argc ? RCPTS_ARGS : RCPTS_HEADER;
@@ -139,24 +170,30 @@ static void put_body(struct output *out, struct input *in, char const *s, size_t
   if (out->last != '\n') put(out, "\n", 1);
 }
 
-static void put_rcpts(struct output *out, struct rcpts const *rcpts)
+static void put_rcpts(struct output *out, struct rcpts const *rcpts, unsigned int notify)
 {
+  char value[DSN_NOTIFY_MAX];
+  dsn_notify_put(value, notify);
   for (size_t pos = 0; pos < rcpts->list.len;) {
     size_t len = strlen(rcpts->list.s + pos);
+    if (notify) submit_extra(&out->submit, "NOTIFY", value, strlen(value));
     submit_to(&out->submit, rcpts->list.s + pos, len);
     pos += len + 1;
   }
 }
 
-static void finish(struct output *out, struct inject const *j, struct rcpts const *header)
+static void finish(struct output *out, struct inject const *j, struct options const *o,
+                   struct rcpts const *header)
 {
   if (out->print) {
     if (!buffer_flush(buffer_1)) strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
     return;
   }
   submit_from(&out->submit, j->sender.len ? j->sender.s : "", j->sender.len);
-  put_rcpts(out, &j->args);
-  if (header) put_rcpts(out, header);
+  if (o->ret) submit_extra(&out->submit, "RET", o->ret == DSN_RET_FULL ? "FULL" : "HDRS", 4);
+  if (o->envid.len) submit_extra(&out->submit, "ENVID", o->envid.s, o->envid.len);
+  put_rcpts(out, &j->args, o->notify);
+  if (header) put_rcpts(out, header, o->notify);
   switch (submit_commit(&out->submit)) {
   case SUBMIT_OK: break;
   case SUBMIT_PERMANENT: strerr_dief(EXIT_PERMANENT, out->submit.why);
@@ -187,13 +224,13 @@ static void inject(struct inject *j, struct options const *o)
   stralloc_free(&h.text);
   stralloc_free(&j->saved);
   put_body(&out, &in, body, len);
-  finish(&out, j, header);
+  finish(&out, j, o, header);
 }
 
 int main(int argc, char const *const *argv)
 {
   static struct inject j;
-  struct options o = { .rcpts = RCPTS_DEFAULT };
+  struct options o = { .rcpts = RCPTS_DEFAULT, .envid = STRALLOC_ZERO };
   int closed = fcntl(0, F_GETFD) == -1;
   program_start("pipit-inject");
   if (argc < 1) strerr_dieusage(EXIT_PERMANENT, USAGE);

@@ -1,6 +1,7 @@
 /* pipit-sendmail.c - the sendmail command, for programs that expect one
  *
- * usage: pipit-sendmail [-t] [-f sender] [-F name] [-bm] [--] [recipient...]
+ * usage: pipit-sendmail [-t] [-f sender] [-F name] [-N notify] [-R ret] [-V envid] [-bm] [--]
+ *                       [recipient...]
  *        pipit-sendmail -bp | -bs      mailq      newaliases
  *
  * It becomes pipit-inject, pipit-qread (-bp, mailq) or pipit-smtpd (-bs); no
@@ -27,13 +28,18 @@
 #include "home.h"
 #include "program.h"
 
-#define USAGE "sendmail [-t] [-f sender] [-F name] [-i] [-bm | -bp | -bs] [--] [recipient...]"
+#define USAGE                                                                                      \
+  "sendmail [-t] [-f sender] [-F name] [-N notify] [-R full|hdrs] [-V envid] [-i] "              \
+  "[-bm | -bp | -bs] [--] [recipient...]"
 
 struct options {
   int header;         /* -t */
   char mode;          /* of -b */
   char const *sender; /* -f's, or NULL */
   char const *name;   /* -F's, or NULL */
+  char const *notify; /* -N's, or NULL */
+  char const *ret;    /* -R's, or NULL */
+  char const *envid;  /* -V's, or NULL */
   int first;          /* index of the first recipient */
 };
 
@@ -61,11 +67,14 @@ static void run(char const *program, char const *const *argv)
 static void parse_options(int argc, char const *const *argv, struct options *o)
 {
   subgetopt l = SUBGETOPT_ZERO;
-  for (int opt; (opt = subgetopt_r(argc, argv, "vimxtEJe:f:p:o:B:F:b:", &l)) != -1;)
+  for (int opt; (opt = subgetopt_r(argc, argv, "vimxtEJe:f:p:o:B:F:b:N:R:V:", &l)) != -1;)
     switch (opt) {
     case 't': o->header = 1; break;
     case 'f': o->sender = l.arg; break;
     case 'F': o->name = l.arg; break;
+    case 'N': o->notify = l.arg; break;
+    case 'R': o->ret = l.arg; break;
+    case 'V': o->envid = l.arg; break;
     case 'b':
       if (strlen(l.arg) != 1 || !strchr("mps", *l.arg)) strerr_dieusage(EXIT_PERMANENT, USAGE);
       o->mode = *l.arg;
@@ -188,6 +197,14 @@ static void add_sender(genalloc *argv, char const *sender)
   set_from(sender);
 }
 
+/* inject checks the value. */
+static void add_option(genalloc *argv, char const *option, char const *value)
+{
+  if (!value) return;
+  append(argv, option);
+  append(argv, value);
+}
+
 static void inject(struct options const *o, char const *const *rcpts) __attribute__((noreturn));
 static void inject(struct options const *o, char const *const *rcpts)
 {
@@ -197,6 +214,9 @@ static void inject(struct options const *o, char const *const *rcpts)
   append(&argv, o->header ? "-H" : "-a");
   if (o->sender) add_sender(&argv, o->sender);
   if (o->name) set("QMAILNAME", o->name);
+  add_option(&argv, "-D", o->notify);
+  add_option(&argv, "-R", o->ret);
+  add_option(&argv, "-V", o->envid);
   append(&argv, "--");
   for (; *rcpts; rcpts++) add_argument(&to, *rcpts);
   for (size_t pos = 0; pos < to.text.len; pos += strlen(to.text.s + pos) + 1)

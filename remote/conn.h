@@ -32,7 +32,7 @@ struct conn {
   int fd; /* -1: not connected */
   tain limit;
   char name[INET6_ADDRSTRLEN];        /* of the other side, for texts */
-  int pipelining, eightbitmime, size; /* what it offered to EHLO */
+  int pipelining, eightbitmime, size, dsn; /* what it offered to EHLO */
   uint64_t sizelimit;                 /* 0: none is known */
   struct peerlimits limits;           /* 0: none is known */
   unsigned int messages;              /* transactions that were begun */

@@ -22,6 +22,7 @@ int outcome_start(struct outcome *o, size_t n)
   memset(o->rcpts, 0, n * sizeof *o->rcpts);
   memset(&o->message, 0, sizeof o->message);
   o->text.len = 0;
+  o->dsn = 0;
   return 1;
 }
 

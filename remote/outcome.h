@@ -24,6 +24,7 @@ struct outcome {
   struct verdict message;
   struct verdict *rcpts;
   size_t nrcpts;
+  int dsn; /* the server that accepted the message offers DSN */
   stralloc text;
 };
 #define OUTCOME_ZERO { .rcpts = 0, .nrcpts = 0, .text = STRALLOC_ZERO }

@@ -4,41 +4,49 @@
 #include <string.h>
 #include <strings.h>
 
-#include "rcpts.h"
+#include "dsn.h"
+#include "params.h"
 #include "quote.h"
+#include "rcpts.h"
 
-static int says_8bit(struct job const *j)
+static int says_8bit(char const *extras, size_t len)
 {
-  static char const body[] = "BODY=8BITMIME";
-  for (size_t i = 0; i < j->extraslen; i += strlen(j->extras + i) + 1)
-    if (!strcasecmp(j->extras + i, body)) return 1;
-  return 0;
+  static char const body[] = "8BITMIME";
+  size_t n;
+  char const *s = dsn_find(extras, len, "BODY", &n);
+  return s && n == sizeof body - 1 && !strncasecmp(s, body, n);
 }
 
-/* Append "<addr>" and its NUL. As quote_address; no recipient is empty. */
-static int put_path(stralloc *out, char const *rcpt)
+/* Append what struct envelope_rcpt says. As quote_address; no recipient is empty. */
+static int put_path(stralloc *out, char const *rcpt, char const *extras, size_t len)
 {
   size_t was = out->len;
   if (!*rcpt) return 0;
   int r = stralloc_append(out, '<') ? quote_address(out, rcpt, strlen(rcpt)) : -1;
-  if (r == 1) r = stralloc_catb(out, ">", 2) ? 1 : -1;
+  if (r == 1 && !(stralloc_catb(out, ">", 2) && params_rcpt(out, extras, len, rcpt) && stralloc_0(out)))
+    r = -1;
   if (r != 1) out->len = was;
   return r;
 }
 
 static int put_sender(struct envelope *e, struct job const *j, struct outcome *o)
 {
-  e->sender.len = 0;
+  size_t len;
+  char const *extras = job_message_extras(j, &len);
+  e->sender.len = e->params.len = 0;
+  e->body8 = says_8bit(extras, len);
   int r = quote_address(&e->sender, j->sender, strlen(j->sender));
+  if (r == 1 && !params_mail(&e->params, extras, len)) r = -1;
   if (!r) outcome_message(o, 'D', "Sorry, the sender's address cannot be sent by SMTP. (#5.1.7)\n");
   if (r == -1) outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
   return r == 1;
 }
 
-static void put_rcpt(struct envelope *e, size_t i, char const *rcpt, struct outcome *o)
+static void put_rcpt(struct envelope *e, size_t i, char const *rcpt, char const *extras, size_t len,
+                     struct outcome *o)
 {
   size_t at = e->paths.len;
-  int r = put_path(&e->paths, rcpt);
+  int r = put_path(&e->paths, rcpt, extras, len);
   if (r == 1) e->rcpts[e->nrcpts++] = (struct envelope_rcpt){ .index = i, .at = at };
   else if (r == 0)
     outcome_rcpt(o, i, 'h', 0, "Sorry, that address cannot be sent by SMTP. (#5.1.3)\n");
@@ -48,16 +56,20 @@ static void put_rcpt(struct envelope *e, size_t i, char const *rcpt, struct outc
 int envelope_build(struct envelope *e, struct job const *j, struct outcome *o)
 {
   char const *rcpt = j->rcpts;
+  size_t pos = 0;
+  size_t len;
   e->paths.len = e->nrcpts = e->first = e->count = 0;
   e->splits = 0;
-  e->body8 = says_8bit(j);
   if (!e->rcpts) e->rcpts = calloc(JOB_RCPTS_MAX, sizeof *e->rcpts);
   if (!e->rcpts) {
     outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
     return 0;
   }
   if (!put_sender(e, j, o)) return 0;
-  for (size_t i = 0; i < j->nrcpts; i++, rcpt += strlen(rcpt) + 1) put_rcpt(e, i, rcpt, o);
+  for (uint32_t i = 0; i < j->nrcpts; i++, rcpt += strlen(rcpt) + 1) {
+    char const *extras = job_rcpt_extras(j, i, &pos, &len);
+    put_rcpt(e, i, rcpt, extras, len, o);
+  }
   if (!e->nrcpts) outcome_message(o, 'D', "No recipient is left. (#5.1.3)\n");
   return e->nrcpts > 0;
 }

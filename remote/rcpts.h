@@ -14,7 +14,7 @@
 
 struct envelope_rcpt {
   size_t index; /* which of the outcome's recipients it is */
-  size_t at;    /* of "<addr>" in paths */
+  size_t at;    /* in paths, of "<addr>" and what RCPT has behind it for a server that offers DSN */
   int again;    /* it was one too many: its turn is in a further transaction */
   int put_off;  /* that has happened to it */
 };
@@ -22,13 +22,15 @@ struct envelope_rcpt {
 struct envelope {
   stralloc sender; /* what stands between < and > */
   int body8;       /* the message came with BODY=8BITMIME */
-  stralloc paths;  /* "<addr>", each NUL-terminated */
+  stralloc params; /* of MAIL for a server that offers DSN: " RET=HDRS ..." */
+  stralloc paths;  /* "<addr>", " NOTIFY=..." ..., each NUL-terminated */
   struct envelope_rcpt *rcpts;
   size_t nrcpts;
   size_t first, count; /* those of the present transaction; those before had theirs */
   unsigned int splits; /* further transactions that were needed for those that were too many */
 };
-#define ENVELOPE_ZERO { .sender = STRALLOC_ZERO, .paths = STRALLOC_ZERO, .rcpts = 0 }
+#define ENVELOPE_ZERO \
+  { .sender = STRALLOC_ZERO, .params = STRALLOC_ZERO, .paths = STRALLOC_ZERO, .rcpts = 0 }
 
 struct envelope_domains { /* of the recipients that a connection has been told; all 0 at its start */
   char last[ENVELOPE_DOMAIN_MAX + 1];

@@ -51,6 +51,7 @@ static void take_offer(struct conn *c, char const *s, size_t len)
   if (is_keyword(s, len, "PIPELINING")) c->pipelining = 1;
   else if (is_keyword(s, len, "8BITMIME")) c->eightbitmime = 1;
   else if (is_keyword(s, len, "LIMITS")) peerlimits_read(&c->limits, s + 6, len - 6);
+  else if (is_keyword(s, len, "DSN")) c->dsn = 1;
   else if (is_keyword(s, len, "SIZE")) {
     c->size = 1;
     if (len < 6 || len - 5 >= sizeof number) return;

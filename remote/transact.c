@@ -78,13 +78,16 @@ static int put_mail(struct transaction *t)
   if (t->c->eightbitmime && (t->e->body8 || t->m->output.eightbit) &&
       !stralloc_cats(&t->commands, " BODY=8BITMIME"))
     return 0;
+  if (t->c->dsn && !stralloc_catb(&t->commands, t->e->params.s, t->e->params.len)) return 0;
   return stralloc_catb(&t->commands, "\r\n", 2);
 }
 
 static int put_rcpt(struct transaction *t, size_t i)
 {
   char const *path = t->e->paths.s + t->e->rcpts[t->e->first + i].at;
+  char const *params = path + strlen(path) + 1;
   return stralloc_cats(&t->commands, "RCPT TO:") && stralloc_cats(&t->commands, path) &&
+         (!t->c->dsn || stralloc_cats(&t->commands, params)) &&
          stralloc_catb(&t->commands, "\r\n", 2);
 }
 
@@ -176,6 +179,7 @@ static enum conn_status send_message(struct transaction *t, int *ended, transact
 static void judge_end(struct transaction *t)
 {
   struct smtpreply const *r = &t->c->reply;
+  t->o->dsn = t->c->dsn;
   if (r->code / 100 == 2) outcome_message_said(t->o, 'K', r, "%s accepted message.\n", t->c->name);
   else
     outcome_message_said(t->o, r->code >= 500 ? 'D' : 'Z', r,

@@ -8,6 +8,7 @@
 #include <skalibs/tai.h>
 
 #include "deliver.h"
+#include "dsn.h"
 #include "job.h"
 #include "limits.h"
 #include "program.h"
@@ -42,12 +43,22 @@ static int wait_writable(int sock)
   return iopause_g(&x, 1, &tain_infinite) > 0;
 }
 
-static int answer(int sock, uint32_t num, struct outcome const *o, size_t i)
+/* Tell that no "relayed" notice is due: the server asked will tell of the delivery itself. */
+static int note_passed(int sock, uint32_t num, size_t i)
+{
+  int r;
+  while (!(r = job_send_note(sock, num, (uint32_t)i, JOB_PASSED)))
+    if (!wait_writable(sock)) return 0;
+  return r == 1;
+}
+
+static int answer(int sock, uint32_t num, struct outcome const *o, size_t i, unsigned int notify)
 {
   char const *text;
   size_t len;
   char letter = outcome_of(o, i, &text, &len);
   int r;
+  if (letter == 'K' && o->dsn && notify & DSN_SUCCESS && !note_passed(sock, num, i)) return 0;
   while (!(r = job_send_result(sock, num, (uint32_t)i, letter, text, len)))
     if (!wait_writable(sock)) return 0;
   return r == 1;
@@ -77,12 +88,18 @@ static int do_job(int sock, struct job const *j)
 {
   struct work const *w = deliver(&link_now, j);
   struct outcome const *o = &w->outcome;
+  size_t pos = 0;
+  size_t len;
   int ok = 1;
-  close(w->job->fd);
-  if (o->nrcpts != w->job->nrcpts) ok = answer_nothing(sock, w->job);
+  j = w->job;
+  close(j->fd);
+  if (o->nrcpts != j->nrcpts) ok = answer_nothing(sock, j);
   else
-    for (size_t i = 0; ok && i < o->nrcpts; i++) ok = answer(sock, w->job->num, o, i);
-  return ok && end_job(sock, w->job->num);
+    for (uint32_t i = 0; ok && i < j->nrcpts; i++) {
+      char const *extras = job_rcpt_extras(j, i, &pos, &len);
+      ok = answer(sock, j->num, o, i, dsn_find_notify(extras, len));
+    }
+  return ok && end_job(sock, j->num);
 }
 
 /* Wait for a job, and meanwhile for the server to close the connection or to

@@ -1,21 +1,24 @@
-/* bounce_text.c - the text of a bounce; see bounce.h */
+/* bounce_text.c - the text of a report; see bounce.h. Its part for machines is made in
+ * bounce_status.c. */
 
 #include <string.h>
 
-#include <skalibs/types.h>
 #include <skalibs/uint64.h>
 
-#include "address.h"
 #include "bounce.h"
-#include "date.h"
-
-#define FIELD_MAX 800 /* bytes of a field for machines */
+#include "state.h"
 
 static char const single_words[] =
     "I'm afraid I wasn't able to deliver your message to the following addresses.\n"
     "This is a permanent error; I've given up. Sorry it didn't work out.\n";
 static char const double_words[] =
     "I tried to deliver a bounce message to this address, but the bounce bounced!\n";
+static char const arrived_words[] =
+    "You asked to be told when your message arrives. This is what became of it.\n";
+static char const late_words[] =
+    "This is only a warning: I haven't been able to deliver your message to the following\n"
+    "addresses yet. I'll keep trying, and tell you if I have to give up. You need not send it\n"
+    "again.\n";
 
 /* The length of the UTF-8 character at s[0..len) that is not ASCII, or 0. */
 static size_t utf8_length(char const *s, size_t len)
@@ -55,104 +58,62 @@ static int put_report(stralloc *out, char const *s, size_t len)
   return !column || stralloc_append(out, '\n');
 }
 
-/* Append text to a field: printable ASCII, at most FIELD_MAX bytes. */
-static int put_field(stralloc *out, char const *s, size_t len)
+/* The list of what failed, in qmail's form, which programs know: a paragraph for each that begins
+ * with its address in angle brackets. */
+static int put_failures(struct bounce const *b, stralloc *out)
 {
-  while (len && s[len - 1] == '\n') len--;
-  if (len > FIELD_MAX) len = FIELD_MAX;
-  for (size_t i = 0; i < len; i++) {
-    unsigned char c = (unsigned char)s[i];
-    if (c == '\n' || c == '\t') c = ' ';
-    if (!stralloc_append(out, c < 32 || c > 126 ? '?' : (char)c)) return 0;
-  }
-  return 1;
-}
-
-static int needs_quotes(char const *s, size_t len)
-{
-  for (size_t i = 0; i < len; i++)
-    if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
-          (s[i] >= '0' && s[i] <= '9') || (s[i] && strchr("!#$%&'*+-/=?^_`{|}~.", s[i]))))
-      return 1;
-  return !len;
-}
-
-/* Append an address as a header or a person wants it: the local part quoted when it must be. */
-static int put_address(stralloc *out, char const *addr)
-{
-  size_t len = strlen(addr);
-  size_t at = address_at(addr, len);
-  size_t start = out->len;
-  if (!len || !needs_quotes(addr, at)) return put_field(out, addr, len);
-  if (!stralloc_append(out, '"')) return 0;
-  for (size_t i = 0; i < at; i++) {
-    if ((addr[i] == '"' || addr[i] == '\\') && !stralloc_append(out, '\\')) return 0;
-    if (!put_field(out, addr[i] == '\n' ? "?" : addr + i, 1)) return 0;
-  }
-  if (!stralloc_append(out, '"') || !put_field(out, addr + at, len - at)) return 0;
-  if (out->len - start > FIELD_MAX) out->len = start + FIELD_MAX;
-  return 1;
-}
-
-static int put_date(stralloc *out, int64_t when)
-{
-  char date[DATE_MAX];
-  return stralloc_catb(out, date, date_rfc5322(date, (time_t)when)) && stralloc_append(out, '\n');
-}
-
-static int put_text(struct bounce const *b, stralloc *out, enum bounce_kind kind)
-{
-  if (!stralloc_cats(out, "Hi. This is the pipit-send program at ") ||
-      !put_field(out, b->host.s, strlen(b->host.s)) || !stralloc_cats(out, ".\n") ||
-      !stralloc_cats(out, kind == BOUNCE_SINGLE ? single_words : double_words))
-    return 0;
   for (size_t i = 0; i < b->count; i++) {
-    struct bounce_failure const *f = b->failures + i;
-    if (!stralloc_cats(out, "\n<") || !put_address(out, b->bytes.s + f->addr) ||
-        !stralloc_cats(out, ">:\n") || !put_report(out, b->bytes.s + f->text, f->textlen))
+    struct bounce_rcpt const *r = b->rcpts + i;
+    if (r->action != STATE_ACT_FAILED) continue;
+    if (!stralloc_cats(out, "\n<") || !bounce_put_address(out, b->bytes.s + r->addr) ||
+        !stralloc_cats(out, ">:\n") || !put_report(out, b->bytes.s + r->text, r->textlen))
       return 0;
   }
   return 1;
 }
 
-static int put_status(stralloc *out, char const *text, size_t len)
+static char const *words_for(char action)
 {
-  size_t const tail = sizeof BOUNCE_TOO_LONG - 1;
-  size_t at;
-  if (len >= tail && !memcmp(text + len - tail, BOUNCE_TOO_LONG, tail))
-    return stralloc_cats(out, "4.4.7\n");
-  size_t n = bounce_status(text, len, &at);
-  if (!n || text[at] != '5') return stralloc_cats(out, "5.0.0\n");
-  return stralloc_catb(out, text + at, n) && stralloc_append(out, '\n');
+  switch (action) {
+  case STATE_ACT_RELAYED: return ": relayed; you won't be told of the delivery itself\n";
+  case STATE_ACT_EXPANDED: return ": passed on to several other addresses\n";
+  case STATE_ACT_DELAYED: return ":\n";
+  }
+  return ": delivered\n";
 }
 
-/* The fields for one recipient (RFC 3464, 2.3). */
-static int put_recipient(stralloc *out, char const *addr, char const *text, size_t len)
+/* The list of what arrived, or is late: nothing in it looks like a failure to those programs. */
+static int put_others(struct bounce const *b, stralloc *out)
 {
-  size_t at;
-  if (!stralloc_cats(out, "\nFinal-Recipient: rfc822; ") || !put_address(out, addr) ||
-      !stralloc_cats(out, "\nAction: failed\nStatus: ") || !put_status(out, text, len))
-    return 0;
-  size_t n = bounce_remote(text, len, &at);
-  if (n && (!stralloc_cats(out, "Remote-MTA: dns; [") || !put_field(out, text + at, n) ||
-            !stralloc_cats(out, "]\n")))
-    return 0;
-  n = bounce_said(text, len, &at);
-  if (!stralloc_cats(out, n ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: x-pipit; ")) return 0;
-  return put_field(out, n ? text + at : text, n ? n : len) && stralloc_append(out, '\n');
-}
-
-static int put_delivery_status(struct bounce const *b, stralloc *out)
-{
-  if (!stralloc_cats(out, "Reporting-MTA: dns; ") ||
-      !put_field(out, b->host.s, strlen(b->host.s)) || !stralloc_cats(out, "\nArrival-Date: ") ||
-      !put_date(out, b->arrival))
-    return 0;
   for (size_t i = 0; i < b->count; i++) {
-    struct bounce_failure const *f = b->failures + i;
-    if (!put_recipient(out, b->bytes.s + f->addr, b->bytes.s + f->text, f->textlen)) return 0;
+    struct bounce_rcpt const *r = b->rcpts + i;
+    if (r->action == STATE_ACT_FAILED) continue;
+    if (!stralloc_cats(out, "\n  ") || !bounce_put_address(out, b->bytes.s + r->addr) ||
+        !stralloc_cats(out, words_for(r->action)))
+      return 0;
+    if (r->action == STATE_ACT_DELAYED && !put_report(out, b->bytes.s + r->text, r->textlen))
+      return 0;
   }
   return 1;
+}
+
+static int put_greeting(struct bounce const *b, stralloc *out)
+{
+  return stralloc_cats(out, b->failed ? "Hi. This is" : "Hello, this is") &&
+         stralloc_cats(out, " the pipit-send program at ") &&
+         bounce_put(out, b->host.s, strlen(b->host.s)) && stralloc_cats(out, ".\n");
+}
+
+static int put_text(struct bounce const *b, stralloc *out, enum bounce_kind kind)
+{
+  if (!put_greeting(b, out)) return 0;
+  if (b->failed && (!stralloc_cats(out, kind == BOUNCE_SINGLE ? single_words : double_words) ||
+                    !put_failures(b, out)))
+    return 0;
+  if (b->failed == b->count) return 1;
+  if (b->failed && !stralloc_append(out, '\n')) return 0;
+  return stralloc_cats(out, b->time == BOUNCE_LATE ? late_words : arrived_words) &&
+         put_others(b, out);
 }
 
 /* Append a part of the multipart, with the encoding that its bytes need. */
@@ -166,18 +127,25 @@ static int put_part(stralloc *out, char const *boundary, char const *type, stral
          stralloc_catb(out, body->s, body->len);
 }
 
+static char const *subject(struct bounce const *b)
+{
+  if (b->failed) return "failure";
+  return b->time == BOUNCE_LATE ? "delay" : "success";
+}
+
 static int put_header(struct bounce const *b, stralloc *out, char const *boundary, uint64_t id,
                       int64_t now)
 {
   char fmt[UINT64_FMT];
-  return stralloc_cats(out, "Date: ") && put_date(out, now) && stralloc_cats(out, "From: ") &&
-         put_address(out, b->from.s) && stralloc_append(out, '@') &&
-         put_field(out, b->host.s, strlen(b->host.s)) && stralloc_cats(out, "\nTo: ") &&
-         put_address(out, b->to.s) &&
-         stralloc_cats(out, "\nSubject: failure notice\nMessage-ID: <") &&
+  return stralloc_cats(out, "Date: ") && bounce_put_date(out, now) && stralloc_cats(out, "From: ") &&
+         bounce_put_address(out, b->from.s) && stralloc_append(out, '@') &&
+         bounce_put(out, b->host.s, strlen(b->host.s)) && stralloc_cats(out, "\nTo: ") &&
+         bounce_put_address(out, b->to.s) &&
+         stralloc_cats(out, "\nSubject: ") && stralloc_cats(out, subject(b)) &&
+         stralloc_cats(out, " notice\nMessage-ID: <") &&
          stralloc_catb(out, fmt, uint64_fmt(fmt, id)) && stralloc_append(out, '.') &&
          stralloc_cats(out, boundary) && stralloc_append(out, '@') &&
-         put_field(out, b->host.s, strlen(b->host.s)) &&
+         bounce_put(out, b->host.s, strlen(b->host.s)) &&
          stralloc_cats(out, ">\nAuto-Submitted: auto-replied\nMIME-Version: 1.0\n"
                             "Content-Type: multipart/report; report-type=delivery-status;\n"
                             "  boundary=\"") &&
@@ -186,7 +154,7 @@ static int put_header(struct bounce const *b, stralloc *out, char const *boundar
 
 static int put_original(struct bounce const *b, stralloc *part)
 {
-  return stralloc_cats(part, "Return-Path: <") && put_address(part, b->sender.s) &&
+  return stralloc_cats(part, "Return-Path: <") && bounce_put_address(part, b->sender.s) &&
          stralloc_cats(part, ">\n") && stralloc_catb(part, b->copy.s, b->copy.len);
 }
 
@@ -198,7 +166,7 @@ int bounce_write(struct bounce const *b, stralloc *out, char const *boundary, ui
   int ok = put_header(b, out, boundary, id, now) && put_text(b, &part, kind) &&
            put_part(out, boundary, "text/plain; charset=utf-8", &part);
   part.len = 0;
-  ok = ok && put_delivery_status(b, &part) &&
+  ok = ok && bounce_write_status(b, &part) &&
        put_part(out, boundary, "message/delivery-status", &part);
   part.len = 0;
   ok = ok && put_original(b, &part) &&

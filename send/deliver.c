@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #define NAP_MS      10    /* when the kernel has no memory for a job */
 #define READ_BATCH  256   /* packets of a spawner before others have their turn */
 #define JOB_RESERVE 8192  /* bytes of a packet for the numbers, the host, the sender */
+#define INDEX_SIZE  12    /* bytes of "#<index>" and its NUL, at most */
 
 _Static_assert(CONCURRENCY_MAX <= 1 << SLOT_BITS, "a slot's number must fit");
 _Static_assert(JOB_BODY_MAX + 2 * JOB_RESERVE <= JOB_PACKET_MAX, "a body and all else must fit");
@@ -57,7 +59,13 @@ static uint32_t free_slot(struct spawner const *p)
 /* May <r> go with <first>, in one job? */
 static int goes_along(struct rcpt const *first, struct rcpt const *r)
 {
-  return !first->sender && !r->sender && !first->extraslen && !r->extraslen;
+  return !first->sender && !r->sender;
+}
+
+/* Bytes of a recipient's extras in a job, with the index before them. */
+static size_t extras_size(struct rcpt const *r)
+{
+  return r->extraslen ? r->extraslen + INDEX_SIZE : 0;
 }
 
 /* How many recipients at the head of <g> one job takes; their bytes in <*bytes>. */
@@ -66,12 +74,29 @@ static uint32_t share(struct group const *g, enum channel channel, size_t *bytes
   uint32_t n = 0;
   uint32_t max = channel == CHANNEL_LOCAL ? 1 : JOB_SHARE;
   size_t room = JOB_PACKET_MAX - JOB_RESERVE;
+  size_t extras = 0;
   *bytes = 0;
   for (struct rcpt *r = g->first; r && n < max; r = r->next, n++) {
-    if (n && (!goes_along(g->first, r) || *bytes + r->addrlen + 1 > room)) break;
+    size_t more = r->addrlen + 1 + extras_size(r);
+    if (n && (!goes_along(g->first, r) || *bytes + extras + more > room)) break;
     *bytes += r->addrlen + 1;
+    extras += extras_size(r);
   }
   return n;
+}
+
+/* Append the extras of the <n> recipients from <r>, as lib/job.h has them. 1, or 0 with ENOMEM. */
+static int add_extras(stralloc *text, struct rcpt const *r, uint32_t n)
+{
+  char index[INDEX_SIZE];
+  for (uint32_t i = 0; i < n; i++, r = r->next) {
+    if (!r->extraslen) continue;
+    int len = snprintf(index, sizeof index, "#%u", i);
+    if (!stralloc_catb(text, index, (size_t)len + 1) ||
+        !stralloc_catb(text, r->extras, r->extraslen))
+      return 0;
+  }
+  return 1;
 }
 
 /* Fill in the job for the <n> first recipients of <g>; rcpts and extras in <text>. */
@@ -79,16 +104,15 @@ static int make_job(struct job *j, struct group const *g, uint32_t n, size_t byt
 {
   struct rcpt *r = g->first;
   struct msg *m = g->msg;
-  size_t extras = m->extras.len + r->extraslen;
   size_t at = address_at(r->addr, r->addrlen);
-  if (!stralloc_ready(text, bytes + extras + 1)) return 0;
+  if (!stralloc_catb(text, m->extras.s, m->extras.len) || !add_extras(text, r, n)) return 0;
+  size_t extras = text->len;
+  if (!stralloc_readyplus(text, bytes + 1)) return 0;
   j->id = m->q.id;
   j->offset = QFILE_HEADER;
   j->length = m->q.msglen;
   j->host = r->addr + (at < r->addrlen ? at + 1 : at);
   j->sender = r->sender ? r->sender : m->sender.s;
-  stralloc_catb(text, m->extras.s, m->extras.len);
-  stralloc_catb(text, r->extras, r->extraslen);
   for (uint32_t i = 0; i < n; i++, r = r->next) stralloc_catb(text, r->addr, r->addrlen + 1);
   j->extras = text->s;
   j->extraslen = extras;
@@ -263,6 +287,14 @@ static void take_result(struct send *s, struct spawner *p, struct job_packet con
   result_take(s, p->channel, r, packet->letter, packet->text, packet->textlen);
 }
 
+/* A note on the result that follows. */
+static void take_note(struct spawner *p, struct job_packet const *packet)
+{
+  struct running *j = find_job(p, packet->num);
+  struct rcpt *r = j && packet->index < j->count ? j->rcpts[packet->index] : 0;
+  if (r && packet->letter == JOB_PASSED) r->passed = 1;
+}
+
 /* The job is over; whoever has no result by now has a mangled one. */
 static void take_end(struct send *s, struct spawner *p, uint32_t num)
 {
@@ -293,6 +325,7 @@ int deliver_read(struct send *s, struct spawner *p)
     switch (s->packet->type) {
     case 'H': p->hello = s->packet->max; break;
     case 'A': p->ahead = s->packet->max; break;
+    case 'N': take_note(p, s->packet); break;
     case 'R': take_result(s, p, s->packet); break;
     case 'E': take_end(s, p, s->packet->num); break;
     default:

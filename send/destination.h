@@ -34,6 +34,8 @@ struct rcpt {
   uint32_t index;     /* in the envelope */
   uint32_t age;       /* seconds, see retry.h */
   uint16_t attempts;  /* in this run */
+  uint8_t passed;     /* JOB_PASSED was noted: lib/job.h */
+  uint8_t warned;     /* its sender was told of the delay, or is about to be */
   char text[];        /* what the pointers lead to */
 };
 

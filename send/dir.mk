@@ -11,7 +11,7 @@ t-getpw_SRCS := send/getpw.c
 # the scheduler, and what starts it
 PROGRAMS += pipit-send pipit-start
 SEND_COMMON := send/lines.c send/state.c send/records.c send/route.c send/report.c send/log.c
-SEND_BOUNCE := send/bounce.c send/bounce_text.c
+SEND_BOUNCE := send/bounce.c send/bounce_put.c send/bounce_status.c send/bounce_text.c
 pipit-send_SRCS := send/pipit-send.c send/children.c send/deliver.c send/destination.c send/feeder.c \
 	send/idset.c send/journal.c send/keeper.c send/keeper_bounce.c send/keeper_files.c \
 	send/keeper_link.c send/keeper_state.c send/load.c send/message.c send/pool.c send/queue_scan.c \

@@ -68,10 +68,18 @@ static void end_with_bounce(struct keeper *k, struct heavy const *h)
 {
   struct kfile f;
   int opened = kfile_open(k, &f, h->id, h->place, h->nonce);
-  int ok = opened ? kbounce(k, f.fd, &f.q) : errno == ENOENT;
+  int ok = opened ? kbounce(k, f.fd, &f.q, BOUNCE_END) : errno == ENOENT;
   if (opened) close(f.fd);
   if (ok) end_message(k, h->id, h->place, h->nonce);
   else keeper_answer(k, 'T', h->id, 0);
+}
+
+static void tell_of_delays(struct keeper *k, struct heavy const *h)
+{
+  struct kfile f;
+  if (!kfile_open(k, &f, h->id, h->place, h->nonce)) return;
+  kbounce(k, f.fd, &f.q, BOUNCE_LATE);
+  close(f.fd);
 }
 
 static void damaged(struct keeper *k, uint64_t id, uint64_t place, char const *nonce,
@@ -115,7 +123,8 @@ static int act(struct keeper *k, struct packet const *p)
   k->seq = p->seq;
   switch (p->type) {
   case 'R': return kstate_note(k, p->id, p->nonce, p->data, p->len);
-  case 'C': return add_heavy(k, p);
+  case 'C':
+  case 'W': return add_heavy(k, p);
   case 'F':
     if (p->len && p->data[0]) return add_heavy(k, p);
     end_message(k, p->id, p->place, p->nonce);
@@ -169,6 +178,7 @@ static void do_heavy(struct keeper *k)
   struct heavy *h = k->heavy;
   k->heavy = h->next;
   if (h->type == 'F') end_with_bounce(k, h);
+  else if (h->type == 'W') tell_of_delays(k, h);
   else check_body(k, h);
   free(h);
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bounce.h"
 #include "journal.h"
 #include "pool.h"
 
@@ -35,7 +36,7 @@ struct finished { /* a message that the journal calls finished */
 
 struct heavy { /* something that takes its time: one at a time, between the rest */
   struct heavy *next;
-  char type; /* 'F' or 'C' */
+  char type; /* 'F', 'W' or 'C' */
   uint64_t id, place;
   char nonce[QFILE_NONCE];
 };
@@ -109,8 +110,9 @@ extern void kfile_scan_pool(struct keeper *k);
 
 /* keeper_bounce.c */
 
-/* Send the bounce of a message, which is open at <fd>. 1 sent or none is due; 0 not now. */
-extern int kbounce(struct keeper *k, int fd, struct qfile const *q);
+/* Send the report at a message's end, or of delays. The message is open at <fd>. 1 sent or none
+ * is due; 0 not now. */
+extern int kbounce(struct keeper *k, int fd, struct qfile const *q, enum bounce_time time);
 
 /* Answer send. */
 extern void keeper_answer(struct keeper *k, char type, uint64_t id, uint64_t num);

@@ -1,4 +1,4 @@
-/* keeper_bounce.c - the keeper sends a bounce; see keeper.h */
+/* keeper_bounce.c - the keeper sends reports to senders; see keeper.h */
 
 #include <errno.h>
 #include <string.h>
@@ -58,78 +58,97 @@ static uint64_t inject(struct bounce const *b, uint64_t id, stralloc const *text
   return bounce;
 }
 
-static void log_bounce(uint64_t id, uint64_t bounce, char const *to)
+/* A failure is logged as qmail-send does it. */
+static void log_report(struct bounce const *b, uint64_t id, uint64_t report)
 {
   struct logline l = LOGLINE_ZERO;
-  logline_text(&l, "bounce msg ");
+  logline_text(&l, b->failed ? "bounce msg " : b->time == BOUNCE_LATE ? "delay msg " : "success msg ");
   logline_number(&l, id);
   logline_text(&l, " qp ");
-  logline_number(&l, bounce);
-  logline_key(&l, "to", to);
+  logline_number(&l, report);
+  logline_key(&l, "to", b->to.s);
   logline_write(&l);
 }
 
-static void log_triple(uint64_t id)
+static void log_discarded(char const *what, uint64_t id)
 {
   struct logline l = LOGLINE_ZERO;
-  logline_text(&l, "triple bounce: discarding bounce/");
+  logline_text(&l, what);
+  logline_text(&l, " bounce: discarding bounce/");
   logline_number(&l, id);
   logline_write(&l);
 }
 
-/* Note in the state file that the bounce is out, so that no other one follows. */
-static void note_bounced(struct keeper *k, struct qfile const *q, uint64_t bounce)
+/* Note in the state file that the report is out, so that no other one follows. */
+static void note_sent(struct keeper *k, struct qfile const *q, enum bounce_time time, uint64_t id)
 {
   stralloc sa = STRALLOC_ZERO;
-  if (state_put_bounced(&sa, bounce) && kstate_note(k, q->id, q->nonce, sa.s, sa.len))
+  if ((time == BOUNCE_END ? state_put_bounced(&sa, id) : state_put_told(&sa, id)) &&
+      kstate_note(k, q->id, q->nonce, sa.s, sa.len))
     kstate_write(k, q->id);
   stralloc_free(&sa);
 }
 
-static int build(struct keeper *k, struct bounce *b, int fd, struct qfile const *q, stralloc *text)
+static int gather(struct keeper *k, struct bounce *b, int fd, struct qfile const *q,
+                  enum bounce_time time)
 {
-  char boundary[2 * QFILE_NONCE + 1];
   int statefd = kstate_open(k, q->id);
   if (statefd == -1) return 0;
-  int ok = bounce_gather(b, fd, q, statefd);
+  int ok = bounce_gather(b, fd, q, statefd, time);
   int e = errno;
   close(statefd);
   errno = e;
-  if (!ok) return 0;
-  make_boundary(boundary);
-  return bounce_write(b, text, boundary, q->id, clock_wall());
+  return ok;
 }
 
-static int was_bounced(struct keeper *k, struct qfile const *q)
+/* Is the report of this time out already? */
+static int was_sent(struct keeper *k, struct qfile const *q, enum bounce_time time)
 {
   struct state st = STATE_ZERO;
   int fd = kstate_open(k, q->id);
   if (fd == -1) return 0;
-  int r = state_read(&st, fd, q->nonce, 0, 0) == 1 && st.bounced;
+  int r = state_read(&st, fd, q->nonce, q->rcpts, 0) == 1 &&
+          (time == BOUNCE_END ? st.bounced != 0 : !st.delayed);
   close(fd);
   state_free(&st);
   return r;
 }
 
-int kbounce(struct keeper *k, int fd, struct qfile const *q)
+/* Is there nobody to send it to? */
+static int discard(struct bounce const *b, uint64_t id)
+{
+  enum bounce_kind kind = bounce_kind(b->sender.s, b->sender.len);
+  if (kind == BOUNCE_TRIPLE) log_discarded("triple", id);
+  else if (kind == BOUNCE_DOUBLE && !*b->to.s) log_discarded("double", id);
+  else return 0;
+  return 1;
+}
+
+static int send_report(struct keeper *k, struct bounce const *b, struct qfile const *q)
+{
+  char boundary[2 * QFILE_NONCE + 1];
+  stralloc text = STRALLOC_ZERO;
+  uint64_t id = 0;
+  make_boundary(boundary);
+  if (bounce_write(b, &text, boundary, q->id, clock_wall())) id = inject(b, q->id, &text);
+  else trouble(q->id, strerror(errno));
+  stralloc_free(&text);
+  if (!id) return 0;
+  note_sent(k, q, b->time, id);
+  log_report(b, q->id, id);
+  return 1;
+}
+
+int kbounce(struct keeper *k, int fd, struct qfile const *q, enum bounce_time time)
 {
   struct bounce b = { .count = 0 };
-  stralloc text = STRALLOC_ZERO;
-  int done = kstate_write(k, q->id) && was_bounced(k, q);
-  if (!done && !build(k, &b, fd, q, &text)) {
-    trouble(q->id, b.why ? b.why : strerror(errno));
-  } else if (!done && bounce_kind(b.sender.s, b.sender.len) == BOUNCE_TRIPLE) {
-    log_triple(q->id);
+  int done = kstate_write(k, q->id) && was_sent(k, q, time);
+  if (!done && !gather(k, &b, fd, q, time)) trouble(q->id, b.why ? b.why : strerror(errno));
+  else if (!done && b.count) done = discard(&b, q->id) || send_report(k, &b, q);
+  else if (!done) {
+    if (time == BOUNCE_LATE) note_sent(k, q, time, 0);
     done = 1;
-  } else if (!done) {
-    uint64_t bounce = inject(&b, q->id, &text);
-    if (bounce) {
-      note_bounced(k, q, bounce);
-      log_bounce(q->id, bounce, b.to.s);
-      done = 1;
-    }
   }
   bounce_free(&b);
-  stralloc_free(&text);
   return done;
 }

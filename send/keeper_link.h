@@ -5,8 +5,10 @@
  * lies, 0 when it lies in mess/. The keeper's process ends at the end of the
  * stream, after it has put everything on disk.
  *   R  progress: data is a payload for the state file (state.h)
- *   F  every recipient is finished: make an end of it, with a bounce when data
- *      is one byte 1; answered by E or T
+ *   F  every recipient is finished: make an end of it, with a report to its
+ *      sender when data is one byte 1; answered by E or T
+ *   W  some recipients are late: tell its sender; not answered, and done again
+ *      after the next attempt when it did not come to that
  *   C  check the message against its sum; answered by O or B
  *   D  the message is damaged: set it aside; answered by B
  *   V  look at a file: data is its path below queue/; N when it is mail

@@ -82,6 +82,7 @@ static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt
   r->age = tried ? retry_age(st->age, st->when, now)
                  : retry_age(0, (int64_t)(m->q.birth / 1000000), now);
   r->attempts = tried ? st->attempts : 0;
+  r->warned = st && st->warned;
   if (!dests_add(&s->dests, (enum channel)channel, m->lane, r)) {
     free(r);
     return 0;

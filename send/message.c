@@ -172,9 +172,11 @@ static void settle(struct send *s, struct msg *m)
   if (!m->more && !m->trouble && m->finished == m->index) {
     m->phase = PHASE_FINISHING;
     s->finishing++;
-    if (!message_tell(s, m, 'F', m->failed ? "\1" : "", m->failed != 0)) message_unfinished(s, m);
+    int report = m->failed || m->arrived;
+    if (!message_tell(s, m, 'F', report ? "\1" : "", (size_t)report)) message_unfinished(s, m);
     return;
   }
+  if (m->delayed) message_tell(s, m, 'W', "", 0);
   m->phase = PHASE_SETTLING;
   if (m->seq <= s->keeper.covered) message_leave(s, m, m->due);
 }
@@ -257,6 +259,8 @@ static struct msg *new_message(struct send *s, struct qfile const *q, uint64_t p
   }
   m->lane = r ? LANE_AGAIN : LANE_NEW;
   m->failed = m->state.failed;
+  m->arrived = m->state.arrived;
+  m->delayed = m->state.delayed;
   link_message(s, m);
   return m;
 }

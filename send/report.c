@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bounce.h"
+#include "state.h"
 
 #define SAID "Remote host said: "
 
@@ -74,4 +75,60 @@ size_t bounce_said(char const *text, size_t len, size_t *at)
   if (!p) return 0;
   *at = (size_t)(p - text) + sizeof SAID - 1;
   return len - *at;
+}
+
+static void set_status(char out[BOUNCE_STATUS_MAX], char const *s, size_t len)
+{
+  if (len > BOUNCE_STATUS_MAX - 1) len = BOUNCE_STATUS_MAX - 1;
+  memcpy(out, s, len);
+  out[len] = 0;
+}
+
+void bounce_judge(char out[BOUNCE_STATUS_MAX], char action, char const *text, size_t len)
+{
+  size_t const tail = sizeof BOUNCE_TOO_LONG - 1;
+  char code[] = "2.0.0";
+  size_t at;
+  if (action == STATE_ACT_FAILED) code[0] = '5';
+  if (action == STATE_ACT_DELAYED) code[0] = '4';
+  if (len >= tail && !memcmp(text + len - tail, BOUNCE_TOO_LONG, tail)) {
+    set_status(out, "4.4.7", 5);
+    return;
+  }
+  size_t n = bounce_said(text, len, &at);
+  if (n) { /* the server's class, whatever code follows */
+    text += at;
+    len = n;
+    if (*text == '2' || *text == '4' || *text == '5') code[0] = *text;
+  } else if (code[0] == '2') {
+    len = 0; /* a program may have said anything */
+  }
+  n = bounce_status(text, len, &at);
+  if (n && text[at] == code[0]) set_status(out, text + at, n);
+  else set_status(out, code, sizeof code - 1);
+}
+
+/* Read the number at s[*pos..len), and step over <end> behind it. 1 when it is over <least>. */
+static int is_over(char const *s, size_t len, size_t *pos, unsigned int least, char end)
+{
+  unsigned int n = 0;
+  for (; *pos < len && is_digit(s[*pos]); ++*pos)
+    if (n <= least) n = n * 10 + (unsigned int)(s[*pos] - '0');
+  if (*pos < len && s[*pos] == end) ++*pos;
+  return n > least;
+}
+
+/* pipit-local says "did <files>+<forwards>+<programs>" first. */
+char bounce_local_action(char const *text, size_t len)
+{
+  static char const did[] = "did ";
+  size_t pos = sizeof did - 1;
+  if (len < pos || memcmp(text, did, pos)) return STATE_ACT_DELIVERED;
+  int files = is_over(text, len, &pos, 0, '+');
+  size_t at = pos;
+  int several = is_over(text, len, &pos, 1, '+');
+  int forwards = is_over(text, len, &at, 0, '+');
+  int programs = is_over(text, len, &pos, 0, '\n');
+  if (files || programs || !forwards) return STATE_ACT_DELIVERED;
+  return several ? STATE_ACT_EXPANDED : STATE_ACT_RELAYED;
 }

@@ -5,6 +5,7 @@
 
 #include "bounce.h"
 #include "clock.h"
+#include "dsn.h"
 #include "log.h"
 #include "retry.h"
 #include "send.h"
@@ -20,14 +21,38 @@ static void tell(struct send *s, struct msg *m, stralloc const *line)
  * its end says all. */
 static int says_itself(struct msg const *m)
 {
-  return m->loaded == 1 && !m->more && !m->trouble && !m->failed && m->finished + 1 == m->index;
+  return m->loaded == 1 && !m->more && !m->trouble && !m->failed && !m->arrived &&
+         m->finished + 1 == m->index;
 }
 
-static void delivered(struct send *s, struct rcpt *r)
+/* Is there a sender to tell, and has he asked for that? Failures he need not ask for. */
+static int is_asked(struct rcpt const *r, unsigned int what)
+{
+  unsigned int notify = dsn_find_notify(r->extras, r->extraslen);
+  if (!notify) notify = DSN_FAILURE | DSN_DELAY;
+  return notify & what && bounce_kind(r->msg->sender.s, r->msg->sender.len) == BOUNCE_SINGLE;
+}
+
+/* Note what the sender is to be told. A lost line only makes one more attempt. */
+static void report(struct send *s, struct rcpt *r, char action, char const *text, size_t len)
+{
+  struct state_report const what = { .rcpt = r->index, .when = (uint32_t)clock_wall(),
+                                     .action = action };
+  stralloc line = STRALLOC_ZERO;
+  if (state_put_report(&line, &what, text, len)) tell(s, r->msg, &line);
+  stralloc_free(&line);
+}
+
+static void delivered(struct send *s, enum channel channel, struct rcpt *r, char const *text,
+                      size_t len)
 {
   stralloc line = STRALLOC_ZERO;
   struct msg *m = r->msg;
-  if (says_itself(m)) m->untold = r->index + 1;
+  if (is_asked(r, DSN_SUCCESS) && !r->passed) {
+    char action = channel == CHANNEL_LOCAL ? bounce_local_action(text, len) : STATE_ACT_RELAYED;
+    report(s, r, action, text, len);
+    m->arrived++;
+  } else if (says_itself(m)) m->untold = r->index + 1;
   else if (state_put_done(&line, r->index)) tell(s, m, &line);
   m->finished++;
   stralloc_free(&line);
@@ -35,12 +60,10 @@ static void delivered(struct send *s, struct rcpt *r)
 
 static void failed(struct send *s, struct rcpt *r, char const *text, size_t len)
 {
-  stralloc line = STRALLOC_ZERO;
   struct msg *m = r->msg;
-  if (state_put_failed(&line, r->index, text, len)) tell(s, m, &line);
+  report(s, r, STATE_ACT_FAILED, text, len);
   m->finished++;
   m->failed++;
-  stralloc_free(&line);
 }
 
 static void put_off(struct send *s, struct rcpt *r, uint32_t skip, uint32_t age)
@@ -54,6 +77,14 @@ static void put_off(struct send *s, struct rcpt *r, uint32_t skip, uint32_t age)
   m->again++;
   if (!m->due || due < m->due) m->due = due;
   stralloc_free(&line);
+}
+
+/* It takes long: the sender is told once, with what else is late when nothing more can be tried now. */
+static void warn(struct send *s, struct rcpt *r, char const *text, size_t len)
+{
+  if (r->warned || !is_asked(r, DSN_DELAY)) return;
+  report(s, r, STATE_ACT_DELAYED, text, len);
+  r->msg->delayed++;
 }
 
 /* A temporary failure: once more, or for good when the message is too old. */
@@ -75,6 +106,7 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
     stralloc_free(&sa);
   }
   log_result(r, 'Z', text, len);
+  if (s->settings.delaywarn && age >= s->settings.delaywarn) warn(s, r, text, len);
   put_off(s, r, channel == CHANNEL_LOCAL ? RETRY_SKIP_LOCAL : RETRY_SKIP_REMOTE, age);
 }
 
@@ -85,7 +117,7 @@ void result_take(struct send *s, enum channel channel, struct rcpt *r, char lett
   switch (letter) {
   case 'K':
     log_result(r, letter, text, len);
-    delivered(s, r);
+    delivered(s, channel, r, text, len);
     break;
   case 'D':
     log_result(r, letter, text, len);

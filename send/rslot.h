@@ -72,6 +72,9 @@ extern void rslot_add(struct rslot *s, struct job const *j);
 extern int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
                         char const *text, size_t len);
 
+/* Pass a note on a result of the first job on to send; as rslot_result. */
+extern int rslot_note(struct rspawn *r, struct rslot *s, uint32_t index, char note);
+
 /* 'Z' with the text to every recipient of the first job without a result; then the
  * job's end. The one behind it is the first one now. */
 extern void rslot_end(struct rspawn *r, struct rslot *s, char const *text);

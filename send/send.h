@@ -70,6 +70,8 @@ struct msg {
   uint32_t loaded;    /* recipients in memory */
   uint32_t finished;  /* recipients that are delivered or failed */
   uint32_t failed;
+  uint32_t arrived;   /* recipients of whose delivery the sender is to be told */
+  uint32_t delayed;   /* and those of whose delay */
   uint32_t again;     /* recipients that are to be tried later */
   uint64_t due;       /* clock_ms() of the next attempt, when there is one */
   uint64_t seq;       /* of its last packet to the keeper */

@@ -13,9 +13,10 @@
 struct settings {
   uint32_t concurrency[CHANNELS]; /* jobs at a time; 0: hold this mail */
   uint32_t lifetime;              /* queuelifetime, seconds */
+  uint32_t delaywarn;             /* seconds; 0: nobody is told of delays */
 };
 
-/* Read concurrencylocal, concurrencyremote and queuelifetime. 1, or 0 and
+/* Read concurrencylocal, concurrencyremote, queuelifetime and delaywarn. 1, or 0 and
  * control_why(); <s> is unchanged then. */
 extern int settings_load(struct settings *s);
 

@@ -28,10 +28,17 @@ int state_put_bounced(stralloc *out, uint64_t id)
   return stralloc_append(out, 'b') && put_number(out, id);
 }
 
-int state_put_failed(stralloc *out, uint32_t rcpt, char const *text, size_t len)
+int state_put_told(stralloc *out, uint64_t id)
 {
-  if (!stralloc_append(out, 'f') || !put_number(out, rcpt) || !stralloc_append(out, ' ')) return 0;
-  if (!stralloc_readyplus(out, 2 * len)) return 0;
+  return stralloc_append(out, 'n') && put_number(out, id);
+}
+
+int state_put_report(stralloc *out, struct state_report const *r, char const *text, size_t len)
+{
+  char const action[2] = { ' ', r->action };
+  if (!stralloc_append(out, 'r') || !put_number(out, r->rcpt) || !stralloc_catb(out, action, 2) ||
+      !put_number(out, r->when) || !stralloc_append(out, ' ') || !stralloc_readyplus(out, 2 * len))
+    return 0;
   for (size_t i = 0; i < len; i++) {
     if (text[i] == '\n') stralloc_catb(out, "\\n", 2);
     else if (text[i] == '\\') stralloc_catb(out, "\\\\", 2);
@@ -47,19 +54,47 @@ int state_put_again(stralloc *out, uint32_t rcpt, uint64_t run, struct state_rcp
          put_number(out, r->wait);
 }
 
-int state_get_failed(char const *s, size_t len, uint32_t *rcpt, stralloc *text)
+/* Read the fields of a payload r or f: where its text begins, 0 when it is none. */
+static size_t get_report(char const *s, size_t len, struct state_report *r)
 {
+  static char const actions[] = { STATE_ACT_FAILED, STATE_ACT_DELIVERED, STATE_ACT_RELAYED,
+                                  STATE_ACT_EXPANDED, STATE_ACT_DELAYED };
   uint64_t n;
   size_t pos = 2;
-  if (len < 3 || s[0] != 'f' || s[1] != ' ' || !lines_number(s, len, &pos, &n) || n > UINT32_MAX)
-    return 0;
-  *rcpt = (uint32_t)n;
+  if (len < 3 || (s[0] != 'r' && s[0] != 'f') || s[1] != ' ') return 0;
+  if (!lines_number(s, len, &pos, &n) || n > UINT32_MAX) return 0;
+  r->rcpt = (uint32_t)n;
+  r->when = 0;
+  r->action = STATE_ACT_FAILED;
+  if (s[0] == 'f') return pos;
+  if (len - pos < 2 || !memchr(actions, s[pos], sizeof actions) || s[pos + 1] != ' ') return 0;
+  r->action = s[pos];
+  pos += 2;
+  if (!lines_number(s, len, &pos, &n) || n > UINT32_MAX) return 0;
+  r->when = (uint32_t)n;
+  return pos;
+}
+
+int state_get_report(char const *s, size_t len, struct state_report *r, stralloc *text)
+{
+  size_t pos = get_report(s, len, r);
+  if (!pos) return 0;
   if (!stralloc_readyplus(text, len)) return -1;
   for (; pos < len; pos++) {
     char c = s[pos];
     if (c == '\\' && pos + 1 < len && s[++pos] == 'n') c = '\n';
     stralloc_append(text, c);
   }
+  return 1;
+}
+
+int state_get_done(char const *s, size_t len, uint32_t *rcpt)
+{
+  uint64_t n;
+  size_t pos = 2;
+  if (len < 3 || s[0] != 'd' || s[1] != ' ' || !lines_number(s, len, &pos, &n) || n > UINT32_MAX)
+    return 0;
+  *rcpt = (uint32_t)n;
   return 1;
 }
 
@@ -72,27 +107,42 @@ static size_t get_numbers(char const *s, size_t len, uint64_t *n, size_t max)
   return count;
 }
 
-static void finish(struct state *st, struct state_rcpt *r, uint8_t fate)
+/* 1 when that was news. */
+static int finish(struct state_rcpt *r, uint8_t fate)
 {
-  if (r->fate != STATE_OPEN) return;
+  if (r->fate != STATE_OPEN) return 0;
   r->fate = fate;
-  st->failed += fate == STATE_FAILED;
+  return 1;
+}
+
+static void apply_report(struct state *st, struct state_report const *report)
+{
+  if (report->rcpt >= st->count) return;
+  struct state_rcpt *r = st->rcpts + report->rcpt;
+  if (report->action == STATE_ACT_FAILED) st->failed += (uint32_t)finish(r, STATE_FAILED);
+  else if (report->action != STATE_ACT_DELAYED) st->arrived += (uint32_t)finish(r, STATE_DONE);
+  else {
+    st->delayed += !r->warned;
+    r->warned = 1;
+  }
 }
 
 static void apply(struct state *st, char const *s, size_t len, uint64_t run)
 {
   uint64_t n[AGAIN_NUMBERS];
-  if (len < 3 || s[1] != ' ') return;
-  size_t count = get_numbers(s, len, n, s[0] == 'f' ? 1 : AGAIN_NUMBERS);
-  if (!count) return;
-  if (s[0] == 'b') {
-    st->bounced = n[0];
+  struct state_report report;
+  if (get_report(s, len, &report)) {
+    apply_report(st, &report);
     return;
   }
-  if (n[0] >= st->count) return;
+  if (len < 3 || s[1] != ' ') return;
+  size_t count = get_numbers(s, len, n, AGAIN_NUMBERS);
+  if (!count) return;
+  if (s[0] == 'b') st->bounced = n[0];
+  else if (s[0] == 'n') st->delayed = 0;
+  if (s[0] == 'b' || s[0] == 'n' || n[0] >= st->count) return;
   struct state_rcpt *r = st->rcpts + n[0];
-  if (s[0] == 'd') finish(st, r, STATE_DONE);
-  else if (s[0] == 'f') finish(st, r, STATE_FAILED);
+  if (s[0] == 'd') finish(r, STATE_DONE);
   else if (s[0] == 'z' && count == AGAIN_NUMBERS) {
     r->attempts = n[1] == run ? (uint16_t)n[2] : 0;
     r->when = (uint32_t)n[3];

@@ -4,8 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include <skalibs/uint64.h>
-
 #include "session.h"
 
 #define RCPT_BYTES_MAX (ADDRESS_MAX + 100) /* of a recipient with what RELAYCLIENT appends */
@@ -33,9 +31,9 @@ static void do_ehlo(struct session *s, char const *arg, size_t len)
   keep_helo(s, arg, len);
   s->esmtp = 1;
   int n = snprintf(text, sizeof text,
-                   "250-%.500s\r\n250-PIPELINING\r\n250-SIZE %lu\r\n250-8BITMIME\r\n"
+                   "250-%.500s\r\n250-PIPELINING\r\n250-SIZE %lu\r\n250-8BITMIME\r\n%s"
                    "250 ENHANCEDSTATUSCODES\r\n",
-                   s->settings->greeting.s, s->databytes);
+                   s->settings->greeting.s, s->databytes, params_has_dsn() ? "250-DSN\r\n" : "");
   stream_put(&s->io, text, (size_t)n);
 }
 
@@ -66,43 +64,6 @@ static int read_path(struct session *s, struct smtppath *p, char const *keyword,
   return r == 1;
 }
 
-static int take_size(struct session *s, struct smtpparam const *p)
-{
-  for (size_t i = 0; i < p->valuelen; i++) {
-    if (p->value[i] < '0' || p->value[i] > '9') return 0;
-    uint64_t digit = (uint64_t)(p->value[i] - '0');
-    s->size = s->size > (UINT64_MAX - digit) / 10 ? UINT64_MAX : s->size * 10 + digit;
-  }
-  return p->valuelen > 0;
-}
-
-static int take_body(struct session *s, struct smtpparam const *p)
-{
-  s->eightbit = smtpparam_value_is(p, "8BITMIME");
-  return s->eightbit || smtpparam_value_is(p, "7BIT");
-}
-
-/* Take the parameters of MAIL. 1, or 0 after a reply. */
-static int mail_params(struct session *s, char const *arg, size_t len, size_t pos)
-{
-  struct smtpparam p;
-  int r;
-  s->size = 0;
-  s->eightbit = 0;
-  while ((r = smtpparam_next(&p, arg, len, &pos)) == 1) {
-    int ok = 0;
-    if (smtpparam_is(&p, "SIZE") && !s->size) ok = take_size(s, &p);
-    else if (smtpparam_is(&p, "BODY")) ok = take_body(s, &p);
-    else {
-      session_reply(s, 555, "5.5.4", "parameter not known");
-      return 0;
-    }
-    if (!ok) break;
-  }
-  if (r) session_reply(s, 501, "5.5.4", "syntax error in parameters");
-  return !r;
-}
-
 static void do_mail(struct session *s, char const *arg, size_t len)
 {
   struct smtppath p;
@@ -111,7 +72,7 @@ static void do_mail(struct session *s, char const *arg, size_t len)
     return;
   }
   if (!read_path(s, &p, "FROM:", arg, len, "5.1.7")) return;
-  if (!mail_params(s, arg, len, p.used)) return;
+  if (!params_mail(s, arg, len, p.used)) return;
   memcpy(s->sender, p.s, p.len);
   s->senderlen = p.len;
   if (s->databytes && s->size > s->databytes) {
@@ -162,8 +123,22 @@ static int may_take(struct session *s, struct smtppath const *p)
   return 1;
 }
 
+/* Append a record of the envelope: its letter and name, a value, a NUL. 1, or 0 with ENOMEM. */
+static int add_record(stralloc *rcpts, char const *start, char const *value, size_t len)
+{
+  return stralloc_cats(rcpts, start) && stralloc_catb(rcpts, value, len) && stralloc_0(rcpts);
+}
+
+static int add_params(stralloc *rcpts, struct rcpt_params const *p)
+{
+  char notify[DSN_NOTIFY_MAX];
+  dsn_notify_put(notify, p->notify);
+  return (!p->notify || add_record(rcpts, "XNOTIFY=", notify, strlen(notify))) &&
+         (!p->orcpt || add_record(rcpts, "XORCPT=", p->orcpt, p->orcptlen));
+}
+
 /* Keep the recipient, with what RELAYCLIENT appends. 1, or 0 after a reply. */
-static int keep_rcpt(struct session *s, struct smtppath const *p)
+static int keep_rcpt(struct session *s, struct smtppath const *p, struct rcpt_params const *params)
 {
   char const *suffix = s->client.relay ? s->client.relay : "";
   size_t suffixlen = strlen(suffix);
@@ -173,6 +148,7 @@ static int keep_rcpt(struct session *s, struct smtppath const *p)
     return 0;
   }
   if (stralloc_ready_tuned(&s->rcpts, SESSION_RCPTS_ROOM, 0, 0, 1) &&
+      add_params(&s->rcpts, params) && stralloc_append(&s->rcpts, 'T') &&
       stralloc_catb(&s->rcpts, p->s, p->len) && stralloc_catb(&s->rcpts, suffix, suffixlen) &&
       stralloc_0(&s->rcpts)) {
     s->nrcpts++;
@@ -186,6 +162,7 @@ static int keep_rcpt(struct session *s, struct smtppath const *p)
 static void do_rcpt(struct session *s, char const *arg, size_t len)
 {
   struct smtppath p;
+  struct rcpt_params params;
   if (!s->has_sender) {
     session_reply(s, 503, "5.5.1", "MAIL first");
     return;
@@ -195,11 +172,8 @@ static void do_rcpt(struct session *s, char const *arg, size_t len)
     session_reply(s, 501, "5.1.3", "empty recipient");
     return;
   }
-  if (p.used < len) {
-    session_reply(s, 555, "5.5.4", "parameter not known");
-    return;
-  }
-  if (!may_take(s, &p) || !keep_rcpt(s, &p)) return;
+  if (!params_rcpt(s, &params, arg, len, p.used)) return;
+  if (!may_take(s, &p) || !keep_rcpt(s, &p, &params)) return;
   receive_open(s);
   session_reply(s, 250, "2.1.5", "ok");
 }

@@ -39,7 +39,7 @@ static void add_rcpts(struct logline *l, struct session const *s)
 {
   for (size_t i = 0; i < s->rcpts.len && l->len < LOGLINE_MAX - LOG_ROOM - 4 * LOGLINE_VALUE;) {
     size_t len = strlen(s->rcpts.s + i);
-    add_address(l, "rcpt", s->rcpts.s + i, len);
+    if (s->rcpts.s[i] == 'T') add_address(l, "rcpt", s->rcpts.s + i + 1, len - 1);
     i += len + 1;
   }
   logline_keyn(l, "rcpts", s->nrcpts);

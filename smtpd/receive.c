@@ -158,13 +158,24 @@ static int read_text(struct session *s, struct data *d)
   return 1;
 }
 
+/* One record of s->rcpts: T<recipient>, XNOTIFY=<value>, XORCPT=<value>. */
+static void send_record(struct session *s, char const *record, size_t len)
+{
+  char const *value = *record == 'X' ? strchr(record, '=') + 1 : record + 1;
+  len -= (size_t)(value - record);
+  if (*record == 'T') submit_to(&s->submit, value, len);
+  else submit_extra(&s->submit, record[1] == 'N' ? "NOTIFY" : "ORCPT", value, len);
+}
+
 static void send_envelope(struct session *s)
 {
   submit_from(&s->submit, s->sender, s->senderlen);
   if (s->eightbit) submit_extra(&s->submit, "BODY", "8BITMIME", 8);
+  if (s->ret) submit_extra(&s->submit, "RET", s->ret == DSN_RET_FULL ? "FULL" : "HDRS", 4);
+  if (s->envidlen) submit_extra(&s->submit, "ENVID", s->envid, s->envidlen);
   for (size_t i = 0; i < s->rcpts.len;) {
     size_t len = strlen(s->rcpts.s + i);
-    submit_to(&s->submit, s->rcpts.s + i, len);
+    send_record(s, s->rcpts.s + i, len);
     i += len + 1;
   }
 }

@@ -59,7 +59,8 @@ void session_reset(struct session *s)
   s->queue = QUEUE_CLOSED;
   s->has_sender = s->bad_sender = s->eightbit = s->too_many_logged = 0;
   s->size = 0;
-  s->senderlen = 0;
+  s->ret = DSN_RET_NONE;
+  s->senderlen = s->envidlen = 0;
   s->rcpts.len = 0;
   s->nrcpts = 0;
 }

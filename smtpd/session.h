@@ -1,6 +1,7 @@
 /* session.h - one SMTP session: what the modules of pipit-smtpd share
  *
- * session.c reads commands and ends the session; commands.c answers them;
+ * session.c reads commands and ends the session; commands.c answers them,
+ * params.c reads the parameters of MAIL and RCPT;
  * receive.c is DATA, from 354 to the answer after the dot; rules.c says who may
  * send to whom; log.c writes the lines.
  */
@@ -14,6 +15,7 @@
 #include <skalibs/stralloc.h>
 
 #include "client.h"
+#include "dsn.h"
 #include "settings.h"
 #include "smtppath.h"
 #include "stream.h"
@@ -31,7 +33,7 @@ enum queue_state { QUEUE_CLOSED, QUEUE_OPEN, QUEUE_AWAY };
 struct session {
   unsigned int number;     /* of the process's sessions */
   struct submit submit;
-  stralloc rcpts;          /* NUL-terminated, one after the other */
+  stralloc rcpts;          /* as in an envelope: X records, and T for each recipient */
   struct client client;
   struct settings const *settings;
   char id[SESSION_ID_MAX];
@@ -51,6 +53,9 @@ struct session {
   int bad_sender;          /* listed in badmailfrom */
   int eightbit;            /* BODY=8BITMIME */
   uint64_t size;           /* SIZE=, or 0 */
+  enum dsn_ret ret;        /* RET= */
+  size_t envidlen;         /* ENVID=, or 0 */
+  char envid[DSN_ENVID_MAX];
   size_t senderlen;
   char sender[ADDRESS_MAX];
   unsigned long nrcpts;
@@ -95,6 +100,18 @@ extern void session_reset(struct session *s);
 
 /* commands.c: answer one command line, s[0..len) without its line end. */
 extern void command(struct session *s, char const *line, size_t len);
+
+/* params.c: take the parameters behind the path, from arg[pos]. 1, or 0 after a reply. */
+struct rcpt_params {
+  unsigned int notify; /* lib/dsn.h; 0: not given */
+  char const *orcpt;   /* in the argument, or NULL */
+  size_t orcptlen;
+};
+extern int params_mail(struct session *s, char const *arg, size_t len, size_t pos);
+extern int params_rcpt(struct session *s, struct rcpt_params *p, char const *arg, size_t len,
+                       size_t pos);
+/* Are the parameters of RFC 3461 taken? A QMAILQUEUE program could not be given them. */
+extern int params_has_dsn(void);
 
 /* receive.c: begin a message at the queue (once there is a recipient); DATA. */
 extern void receive_open(struct session *s);

@@ -314,13 +314,14 @@ static void test_state(struct fuzz f)
   struct state_rcpt expected[RCPTS] = { { 0 } };
   struct state st = STATE_ZERO;
   uint64_t run = 7, bounced = 0;
-  uint32_t rcpt, got;
+  uint32_t rcpt, arrived = 0, delayed = 0;
+  struct state_report got;
   REQUIRE(lines_title(&file, STATE_TITLE, nonce));
   while (f.len > 1) {
     rcpt = fuzz_below(&f, RCPTS + 1);
     struct state_rcpt *e = expected + rcpt;
     line.len = text.len = 0;
-    switch (fuzz_below(&f, 4)) {
+    switch (fuzz_below(&f, 5)) {
     case 0:
       REQUIRE(state_put_done(&line, rcpt));
       if (rcpt < RCPTS && !e->fate) e->fate = STATE_DONE;
@@ -328,11 +329,20 @@ static void test_state(struct fuzz f)
     case 1: {
       struct fuzz why = fuzz_until(&f, 0);
       if (why.len > JOB_TEXT_MAX) why.len = JOB_TEXT_MAX;
-      REQUIRE(state_put_failed(&line, rcpt, why.s, why.len));
+      struct state_report report = { rcpt, (uint32_t)fuzz_word(&f), "fdrew"[fuzz_below(&f, 5)] };
+      REQUIRE(state_put_report(&line, &report, why.s, why.len));
       REQUIRE(!memchr(line.s, '\n', line.len));
-      REQUIRE(state_get_failed(line.s, line.len, &got, &text) == 1 && got == rcpt);
+      REQUIRE(state_get_report(line.s, line.len, &got, &text) == 1 && got.rcpt == rcpt);
+      REQUIRE(got.when == report.when && got.action == report.action);
       REQUIRE(text.len == why.len && (!why.len || !memcmp(text.s, why.s, why.len)));
-      if (rcpt < RCPTS && !e->fate) e->fate = STATE_FAILED;
+      if (rcpt == RCPTS) break;
+      if (report.action == STATE_ACT_DELAYED) {
+        delayed += !e->warned;
+        e->warned = 1;
+      } else if (!e->fate) {
+        e->fate = report.action == STATE_ACT_FAILED ? STATE_FAILED : STATE_DONE;
+        arrived += e->fate == STATE_DONE;
+      }
       break;
     }
     case 2: {
@@ -345,10 +355,15 @@ static void test_state(struct fuzz f)
       if (which != run) again.attempts = 0;
       if (rcpt < RCPTS) {
         again.fate = e->fate;
+        again.warned = e->warned;
         *e = again;
       }
       break;
     }
+    case 3:
+      delayed = 0;
+      REQUIRE(state_put_told(&line, fuzz_word(&f) / 10));
+      break;
     default: bounced = fuzz_word(&f) / 10; REQUIRE(state_put_bounced(&line, bounced));
     }
     REQUIRE(lines_add(&file, nonce, line.s, line.len));
@@ -359,10 +374,10 @@ static void test_state(struct fuzz f)
   for (size_t i = 0; i < RCPTS; i++) {
     struct state_rcpt const *e = expected + i, *r = st.rcpts + i;
     REQUIRE(r->fate == e->fate && r->when == e->when && r->age == e->age && r->wait == e->wait);
-    REQUIRE(r->attempts == e->attempts);
+    REQUIRE(r->attempts == e->attempts && r->warned == e->warned);
     failed += e->fate == STATE_FAILED;
   }
-  REQUIRE(st.failed == failed);
+  REQUIRE(st.failed == failed && st.arrived == arrived && st.delayed == delayed);
   state_free(&st);
   stralloc_free(&file);
   stralloc_free(&line);
@@ -375,14 +390,15 @@ static void test_strange_state(char const *s, size_t len)
   stralloc file = STRALLOC_ZERO, text = STRALLOC_ZERO;
   struct state st = STATE_ZERO;
   struct fuzz f = { s, len };
-  uint32_t rcpt;
+  struct state_report report;
+  uint32_t done;
   char const *payload;
   REQUIRE(lines_title(&file, STATE_TITLE, nonce));
   while (f.len) {
     size_t n = cut_line(&f, &payload);
     REQUIRE(lines_add(&file, nonce, payload, n));
     char *copy = fuzz_copy(payload, n);
-    state_get_failed(copy, n, &rcpt, &text);
+    REQUIRE(!state_get_report(copy, n, &report, &text) || !state_get_done(copy, n, &done));
     free(copy);
   }
   REQUIRE(state_read(&st, fuzz_memory(file.s, file.len), nonce, 3, 1) == 1);

@@ -316,6 +316,26 @@ limit(b'X:\n' * 600000 + b'To: a\n\n', 'many short fields', status=0)
 r = send(['a'], b'x' * 5000000)
 check(r[0] == 0 and len(r[3]) > 5000000, 'a body line of any length, without header')
 
+# What is asked of notices: into pipit's own queue only.
+import smtpsession
+q = smtpsession.Queued(home)
+def queued(*args):
+    """The envelope in the queue, as a list; or the exit status."""
+    before = set(q.messages())
+    status = run(args, b'x\n').returncode
+    ids = set(q.messages()) - before
+    return q.message(ids.pop())[1].decode().split('\0')[:-1] if ids else status
+equal(queued('-D', 'success,Failure', '-R', 'hdrs', '-V', 'a +b=', 'x@y.z', 'z@y.z'),
+      ['Fjoe@host.example', 'XRET=HDRS', 'XENVID=a+20+2Bb+3D', 'XNOTIFY=SUCCESS,FAILURE', 'Tx@y.z', 'XNOTIFY=SUCCESS,FAILURE', 'Tz@y.z'],
+      'notices that are asked for stand in the envelope')
+equal(queued('-Dnever', 'x@y.z'), ['Fjoe@host.example', 'XNOTIFY=NEVER', 'Tx@y.z'], 'or that none are wanted')
+for args in (['-D', 'never,success'], ['-D', ''], ['-R', 'half'], ['-V', ''], ['-V', 'x' * 101], ['-V', '+' * 34], ['-V', 'a\nb'], ['-V', 'ä']):
+    equal(queued(*args, 'x@y.z'), 100, 'refused: %r' % args)
+check(b'-D takes never, or some of' in run(['-D', 'no', 'x@y.z']).stderr, 'with what would be right')
+q.stop()
+equal(envelope(['-D', 'success', '-R', 'full', '-V', 'x', 'x@y.z'], b'x\n'), ['Fjoe@host.example', 'Tx@y.z'],
+      'a QMAILQUEUE program gets an envelope as it knows it')
+
 # The calls.
 equal(run(['-z']).returncode, 100, 'an unknown option: 100')
 equal(run(['-f']).returncode, 100, '-f without its argument: 100')

@@ -63,6 +63,11 @@ for why, msg in (('empty', b''), ('of NULs', b'\0' * 70000), ('of every byte', b
     equal((run(msg, b'F\0Tx\0\0')[0], messages() == [(msg, b'F\0Tx\0')]), (0, True), 'a message ' + why)
 equal((run(b'x', b'Fa\0\0')[0], messages()), (0, [(b'x', b'Fa\0')]), 'no recipients')
 equal((run(b'x', b'Fa\0XBODY=8BITMIME\0Tb\0\0')[0], messages()), (0, [(b'x', b'Fa\0XBODY=8BITMIME\0Tb\0')]), 'X records')
+# As a foreign program would ask for notices: what belongs to the message, then what belongs to each recipient before it.
+wishes = b'Fa\0XRET=HDRS\0XENVID=id+2B1\0XNOTIFY=SUCCESS,FAILURE\0XORCPT=rfc822;b\0Tb\0Tc\0XNOTIFY=NEVER\0Td\0'
+equal((run(b'x', wishes + b'\0')[0], messages()), (0, [(b'x', wishes)]), 'what is asked of notices')
+equal(run(b'x', b'Fa\0Tb\0XNOTIFY=NEVER\0\0')[0], 91, 'but not of a recipient that does not follow')
+equal(messages(), [], 'which is not queued')
 equal((run(b'x', b'Fa\0Tb\0\0more')[0], messages()), (0, [(b'x', b'Fa\0Tb\0')]), 'what follows the end is not read')
 many = b'Fa\0' + b''.join(b'Tuser%d@example.org\0' % i for i in range(50000))
 equal((run(b'x', many + b'\0')[0], messages() == [(b'x', many)]), (0, True), '50,000 recipients')

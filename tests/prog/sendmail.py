@@ -48,6 +48,9 @@ becomes(['-bm', '-v', '-m', '-x', '-e', 'm', '-p', 'smtp:h', '-Efoo', '-J', '-o*
 becomes(['-it', '-oi'], ['-H', '--'], 'letters together')
 becomes(['-E', '-t'], ['-H', '--'], '-E takes nothing from the next argument')
 
+becomes(['-N', 'never', '-R', 'hdrs', '-V', 'a b', 'r'], ['-a', '-D', 'never', '-R', 'hdrs', '-V', 'a b', '--', 'r'], 'what is asked of notices')
+becomes(['-t', '-Nsuccess,delay', '-Rfull'], ['-H', '-D', 'success,delay', '-R', 'full', '--'], 'also without spaces')
+
 # Addresses.
 becomes(['--', '-oQ/tmp', '-C/etc/passwd', '-t'], ['-a', '--', '-oQ/tmp', '-C/etc/passwd', '-t'], 'what follows -- is no option')
 becomes(['a', '-t'], ['-a', '--', 'a', '-t'], 'nor what follows a recipient')
@@ -93,7 +96,7 @@ check(r.returncode == 100 and b'Argument list too long' in r.stderr, 'more recip
 # What is refused makes no file.
 before = sorted(os.listdir(SCRATCH))
 for args in (['-C', '/etc/passwd'], ['-C' + SCRATCH + '/c'], ['-D' + SCRATCH + '/d'], ['-X', SCRATCH + '/x'], ['-X' + SCRATCH + '/x'], ['-be'], ['-bd'],
-             ['-bi'], ['-bt'], ['-bmx'], ['-b'], ['-O', 'QueueDirectory=' + SCRATCH], ['-q'], ['-N', 'never'], ['-R', 'hdrs'], ['-V', 'x'],
+             ['-bi'], ['-bt'], ['-bmx'], ['-b'], ['-O', 'QueueDirectory=' + SCRATCH], ['-q'],
              ['-r', 'x'], ['-L', 'x'], ['-G'], ['-A', 'x'], ['-f'], ['-F'], ['--help'], ['-'  + '\x01']):
     r = call(*args, 'a', cwd=SCRATCH) if args[-1] not in ('-b', '-f', '-F') else call(*args, cwd=SCRATCH)
     check(r[0] == 100 and 'sendmail: usage: ' in r[1], 'refused with 100: ' + ' '.join(args).replace(SCRATCH, '').replace('\x01', '\\1'))

@@ -146,7 +146,7 @@ def test_state():
     c = Client(l, '127.0.0.7')
     equal(c.codes('RCPT TO:<x@example.org>', 'DATA'), ['503', '503'], 'the next has no transaction')
     c.s.sendall(b'EHLO second.example\r\n')
-    lines = [c.f.readline() for i in range(5)]
+    lines = [c.f.readline() for i in range(6)]
     check(b'250-SIZE 1000\r\n' in lines, 'the usual size')
     equal(c.codes('MAIL FROM:<a@b> SIZE=500', 'RCPT TO:<x@example.org>', 'RSET'), ['250', '250', '250'], 'and no errors')
     equal(c.quit(), '221', 'of the one before')

@@ -66,7 +66,7 @@ def test_dialogue():
     equal(s.cmd('HELO me.example'), '250 host.example', 'HELO')
     s.cmd('EHLO me.example')
     equal(s.lines, ['250-host.example', '250-PIPELINING', '250-SIZE 0', '250-8BITMIME',
-                    '250 ENHANCEDSTATUSCODES'], 'EHLO')
+                    '250 ENHANCEDSTATUSCODES'], 'EHLO, with a QMAILQUEUE program')
     equal(s.cmd('RCPT TO:<x@example.org>'), '503 5.5.1 MAIL first', 'RCPT before MAIL')
     equal(s.cmd('DATA'), '503 5.5.1 MAIL first', 'DATA before MAIL')
     equal(s.cmd('mail from:<a@b.example>'), '250 2.1.0 ok', 'MAIL, in lower case')
@@ -485,6 +485,59 @@ def test_queued():
     s.end()
     q.stop()
 
+DSN_MAIL = [ # arguments behind MAIL FROM:<a@b>, the reply
+    ('RET=FULL', '250'), ('ret=hdrs', '250'), ('RET=HDRS ENVID=QQ314159', '250'), ('RET=ALL', '501'), ('RET', '501'),
+    ('RET=FULL RET=FULL', '501'), ('ENVID=a ENVID=b', '501'), ('ENVID=' + 'x' * 100, '250'), ('ENVID=' + 'x' * 101, '501'),
+    ('ENVID=a+2Bb+3D+20', '250'), ('ENVID=a+2b', '501'), ('ENVID=a+', '501'), ('ENVID=a+2', '501'), ('ENVID=a=b', '501'),
+    ('ENVID=a+0Ab', '501'), ('ENVID=a+00b', '501'), ('ENVID=a+80', '501'), ('ENVID=', '501'), ('ENVID', '501'),
+    ('NOTIFY=NEVER', '555'), ('ORCPT=rfc822;a@b', '555')]
+DSN_RCPT = [
+    ('NOTIFY=NEVER', '250'), ('notify=success,Failure,DELAY', '250'), ('NOTIFY=DELAY', '250'), ('NOTIFY=NEVER,SUCCESS', '501'),
+    ('NOTIFY=SUCCESS,NEVER', '501'), ('NOTIFY=', '501'), ('NOTIFY', '501'), ('NOTIFY=SUCCESS,', '501'), ('NOTIFY=,SUCCESS', '501'),
+    ('NOTIFY=SUCCESS,,DELAY', '501'), ('NOTIFY=OFTEN', '501'), ('NOTIFY=NEVER NOTIFY=NEVER', '501'),
+    ('ORCPT=rfc822;joe@a.example', '250'), ('ORCPT=x-y;a+2Bb', '250'), ('ORCPT=rfc822;a ORCPT=rfc822;b', '501'),
+    ('ORCPT=rfc822', '501'), ('ORCPT=rfc822;', '501'), ('ORCPT=;a', '501'), ('ORCPT=a;b;c+', '501'), ('ORCPT=rfc822;a+0D+0Ab', '501'),
+    ('ORCPT=rfc822;a+c3', '501'), ('ORCPT=rfc822;a+C3', '501'), ('ORCPT=rfc822;a=b', '501'), ('ORCPT=rfc(822);a', '501'),
+    ('ORCPT=rfc822;' + 'x' * 493, '250'), ('ORCPT=rfc822;' + 'x' * 494, '501'), ('RET=FULL', '555'), ('SIZE=1', '555')]
+
+def test_dsn():
+    settings(maxerrors='0')
+    for program in (False, True):
+        s = Session(stub=program)
+        s.cmd('EHLO me.example')
+        equal('250-DSN' in s.lines, not program, 'DSN is %soffered' % ('not ' if program else ''))
+        def ask(line, code, way):
+            if program: code = '501' if way else '555'
+            r = s.cmd(line)
+            check(r[:3] == code and (code == '250' or r[4:9] == '5.5.4'), '%s: %s' % (line[:70], r))
+        # With a program none of them is known; what is no parameter at all stays one.
+        for arg, code in DSN_MAIL:
+            ask('MAIL FROM:<a@b> ' + arg, code, arg == 'ENVID=')
+            s.cmd('RSET')
+        for arg, code in DSN_RCPT:
+            s.cmd('MAIL FROM:<a@b>')
+            ask('RCPT TO:<x@example.org> ' + arg, code, arg == 'NOTIFY=')
+            s.cmd('RSET')
+        s.end()
+    q = smtpsession.Queued(home)
+    s = Session(stub=False)
+    def put(*rcpts, mail=''):
+        s.cmd('MAIL FROM:<a@b>' + mail)
+        codes = [s.cmd('RCPT TO:' + r)[:3] for r in rcpts]
+        s.cmd('DATA')
+        return codes, q.message(s.cmd('x\r\n.').split()[-1])[1]
+    equal(put('<x@example.org> ORCPT=rfc822;X+2B@example.org NOTIFY=delay,success', '<y@example.org>', '<z@example.org> NOTIFY=never',
+              '<no@example.org> NOTIFY=NO', mail=' ret=full ENVID=A+2Bb BODY=8BITMIME'),
+          (['250', '250', '250', '501'],
+           b'Fa@b\0XBODY=8BITMIME\0XRET=FULL\0XENVID=A+2Bb\0XNOTIFY=SUCCESS,DELAY\0XORCPT=rfc822;X+2B@example.org\0Tx@example.org\0'
+           b'Ty@example.org\0XNOTIFY=NEVER\0Tz@example.org\0'), 'they are in the envelope, and not those of a recipient that was refused')
+    s.cmd('MAIL FROM:<a@b> RET=HDRS ENVID=gone')
+    s.cmd('RSET')
+    equal(put('<x@example.org>')[1], b'Fa@b\0Tx@example.org\0', 'nor any in the next one')
+    s.end()
+    check('rcpt=<x@example.org> rcpt=<y@example.org> rcpt=<z@example.org> rcpts=3' in s.text, 'the log has the recipients alone')
+    q.stop()
+
 def test_lost():
     settings()
     s = begin()
@@ -551,7 +604,7 @@ def test_pipes():
     p = as_account([os.path.join(BIN, 'pipit-smtpd')], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                    stderr=subprocess.DEVNULL, env=dict(os.environ, PIPIT_HOME=home))
     out, _ = p.communicate(b'EHLO x\r\nNOOP\r\nQUIT\r\n', 20)
-    equal([l[:3] for l in out.splitlines()], [b'220'] + [b'250'] * 6 + [b'221'], 'over two pipes')
+    equal([l[:3] for l in out.splitlines()], [b'220'] + [b'250'] * 7 + [b'221'], 'over two pipes')
     p = as_account(['sh', '-c', 'exec %s <&- >&- 2>&-' % os.path.join(BIN, 'pipit-smtpd')], env=dict(os.environ, PIPIT_HOME=home))
     check(p.wait(20) in (0, 111), 'with its descriptors closed')
 

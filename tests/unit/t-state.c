@@ -28,6 +28,12 @@ static void add(stralloc *file, stralloc *payload)
   payload->len = 0;
 }
 
+static void put(stralloc *p, uint32_t rcpt, char action, char const *text, size_t len)
+{
+  struct state_report const r = { .rcpt = rcpt, .when = 1800000001, .action = action };
+  state_put_report(p, &r, text, len);
+}
+
 static void build(stralloc *file)
 {
   stralloc p = STRALLOC_ZERO;
@@ -39,9 +45,9 @@ static void build(stralloc *file)
   add(file, &p);
   state_put_again(&p, 3, RUN + 1, &r);
   add(file, &p);
-  state_put_failed(&p, 4, "a\\b\nno\\n", 8);
+  put(&p, 4, STATE_ACT_FAILED, "a\\b\nno\\n", 8);
   add(file, &p);
-  state_put_failed(&p, 0, "", 0);
+  put(&p, 0, STATE_ACT_FAILED, "", 0);
   add(file, &p);
   stralloc_free(&p);
 }
@@ -124,16 +130,79 @@ static void check_text(stralloc const *file)
   stralloc text = STRALLOC_ZERO;
   char const *s;
   size_t len;
-  uint32_t rcpt = 99;
+  struct state_report report = { .rcpt = 99 };
   int found = 0;
   int fd = make_file(file, file->len);
   int r = lines_open(&l, fd, STATE_TITLE);
   while (r == 1 && (r = lines_next(&l, &s, &len)) == 1)
-    if (!found) found = state_get_failed(s, len, &rcpt, &text);
-  check(found == 1 && rcpt == 4 && text.len == 8 && !memcmp(text.s, "a\\b\nno\\n", 8),
+    if (!found) found = state_get_report(s, len, &report, &text);
+  check(found == 1 && report.rcpt == 4 && report.action == STATE_ACT_FAILED &&
+            report.when == 1800000001 && text.len == 8 && !memcmp(text.s, "a\\b\nno\\n", 8),
         "a failure's text comes back as it was");
   check(l.good == file->len, "the end of the good lines is known");
   stralloc_free(&text);
+  close(fd);
+}
+
+static struct {
+  char const *why, *payload;
+  int result;
+  uint32_t rcpt, when;
+  char action;
+  char const *text;
+} const payloads[] = {
+  { "an older failure", "f 7 no\\nway", 1, 7, 0, STATE_ACT_FAILED, "no\nway" },
+  { "an older failure without a text", "f 7 ", 1, 7, 0, STATE_ACT_FAILED, "" },
+  { "a delay", "r 1 w 99 late", 1, 1, 99, STATE_ACT_DELAYED, "late" },
+  { "an action that is none", "r 1 x 99 late", 0, 0, 0, 0, 0 },
+  { "no time", "r 1 d late", 0, 0, 0, 0, 0 },
+  { "cut off behind the action", "r 1 d", 0, 0, 0, 0, 0 },
+  { "a recipient that is too large", "r 4294967296 d 1 x", 0, 0, 0, 0, 0 },
+  { "another line", "d 1", 0, 0, 0, 0, 0 },
+};
+
+static void check_payloads(void)
+{
+  for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
+    stralloc text = STRALLOC_ZERO;
+    struct state_report r;
+    char const *s = payloads[i].payload;
+    int got = state_get_report(s, strlen(s), &r, &text);
+    check(got == payloads[i].result &&
+              (!got || (r.rcpt == payloads[i].rcpt && r.when == payloads[i].when &&
+                        r.action == payloads[i].action && text.len == strlen(payloads[i].text) &&
+                        !memcmp(text.s, payloads[i].text, text.len))),
+          payloads[i].why);
+    stralloc_free(&text);
+  }
+}
+
+/* What the sender is to be told, and was. */
+static void check_reports(void)
+{
+  struct state st = STATE_ZERO;
+  stralloc file = STRALLOC_ZERO, p = STRALLOC_ZERO;
+  lines_title(&file, STATE_TITLE, nonce);
+  put(&p, 0, STATE_ACT_DELAYED, "late\n", 5);
+  add(&file, &p);
+  state_put_told(&p, 1234);
+  add(&file, &p);
+  put(&p, 1, STATE_ACT_DELAYED, "late\n", 5);
+  add(&file, &p);
+  put(&p, 2, STATE_ACT_RELAYED, "ok\n", 3);
+  add(&file, &p);
+  put(&p, 2, STATE_ACT_RELAYED, "ok\n", 3);
+  add(&file, &p);
+  int fd = make_file(&file, file.len);
+  check(state_read(&st, fd, nonce, 4, RUN) == 1 && st.rcpts[0].warned && st.rcpts[1].warned &&
+            !st.rcpts[2].warned && st.delayed == 1,
+        "of two delays one was told already");
+  check(st.rcpts[2].fate == STATE_DONE && st.arrived == 1 && !st.failed &&
+            st.rcpts[0].fate == STATE_OPEN,
+        "a success to be told is a success, and counts once");
+  state_free(&st);
+  stralloc_free(&file);
+  stralloc_free(&p);
   close(fd);
 }
 
@@ -168,6 +237,8 @@ int main(void)
   check_damaged(&file);
   check_reused(&file);
   check_text(&file);
+  check_payloads();
+  check_reports();
   check_long();
   size_t pos = 0;
   uint64_t n;
