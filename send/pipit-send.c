@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -276,6 +277,7 @@ static int options(int argc, char const *const *argv)
 int main(int argc, char const *const *argv)
 {
   program_start("pipit-send");
+  if (!strcmp(program_called(argv[0]), PROGRAM_QMAIL_SEND)) prctl(PR_SET_NAME, PROGRAM_QMAIL_SEND);
   struct send *s = init(options(argc, argv));
   run(s);
   if (s->lost) log_alert("oh no! lost spawn connection! dying...");
