@@ -80,4 +80,8 @@ extern struct rcpt *group_take(struct group *g);
  * is the destination. */
 extern void dests_next(struct dests *d, struct group *g);
 
+/* Take away all recipients of which pick(data, r) says 1: a list, linked by next. */
+extern struct rcpt *dests_sweep(struct dests *d, int (*pick)(void *data, struct rcpt const *r),
+                                void *data);
+
 #endif
