@@ -23,3 +23,5 @@ t-retry_SRCS := send/retry.c
 t-state_SRCS := send/state.c send/lines.c
 t-report_SRCS := send/report.c
 t-waiting_SRCS := send/waiting.c send/idset.c
+t-hold_SRCS := send/hold.c send/hold_file.c send/lines.c
+t-destination_SRCS := send/destination.c
