@@ -317,6 +317,23 @@ def test_kills():
         said(home, 'queue-rm', 'all')
         s.stop()
 
+def test_disk():
+    """Nothing is answered before the keeper has it on disk."""
+    home = fresh_home()
+    s = start(home)
+    m = Mail(home, 's@a.example', ['later@far.example']).announce()
+    check(wait_for(lambda: os.path.exists(m.name('state'))), 'a message waits')
+    keeper = s.children()[0]
+    for args in (['hold', '-d', 'b.example'], ['release', '-d', 'b.example'], ['queue-rm', '-d', 'far.example']):
+        os.kill(keeper, signal.SIGSTOP)
+        p = as_account([os.path.join(reachable(BIN), 'pipit-' + args[0]), *args[1:]], env=dict(os.environ, PIPIT_HOME=home), stdout=subprocess.PIPE)
+        if args[0] == 'queue-rm': check(s.wait_log('^remove msg %d ' % m.id), 'the message is removed')
+        time.sleep(0.3)
+        equal(p.poll(), None, 'pipit-%s waits for the disk' % args[0])
+        os.kill(keeper, signal.SIGCONT)
+        equal(p.wait(10), 0, 'and is answered then')
+    s.stop()
+
 # The socket itself.
 
 def connect(home):
