@@ -115,7 +115,11 @@ int kbounce(struct keeper *k, int fd, struct qfile const *q)
 {
   struct bounce b = { .count = 0 };
   stralloc text = STRALLOC_ZERO;
-  int done = kstate_write(k, q->id) && was_bounced(k, q);
+  if (!kstate_write(k, q->id)) { /* the file does not tell the failures */
+    trouble(q->id, strerror(errno));
+    return 0;
+  }
+  int done = was_bounced(k, q);
   if (!done && !build(k, &b, fd, q, &text)) {
     trouble(q->id, b.why ? b.why : strerror(errno));
   } else if (!done && bounce_kind(b.sender.s, b.sender.len) == BOUNCE_TRIPLE) {
