@@ -24,7 +24,8 @@ int command_init(struct send *s, int group, char const **why)
   *why = "out of memory";
   s->commands = calloc(1, sizeof *s->commands);
   if (!s->commands) return 0;
-  *why = "unable to read queue/" HOLDS_NAME ", which says what is held; mend: remove it, and hold again";
+  *why = "unable to read queue/" HOLDS_NAME
+         ", which says what is held; mend: remove it, and hold again";
   if (!holds_read(&s->holds, s->queuefd)) return 0;
   *why = "unable to listen on " SENDWIRE_SOCKET;
   return peers_listen(&s->commands->peers, group);
@@ -76,7 +77,8 @@ static void hold(struct send *s, struct peer *p)
 {
   int r = holds_add(&s->holds, &p->sel);
   if (r == -1) {
-    peer_refuse(p, 'Z', errno == ENOSPC ? "too much is held already: release something" : "out of memory");
+    peer_refuse(p, 'Z',
+                errno == ENOSPC ? "too much is held already: release something" : "out of memory");
     return;
   }
   p->changed = r;
@@ -189,7 +191,8 @@ static void pick(struct send *s, struct peer const *p)
 
 static int is_full(struct send const *s)
 {
-  return s->removal.pending.count >= COMMAND_REMOVING || keeper_backlog(&s->keeper) >= KEEPER_BACKLOG_MAX;
+  return s->removal.pending.count >= COMMAND_REMOVING ||
+         keeper_backlog(&s->keeper) >= KEEPER_BACKLOG_MAX;
 }
 
 /* One slice. 1, or 0 when all has been looked at. */
@@ -199,7 +202,8 @@ static int walk_on(struct send *s, struct peer *p)
   enum walked r = WALK_MORE;
   uint64_t id, place;
   walk_slice(c->walk);
-  while (!is_full(s) && (r = walk_next(c->walk, s, &id, &place)) == WALK_FOUND) take(s, p, id, place);
+  while (!is_full(s) && (r = walk_next(c->walk, s, &id, &place)) == WALK_FOUND)
+    take(s, p, id, place);
   if (r == WALK_END || is_full(s) || c->found.count >= COMMAND_PICK) pick(s, p);
   return r != WALK_END;
 }
@@ -211,8 +215,8 @@ static void end_walk(struct send *s, struct peer *p)
   walk_free(c->walk);
   c->walk = 0;
   c->first = 0;
-  if (trouble) peer_refuse(p, 'Z', "some files of the queue could not be read, which the log names; all others were");
-  else succeed(p);
+  if (!trouble) succeed(p);
+  else peer_refuse(p, 'Z', "some files of the queue could not be read: the log names them");
 }
 
 /* Have the keeper put on disk what it knows. */

@@ -122,9 +122,8 @@ int peer_read(struct peer *p)
     peer_lost(p);
     return 0;
   }
-  if ((size_t)n > sizeof p->packet || !sendwire_unpack(p->packet, (size_t)n, &p->command, &p->sel, &why)) {
-    peer_refuse(p, 'D', (size_t)n > sizeof p->packet ? "too long" : why);
-    return 0;
-  }
-  return 1;
+  if ((size_t)n > sizeof p->packet) why = "too long";
+  else if (sendwire_unpack(p->packet, (size_t)n, &p->command, &p->sel, &why)) return 1;
+  peer_refuse(p, 'D', why);
+  return 0;
 }

@@ -1,4 +1,4 @@
-/* held.c - recipients that are held, and those that are removed, where the scheduler meets them; see command.h */
+/* held.c - recipients that are held or removed, where the scheduler meets them; see command.h */
 
 #include <stdlib.h>
 

@@ -14,7 +14,8 @@
 #include "logline.h"
 #include "send.h"
 
-#define REMOVED_TEXT "The administrator of this mail server removed the message from its queue. (#5.0.0)\n"
+#define REMOVED_TEXT                                                                               \
+  "The administrator of this mail server removed the message from its queue. (#5.0.0)\n"
 
 void removal_begin(struct send *s, struct selector const *sel, int bounce)
 {

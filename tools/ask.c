@@ -98,7 +98,7 @@ void ask(char command, struct selector const *sel, struct sendwire_answer *a,
   become();
   int fd = reach();
   size_t len = sendwire_pack(packet, command, sel);
-  /* Who is refused at once finds the socket closed, or hears ECONNRESET: the answer is there all the same. */
+  /* Who is refused at once finds the socket closed, or hears ECONNRESET: the answer is there. */
   if (send(fd, packet, len, MSG_NOSIGNAL) == -1 && errno != EPIPE && errno != ECONNRESET)
     strerr_diefusys(EXIT_TEMPORARY, "ask pipit-send");
   for (;;) {
@@ -106,7 +106,8 @@ void ask(char command, struct selector const *sel, struct sendwire_answer *a,
     if (n == -1 && (errno == EINTR || errno == ECONNRESET)) continue;
     if (n > 0 && !sendwire_unpack_answer(packet, (size_t)n, a)) n = 0;
     if (told && (n <= 0 || a->type != 'P')) fputc('\n', stderr);
-    if (n <= 0) strerr_dief(EXIT_TEMPORARY, "pipit-send did not answer to the end: give the command again");
+    if (n <= 0)
+      strerr_dief(EXIT_TEMPORARY, "pipit-send did not answer to the end: give the command again");
     switch (a->type) {
     case 'K': return;
     case 'P':
@@ -124,7 +125,8 @@ void ask(char command, struct selector const *sel, struct sendwire_answer *a,
 char const *ask_words(struct selector const *sel)
 {
   static char words[SELECTOR_MAX + 16];
-  char const *kind = sel->kind == SELECTOR_DOMAIN ? "domain" : sel->kind == SELECTOR_SENDER ? "sender" : "message";
+  char const *kind = sel->kind == SELECTOR_DOMAIN ? "domain" :
+                     sel->kind == SELECTOR_SENDER ? "sender" : "message";
   if (sel->kind == SELECTOR_ALL) return "all mail";
   int n = snprintf(words, sizeof words, "%s %.*s", kind, (int)sel->len, sel->value);
   if (!sel->len) snprintf(words + n, sizeof words - (size_t)n, "<>");
@@ -135,6 +137,7 @@ char const *ask_words(struct selector const *sel)
 
 void ask_print(uint64_t n, char const *rest)
 {
-  if (printf("%llu message%s%s\n", (unsigned long long)n, n == 1 ? "" : "s", rest) < 0 || fflush(stdout) == EOF)
+  if (printf("%llu message%s%s\n", (unsigned long long)n, n == 1 ? "" : "s", rest) < 0 ||
+      fflush(stdout) == EOF)
     strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
 }

@@ -22,7 +22,8 @@ int main(int argc, char const *const *argv)
   program_start("pipit-queue-rm");
   char command = ask_arguments(&sel, argc, argv, 'b', 0, USAGE) ? SENDWIRE_BOUNCE : SENDWIRE_REMOVE;
   ask(command, &sel, &a, 0);
-  snprintf(rest, sizeof rest, ": %llu recipient%s removed", (unsigned long long)a.rcpts, a.rcpts == 1 ? "" : "s");
+  snprintf(rest, sizeof rest, ": %llu recipient%s removed", (unsigned long long)a.rcpts,
+           a.rcpts == 1 ? "" : "s");
   ask_print(a.messages, rest);
   return 0;
 }
