@@ -10,4 +10,10 @@
  * follows it is the domain. */
 extern size_t address_at(char const *s, size_t len);
 
+#define VERP_MARK "-@[]"
+#define VERP_LEN  (sizeof VERP_MARK - 1)
+
+/* Is s[0..len) a sender that is expanded for each recipient (prefix@host-@[])? */
+extern int verp_is(char const *sender, size_t len);
+
 #endif

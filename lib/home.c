@@ -1,10 +1,12 @@
 /* home.c - find and open the instance's home; see home.h */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "conf.h"
@@ -71,4 +73,15 @@ char const *home_program(char const *name)
     return path;
   snprintf(path, sizeof path, "%s/bin/%s", home_dir(), name);
   return path;
+}
+
+int home_socket(struct sockaddr_un *sa, char const *name)
+{
+  memset(sa, 0, sizeof *sa);
+  sa->sun_family = AF_UNIX;
+  int n = snprintf(sa->sun_path, sizeof sa->sun_path, "%s/%s", home_dir(), name);
+  if (n > 0 && (size_t)n < sizeof sa->sun_path) return 1;
+  if (home_fd() == -1) return 0;
+  n = snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", home_fd(), name);
+  return n > 0 && (size_t)n < sizeof sa->sun_path ? 1 : (errno = ENAMETOOLONG, 0);
 }

@@ -8,6 +8,8 @@
 #ifndef PIPIT_HOME_H
 #define PIPIT_HOME_H
 
+#include <sys/un.h>
+
 /* The home's path, without a final slash. Never NULL; the storage is static. */
 extern char const *home_dir(void);
 
@@ -17,6 +19,10 @@ extern int home_fd(void);
 
 /* chdir to the home. 1, or 0 with errno. */
 extern int home_enter(void);
+
+/* The address of the Unix socket <name> below the home, also where its path is
+ * too long for one. 1, or 0 with errno. */
+extern int home_socket(struct sockaddr_un *sa, char const *name);
 
 /* The path of one of pipit's programs: beside the running program when it is
  * there, else in the home's bin/. Static storage, good until the next call. */

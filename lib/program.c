@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,12 @@ int program_plug(int fd)
   if (null == -1) return 0;
   if (null == fd) return 1;
   return fd_move(fd, null) != -1;
+}
+
+char const *program_called(char const *argv0)
+{
+  char const *slash = argv0 ? strrchr(argv0, '/') : 0;
+  return slash ? slash + 1 : argv0 ? argv0 : "";
 }
 
 void program_start(char const *name)

@@ -12,6 +12,11 @@
  * Exits EXIT_TEMPORARY when descriptors cannot be plugged. Call it first. */
 extern void program_start(char const *name);
 
+#define PROGRAM_QMAIL_SEND "qmail-send" /* the name of pipit-send where it is started as qmail's */
+
+/* The last component of the name <argv0> that a program was called by. */
+extern char const *program_called(char const *argv0);
+
 /* Plug descriptor <fd> with /dev/null when it is closed; 0 so that reading from it
  * fails: a message that is not there is not an empty one. 1, or 0 with errno. */
 extern int program_plug(int fd);

@@ -5,7 +5,6 @@
  */
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -36,23 +35,11 @@ static void hang_up(struct submit *s)
   s->stored = 0;
 }
 
-/* The socket's address; also where the path is too long for one. */
-static int address(struct sockaddr_un *sa)
-{
-  memset(sa, 0, sizeof *sa);
-  sa->sun_family = AF_UNIX;
-  int n = snprintf(sa->sun_path, sizeof sa->sun_path, "%s/%s", home_dir(), QUEUEWIRE_SOCKET);
-  if (n > 0 && (size_t)n < sizeof sa->sun_path) return 1;
-  if (home_fd() == -1) return 0;
-  snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", home_fd(), QUEUEWIRE_SOCKET);
-  return 1;
-}
-
 static int connect_once(void)
 {
   struct sockaddr_un sa;
   struct timeval const send = { .tv_sec = SEND_SECONDS }, reply = { .tv_sec = REPLY_SECONDS };
-  if (!address(&sa)) return -1;
+  if (!home_socket(&sa, QUEUEWIRE_SOCKET)) return -1;
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd == -1) return -1;
   if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send, sizeof send) == 0 &&

@@ -38,6 +38,7 @@ static void close_all(struct send *s)
 {
   int const fds[] = { s->spawners[CHANNEL_LOCAL].fd, s->spawners[CHANNEL_REMOTE].fd, s->keeper.fd,
                       s->feeder, s->trigger, s->trigger_writer, s->readyfd };
+  command_close(s);
   for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
     if (fds[i] != -1) close(fds[i]);
 }
@@ -150,6 +151,7 @@ static void obey(struct send *s, struct keeper_reply const *r)
     message_settled(s, r->num);
     break;
   case 'N': message_new(s, r->id, 0, WAIT_CHECK); break;
+  case 'H': command_told(s, r); break;
   case 'E':
     if (!m || m->phase != PHASE_FINISHING) break;
     log_end(r->id);

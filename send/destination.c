@@ -141,3 +141,73 @@ void dests_next(struct dests *d, struct group *g)
   if (t->lanes[lane].first) ring_append(ring, t, lane);
   else free_if_empty(d, t);
 }
+
+/* Take away what is picked of <g>; it may be empty then. The new end of the list. */
+static struct rcpt **sweep_group(struct group *g, int (*pick)(void *, struct rcpt const *),
+                                 void *data, struct rcpt **end)
+{
+  struct rcpt *all = g->first;
+  g->first = g->last = 0;
+  for (struct rcpt *r = all, *next; r; r = next) {
+    next = r->next;
+    r->next = 0;
+    if (pick(data, r)) {
+      *end = r;
+      end = &r->next;
+    } else {
+      if (g->first) g->last->next = r;
+      else g->first = r;
+      g->last = r;
+    }
+  }
+  return end;
+}
+
+static void drop_empty_groups(struct dest_lane *l)
+{
+  struct group *all = l->first;
+  l->first = l->last = 0;
+  for (struct group *g = all, *next; g; g = next) {
+    next = g->next;
+    g->next = 0;
+    if (!g->first) {
+      free(g);
+      continue;
+    }
+    if (l->first) l->last->next = g;
+    else l->first = g;
+    l->last = g;
+  }
+}
+
+/* Destinations that have nothing left in this lane have no turn. */
+static void drop_empty_turns(struct dest_ring *ring, enum lane lane)
+{
+  struct dest *all = ring->first;
+  ring->first = ring->last = 0;
+  for (struct dest *t = all, *next; t; t = next) {
+    next = t->lanes[lane].next;
+    if (t->lanes[lane].first) ring_append(ring, t, lane);
+  }
+}
+
+struct rcpt *dests_sweep(struct dests *d, int (*pick)(void *, struct rcpt const *), void *data)
+{
+  struct rcpt *list = 0;
+  struct rcpt **end = &list;
+  for (size_t i = 0; i < DESTS_BUCKETS; i++)
+    for (struct dest *t = d->buckets[i]; t; t = t->hash_next)
+      for (int lane = 0; lane < LANES; lane++) {
+        for (struct group *g = t->lanes[lane].first; g; g = g->next)
+          end = sweep_group(g, pick, data, end);
+        drop_empty_groups(t->lanes + lane);
+      }
+  for (int c = 0; c < CHANNELS; c++)
+    for (int lane = 0; lane < LANES; lane++) drop_empty_turns(&d->rings[c][lane], (enum lane)lane);
+  for (size_t i = 0; i < DESTS_BUCKETS; i++)
+    for (struct dest *t = d->buckets[i], *next; t; t = next) {
+      next = t->hash_next;
+      free_if_empty(d, t);
+    }
+  return list;
+}

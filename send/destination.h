@@ -91,4 +91,8 @@ extern uint32_t dests_ended(struct dests *d, struct dest *t, uint64_t took);
  * is the destination. */
 extern void dests_next(struct dests *d, struct group *g);
 
+/* Take away all recipients of which pick(data, r) says 1: a list, linked by next. */
+extern struct rcpt *dests_sweep(struct dests *d, int (*pick)(void *data, struct rcpt const *r),
+                                void *data);
+
 #endif

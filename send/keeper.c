@@ -132,6 +132,11 @@ static int act(struct keeper *k, struct packet const *p)
   case 'D': damaged(k, p->id, p->place, p->nonce, "the envelope cannot be read"); break;
   case 'V': look_at(k, p); break;
   case 'S': kfile_scan_pool(k); break;
+  case 'H': khold_change(k, p->data, p->len); break;
+  case 'Q':
+    k->hurry = 1;
+    k->tick_at = 0;
+    break;
   }
   return 1;
 }
@@ -162,7 +167,8 @@ static int obey(struct keeper *k)
 /* Once a second: write what is old enough, sync it, tell send. */
 static void tick(struct keeper *k)
 {
-  kstate_flush(k, k->eof);
+  kstate_flush(k, k->eof || k->hurry);
+  k->hurry = 0;
   if (!journal_sync(&k->journal)) {
     log_unable("sync", JOURNAL_NAME);
     return;

@@ -44,6 +44,7 @@ struct heavy { /* something that takes its time: one at a time, between the rest
 struct keeper {
   int sock, queuefd;
   int eof; /* send is gone */
+  int hurry; /* somebody waits for the next sync */
   int worked_in; /* the journal is: what is found may be delivered */
   unsigned int split;
   uint64_t seq;     /* of the last packet */
@@ -113,6 +114,11 @@ extern void kfile_scan_pool(struct keeper *k);
 /* Send the report at a message's end, or of delays. The message is open at <fd>. 1 sent or none
  * is due; 0 not now. */
 extern int kbounce(struct keeper *k, int fd, struct qfile const *q, enum bounce_time time);
+
+/* keeper_hold.c */
+
+/* Change what is held, as data[0..len) of a packet H says, and answer. */
+extern void khold_change(struct keeper *k, char const *data, size_t len);
 
 /* Answer send. */
 extern void keeper_answer(struct keeper *k, char type, uint64_t id, uint64_t num);

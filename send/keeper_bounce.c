@@ -142,7 +142,11 @@ static int send_report(struct keeper *k, struct bounce const *b, struct qfile co
 int kbounce(struct keeper *k, int fd, struct qfile const *q, enum bounce_time time)
 {
   struct bounce b = { .count = 0 };
-  int done = kstate_write(k, q->id) && was_sent(k, q, time);
+  if (!kstate_write(k, q->id)) { /* the file does not tell the failures */
+    trouble(q->id, strerror(errno));
+    return 0;
+  }
+  int done = was_sent(k, q, time);
   if (!done && !gather(k, &b, fd, q, time)) trouble(q->id, b.why ? b.why : strerror(errno));
   else if (!done && b.count) done = discard(&b, q->id) || send_report(k, &b, q);
   else if (!done) {

@@ -13,6 +13,8 @@
  *   D  the message is damaged: set it aside; answered by B
  *   V  look at a file: data is its path below queue/; N when it is mail
  *   S  look through the pool now
+ *   H  change what is held (hold.h): data is + or -, a kind, a value; answered by H
+ *   Q  put all that was said on disk now: somebody waits for A
  * From the keeper: type:1 id:8 num:8
  *   Y  the journal is worked in: scanning may begin
  *   A  everything up to seq num is on disk
@@ -21,6 +23,7 @@
  *   O  the body is whole
  *   B  the message was damaged and is in bad/ now, or is gone
  *   N  mail, under its right name now
+ *   H  the change of seq num is on disk, or (id is not 0, but an errno) could not be made
  * send keeps each packet until A has covered it, and says it again to the next
  * keeper when one dies; to hear a thing twice does no harm.
  */

@@ -60,11 +60,6 @@ static uint32_t rest(struct msg const *m, struct state_rcpt const *st, int64_t n
   return passed < st->wait ? st->wait - (uint32_t)passed : 0;
 }
 
-static void put_off(struct msg *m, uint64_t when)
-{
-  if (!m->due || when < m->due) m->due = when;
-}
-
 /* The recipient addr[0..len) goes to its destination. 1, or 0 with ENOMEM. */
 static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt const *st,
                char const *addr, size_t len, int64_t now)
@@ -99,11 +94,14 @@ static int take_rcpt(struct send *s, struct msg *m, struct draft *d, char const 
                                     : 0;
   int64_t now = clock_wall();
   uint32_t wait = rest(m, st, now);
-  if (st && st->fate != STATE_OPEN) {
+  int finished = st && st->fate != STATE_OPEN;
+  int taken = finished ? 0 : command_takes(s, m, m->index, addr, len);
+  if (taken == -1) return 0;
+  if (finished) {
     m->finished++;
-  } else if (wait) {
-    m->again++;
-    put_off(m, clock_ms() + (uint64_t)wait * 1000);
+  } else if (taken) { /* removed, or held */
+  } else if (wait || m->doomed) {
+    message_put_off(m, clock_ms() + (uint64_t)wait * 1000);
   } else if (!add(s, m, d, st, addr, len, now)) {
     return 0;
   }
@@ -135,7 +133,7 @@ static int load_portion(struct send *s, struct msg *m, struct records *e, struct
   char letter;
   char const *t;
   size_t len;
-  while (m->loaded < PORTION && s->loaded < LOADED_MAX) {
+  while (m->loaded < PORTION && (s->loaded < LOADED_MAX || m->doomed)) {
     int r = records_next(e, &letter, &t, &len);
     if (r != 1) return r;
     if (!take_record(s, m, d, letter, t, len)) return -1;
@@ -149,7 +147,7 @@ static void load_trouble(struct send *s, struct msg *m)
   log_trouble("trouble reading message", m->q.id);
   if (errno == EPROTO) message_tell(s, m, 'D', "", 0);
   m->trouble = 1;
-  put_off(m, clock_ms() + TROUBLE_WAIT);
+  message_put_off(m, clock_ms() + TROUBLE_WAIT);
 }
 
 static void load(struct send *s, struct msg *m)
@@ -168,7 +166,9 @@ static void load(struct send *s, struct msg *m)
   }
   if (r == -1) load_trouble(s, m);
   else m->more = r;
-  if (first && m->sender.s && m->lane == LANE_NEW) log_new(m);
+  removal_loaded(s, m);
+  if (first && m->sender.s && m->lane == LANE_NEW && !m->told) log_new(m);
+  m->told |= m->sender.s != 0;
   stralloc_free(&d.addr);
   stralloc_free(&d.sender);
   stralloc_free(&d.extras);
@@ -176,11 +176,11 @@ static void load(struct send *s, struct msg *m)
 
 void load_hungry(struct send *s)
 {
-  while (s->hungry && s->loaded < LOADED_MAX) {
+  while (s->hungry && (s->loaded < LOADED_MAX || s->hungry->doomed)) {
     struct msg *m = s->hungry;
     s->hungry = m->hungry_next;
     m->hungry = 0;
-    load(s, m);
+    if (!m->recalled) load(s, m);
     message_progress(s, m);
   }
 }

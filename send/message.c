@@ -139,10 +139,12 @@ static void move_to_mess(struct send *s, uint64_t id, uint64_t place)
 void message_leave(struct send *s, struct msg *m, uint64_t when)
 {
   unlink_message(s, m);
+  int doomed = removal_left(s, m, when != 0);
   s->finishing -= m->phase == PHASE_FINISHING;
-  unsigned int flags = m->phase == PHASE_CHECKING ? WAIT_CHECK : 0;
+  unsigned int flags = (m->phase == PHASE_CHECKING ? WAIT_CHECK : 0) | (m->told ? WAIT_TOLD : 0);
   if (when && m->place) move_to_mess(s, m->q.id, m->place);
-  if (when) message_wait(s, m->q.id, m->place, m->hurry ? 0 : when, flags);
+  if (doomed && waiting_push(&s->doomed, m->q.id, m->place, flags)) {
+  } else if (when) message_wait(s, m->q.id, m->place, m->hurry ? 0 : when, flags);
   else idset_remove(&s->known, m->q.id);
   stralloc_free(&m->sender);
   stralloc_free(&m->extras);
@@ -185,7 +187,11 @@ static void make_hungry(struct send *s, struct msg *m)
 {
   if (m->hungry) return;
   m->hungry = 1;
-  m->hungry_next = 0;
+  m->hungry_next = m->doomed ? s->hungry : 0;
+  if (m->doomed && s->hungry) {
+    s->hungry = m;
+    return;
+  }
   if (s->hungry) s->hungry_last->hungry_next = m;
   else s->hungry = m;
   s->hungry_last = m;
@@ -194,11 +200,20 @@ static void make_hungry(struct send *s, struct msg *m)
 void message_progress(struct send *s, struct msg *m)
 {
   if (m->phase != PHASE_ACTIVE || m->hungry) return;
-  if (m->more && !m->trouble) {
+  if (m->more && !m->trouble && !m->recalled) {
     if (m->loaded < PORTION / 2) make_hungry(s, m);
   } else if (!m->loaded) {
     settle(s, m);
   }
+}
+
+void message_without(struct send *s, struct rcpt *r)
+{
+  struct msg *m = r->msg;
+  free(r);
+  m->loaded--;
+  s->loaded--;
+  message_progress(s, m);
 }
 
 void message_checked(struct send *s, struct msg *m)
@@ -215,16 +230,39 @@ void message_settled(struct send *s, uint64_t covered)
   }
 }
 
-/* The heap's order stays right: what was put off comes after all of these. */
-void message_hurry(struct send *s)
+void message_again(struct msg *m)
 {
-  for (size_t i = 0; i < s->later.count; i++)
-    s->later.entries[i].key &= WAIT_CHECK;
-  for (struct msg *m = s->first; m; m = m->next) {
-    m->force = 1;
-    m->hurry = m->again != 0 || m->phase == PHASE_SETTLING;
+  m->force = 1;
+  m->hurry = m->again != 0 || m->phase == PHASE_SETTLING;
+}
+
+void message_put_off(struct msg *m, uint64_t when)
+{
+  m->again++;
+  if (!m->due || when < m->due) m->due = when;
+}
+
+/* The heap's order stays right: what was put off, and what is held, comes after all of these. */
+size_t message_hurry(struct send *s, int held)
+{
+  size_t count = s->active;
+  for (size_t i = 0; i < s->later.count; i++) {
+    if (!held && s->later.entries[i].key >> WAIT_SHIFT >= WAIT_NEVER) continue;
+    s->later.entries[i].key &= WAIT_FLAGS;
+    count++;
   }
+  for (struct msg *m = s->first; m; m = m->next) message_again(m);
   scan_hurry(s);
+  return count;
+}
+
+void message_pick(struct send *s, struct idset const *ids, int doomed)
+{
+  if (doomed) {
+    waiting_pick(&s->fresh, ids, WAIT_FLAGS, &s->doomed);
+    waiting_pick(&s->found, ids, WAIT_FLAGS, &s->doomed);
+  }
+  waiting_pick(&s->later, ids, WAIT_FLAGS, doomed ? &s->doomed : &s->later);
 }
 
 /* Why a message could not be taken in, and when to try again. */
@@ -287,6 +325,8 @@ static void admit(struct send *s, struct waiting_entry e, unsigned int flags, in
     put_off(s, e, LOOK_TROUBLE, flags);
     return;
   }
+  m->told = (flags & WAIT_TOLD) != 0;
+  removal_doom(s, m);
   if (!(flags & WAIT_CHECK)) message_checked(s, m);
   else if (!message_tell(s, m, 'C', "", 0)) message_leave(s, m, clock_ms() + TROUBLE_WAIT);
 }
@@ -310,9 +350,13 @@ void message_admit(struct send *s)
 {
   uint64_t now = clock_ms();
   struct waiting *w;
+  while (s->doomed.count) {
+    struct waiting_entry e = waiting_pop(&s->doomed);
+    admit(s, e, (unsigned int)(e.key & WAIT_FLAGS), 0);
+  }
   while (s->active < ACTIVE_MAX && s->loaded < LOADED_MAX && (w = whose_turn(s, now))) {
     struct waiting_entry e = waiting_pop(w);
     s->admitted++;
-    admit(s, e, (unsigned int)(e.key & WAIT_CHECK), w == &s->later && !(e.key >> WAIT_SHIFT));
+    admit(s, e, (unsigned int)(e.key & WAIT_FLAGS), w == &s->later && !(e.key >> WAIT_SHIFT));
   }
 }

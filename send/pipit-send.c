@@ -6,7 +6,7 @@
  * makes them. -d: write a newline to <fd> when ready. One event loop; what
  * touches the disk or copies messages is done by two children, keeper and
  * feeder. HUP reads control files again, ALRM tries everything now, TERM
- * finishes what runs and stops.
+ * finishes what runs and stops. The tools command it over queue/lock/control.
  *
  * exit: 0 after TERM; 100 wrong usage; 111 trouble, start again later.
  */
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,10 +102,9 @@ static void init_spawners(struct send *s)
   }
 }
 
-static void become(void)
+static void become(struct accounts *a)
 {
-  struct accounts a;
-  if (!accounts_load(&a) || !accounts_become(&a, ACCOUNT_SEND)) cannot_start(accounts_why());
+  if (!accounts_load(a) || !accounts_become(a, ACCOUNT_SEND)) cannot_start(accounts_why());
   if (!priv_limit_memory(SEND_MEMORY)) cannot_start_sys("unable to limit memory");
 }
 
@@ -132,6 +132,8 @@ static int init_signals(void)
 /* Children are forked before anything is loaded. */
 static struct send *init(int readyfd)
 {
+  struct accounts a;
+  char const *why;
   struct send *s = calloc(1, sizeof *s);
   if (!s || !(s->packet = malloc(sizeof *s->packet))) cannot_start("out of memory");
   s->readyfd = readyfd;
@@ -139,7 +141,7 @@ static struct send *init(int readyfd)
   s->feeder = s->trigger = s->trigger_writer = -1;
   s->run = clock_wall_us();
   init_spawners(s);
-  become();
+  become(&a);
   s->queuefd = open_queue();
   s->split = qfile_split(s->queuefd);
   if (!s->split) cannot_start_sys("unable to count the directories of queue/mess");
@@ -148,6 +150,7 @@ static struct send *init(int readyfd)
   umask(007);
   if (!trigger_open(s)) cannot_start_sys("unable to open trigger");
   if (!scan_init(s)) cannot_start("out of memory");
+  if (!command_init(s, a.separated, &why)) cannot_start_sys(why);
   s->signals = init_signals();
   if (sandbox_no_exec() == -1) cannot_start_sys("unable to give up execution");
   if (!children_start(s)) cannot_start_sys("unable to fork");
@@ -173,7 +176,7 @@ static void obey_signals(struct send *s)
   for (int sig; (sig = signals_next()) > 0;) {
     switch (sig) {
     case SIGHUP: reread(s); break;
-    case SIGALRM: message_hurry(s); break;
+    case SIGALRM: message_hurry(s, 0); break;
     case SIGCHLD: children_reap(s); break;
     case SIGTERM:
       if (s->stopping) break;
@@ -194,11 +197,13 @@ static int wait_time(struct send const *s)
     if (at <= now) at = now;
     if (at - now < wait) wait = at - now;
   }
+  if (!s->stopping && command_wait(s) < wait) wait = command_wait(s);
   if ((s->keeper.fd == -1 || s->feeder == -1) && wait > 100) wait = 100;
   return (int)(wait < 60000 ? wait : 60000);
 }
 
-enum { P_SIGNAL, P_LSPAWN, P_RSPAWN, P_TRIGGER, P_KEEPER, P_FEEDER, P_COUNT };
+enum { P_SIGNAL, P_LSPAWN, P_RSPAWN, P_TRIGGER, P_KEEPER, P_FEEDER, P_COMMAND,
+       P_COUNT = P_COMMAND + COMMAND_FDS };
 
 static void prepare(struct send const *s, struct pollfd p[P_COUNT])
 {
@@ -210,6 +215,7 @@ static void prepare(struct send const *s, struct pollfd p[P_COUNT])
   p[P_TRIGGER] = (struct pollfd){ s->stopping ? -1 : s->trigger, POLLIN, 0 };
   p[P_KEEPER] = (struct pollfd){ s->keeper.fd, s->keeper.blocked ? POLLIN | POLLOUT : POLLIN, 0 };
   p[P_FEEDER] = (struct pollfd){ stalled ? s->feeder : -1, POLLOUT, 0 };
+  command_poll(s, p + P_COMMAND);
 }
 
 static void obey(struct send *s, struct pollfd const p[P_COUNT])
@@ -224,6 +230,7 @@ static void obey(struct send *s, struct pollfd const p[P_COUNT])
   if (p[P_KEEPER].revents & POLLOUT) keeper_push(&s->keeper);
   if (p[P_KEEPER].revents & ~POLLOUT && p[P_KEEPER].fd == s->keeper.fd) keeper_obey(s);
   if (p[P_FEEDER].revents) s->spawners[CHANNEL_LOCAL].stalled = 0;
+  command_obey(s, p + P_COMMAND);
 }
 
 static void work(struct send *s)
@@ -231,6 +238,7 @@ static void work(struct send *s)
   children_mend(s);
   if (!s->stopping && !s->lost) {
     scan_turn(s);
+    command_turn(s);
     message_admit(s);
     load_hungry(s);
     deliver_start(s);
@@ -277,6 +285,7 @@ static int options(int argc, char const *const *argv)
 int main(int argc, char const *const *argv)
 {
   program_start("pipit-send");
+  if (!strcmp(program_called(argv[0]), PROGRAM_QMAIL_SEND)) prctl(PR_SET_NAME, PROGRAM_QMAIL_SEND);
   struct send *s = init(options(argc, argv));
   run(s);
   if (s->lost) log_alert("oh no! lost spawn connection! dying...");

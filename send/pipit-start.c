@@ -6,6 +6,8 @@
  * the logger under their accounts, and becomes pipit-send. With a logger,
  * descriptor 2 of all of them is a pipe to it. In a one-account instance all
  * run as that account. -d: pipit-send writes a newline to <fd> when it is ready.
+ * Called as qmail-start, it gives pipit-send the name qmail-send, under which
+ * scripts look for it.
  *
  * exit: what pipit-send exits with; 100 wrong usage; 111 trouble.
  */
@@ -13,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +41,7 @@ struct start {
   char const *delivery;
   char const *const *logger; /* NULL: none */
   int readyfd;               /* -1: none */
+  int as_qmail;              /* called as qmail-start */
   int lspawn[2], rspawn[2];  /* our side (send's), theirs */
   int log[2];
 };
@@ -71,11 +75,11 @@ static void set_fd(int to, int from)
   if (dup2(from, to) == -1) _exit(EXIT_TEMPORARY);
 }
 
-static void run(char const *const *argv) __attribute__((noreturn));
-static void run(char const *const *argv)
+static void run(char const *program, char const *const *argv) __attribute__((noreturn));
+static void run(char const *program, char const *const *argv)
 {
-  execvp(argv[0], (char *const *)argv);
-  strerr_diefusys(EXIT_TEMPORARY, "run ", argv[0]);
+  execvp(program, (char *const *)argv);
+  strerr_diefusys(EXIT_TEMPORARY, "run ", program);
 }
 
 static void become(struct start const *s, enum account which)
@@ -102,7 +106,7 @@ static void start_logger(struct start const *s)
   set_fd(0, s->log[0]);
   no_ready_fd(s);
   become(s, ACCOUNT_LOG);
-  run(s->logger);
+  run(s->logger[0], s->logger);
 }
 
 /* lspawn stays root where it can: it becomes the user that mail is for. */
@@ -113,7 +117,7 @@ static void start_lspawn(struct start const *s)
   set_fd(0, s->lspawn[1]);
   no_ready_fd(s);
   if (!s->accounts.separated) become(s, ACCOUNT_SEND);
-  run(argv);
+  run(argv[0], argv);
 }
 
 static void start_rspawn(struct start const *s)
@@ -123,14 +127,15 @@ static void start_rspawn(struct start const *s)
   set_fd(0, s->rspawn[1]);
   no_ready_fd(s);
   become(s, ACCOUNT_REMOTE);
-  run(argv);
+  run(argv[0], argv);
 }
 
 /* The ready descriptor moves away when it is one of those that send gets. */
 static void become_send(struct start *s)
 {
   char fmt[UINT_FMT];
-  char const *argv[] = { home_program("pipit-send"), "-d", fmt, 0 };
+  char const *program = home_program("pipit-send");
+  char const *argv[] = { s->as_qmail ? PROGRAM_QMAIL_SEND : program, "-d", fmt, 0 };
   int fd = s->readyfd;
   if (fd == LSPAWN_FD || fd == RSPAWN_FD) {
     fd = fcntl(fd, F_DUPFD, RSPAWN_FD + 1);
@@ -141,7 +146,7 @@ static void become_send(struct start *s)
   set_fd(LSPAWN_FD, s->lspawn[0]);
   set_fd(RSPAWN_FD, s->rspawn[0]);
   become(s, ACCOUNT_SEND);
-  run(argv);
+  run(program, argv);
 }
 
 /* Without an argument: control/defaultdelivery, else a Maildir. */
@@ -171,6 +176,7 @@ int main(int argc, char const *const *argv)
   struct start s = { .logger = 0 };
   program_start("pipit-start");
   if (!argc) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  s.as_qmail = !strcmp(program_called(argv[0]), "qmail-start");
   int used = options(argc, argv, &s);
   if (used < argc && *argv[used]) s.delivery = argv[used];
   if (used + 1 < argc) s.logger = argv + used + 1;

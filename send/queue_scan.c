@@ -186,6 +186,11 @@ void scan_turn(struct send *s)
   if (++c->n >= s->split) scan_end(s);
 }
 
+int scan_allowed(struct send const *s)
+{
+  return s->scan->allowed;
+}
+
 uint64_t scan_wait(struct send const *s)
 {
   struct scan const *c = s->scan;

@@ -74,8 +74,7 @@ static void put_off(struct send *s, struct rcpt *r, uint32_t skip, uint32_t age)
                            .wait = retry_wait(age, skip), .attempts = r->attempts };
   uint64_t due = clock_ms() + (uint64_t)st.wait * 1000;
   if (state_put_again(&line, r->index, s->run, &st)) tell(s, m, &line);
-  m->again++;
-  if (!m->due || due < m->due) m->due = due;
+  message_put_off(m, due);
   stralloc_free(&line);
 }
 
@@ -113,7 +112,6 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
 void result_take(struct send *s, enum channel channel, struct rcpt *r, char letter,
                  char const *text, size_t len)
 {
-  struct msg *m = r->msg;
   switch (letter) {
   case 'K':
     log_result(r, letter, text, len);
@@ -128,8 +126,5 @@ void result_take(struct send *s, enum channel channel, struct rcpt *r, char lett
     log_mangled(r);
     put_off(s, r, channel == CHANNEL_LOCAL ? RETRY_SKIP_LOCAL : RETRY_SKIP_REMOTE, r->age);
   }
-  free(r);
-  m->loaded--;
-  s->loaded--;
-  message_progress(s, m);
+  message_without(s, r);
 }

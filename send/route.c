@@ -7,9 +7,6 @@
 #include "control.h"
 #include "route.h"
 
-#define VERP_MARK "-@[]"
-#define VERP_LEN  (sizeof VERP_MARK - 1)
-
 /* Build <m> from a list that may be missing. 1, or 0 and control_why(). */
 static int load_map(struct map *m, char const *name, char separator)
 {
@@ -96,12 +93,6 @@ int route_rewrite(struct routes const *r, char const *addr, size_t len, stralloc
   out->s[from + plen] = '-';
   out->len += plen + 1;
   return CHANNEL_LOCAL;
-}
-
-int verp_is(char const *sender, size_t len)
-{
-  return len > VERP_LEN && !memcmp(sender + len - VERP_LEN, VERP_MARK, VERP_LEN) &&
-         address_at(sender, len - VERP_LEN) < len - VERP_LEN;
 }
 
 int verp_sender(stralloc *out, char const *sender, size_t len, char const *rcpt, size_t rlen)

@@ -12,6 +12,7 @@
 
 #include <skalibs/stralloc.h>
 
+#include "address.h"
 #include "map.h"
 
 enum channel { CHANNEL_LOCAL, CHANNEL_REMOTE, CHANNELS };
@@ -31,9 +32,6 @@ extern int routes_load(struct routes *r);
 
 /* Append the rewritten address to <out>, without NUL. The channel, or -1 with ENOMEM. */
 extern int route_rewrite(struct routes const *r, char const *addr, size_t len, stralloc *out);
-
-/* Is s[0..len) a sender that is expanded for each recipient (prefix@host-@[])? */
-extern int verp_is(char const *sender, size_t len);
 
 /* Append the sender for <rcpt>, with its NUL: prefixbox=host@host for an
  * expanded one, else as it is. 1, or 0 with ENOMEM. */

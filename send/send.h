@@ -20,7 +20,9 @@
 
 #include <skalibs/stralloc.h>
 
+#include "command.h"
 #include "destination.h"
+#include "hold.h"
 #include "idset.h"
 #include "job.h"
 #include "keeper_link.h"
@@ -45,7 +47,10 @@
 
 /* The keys of <later> are times (clock_ms()), those of the others ids, with a flag below. */
 #define WAIT_CHECK 1u /* check the sum before a delivery */
-#define WAIT_SHIFT 1
+#define WAIT_TOLD  2u /* the log has its "new msg" */
+#define WAIT_FLAGS 3u
+#define WAIT_SHIFT 2
+#define WAIT_NEVER (UINT64_MAX >> 8) /* when what is held is due */
 
 enum phase { PHASE_CHECKING, PHASE_ACTIVE, PHASE_SETTLING, PHASE_FINISHING };
 
@@ -54,6 +59,10 @@ struct msg {
   struct msg *prev, *next; /* all in memory */
   struct msg *hungry_next; /* those that have more to load */
   int hungry;
+  int told;           /* the log has its "new msg" */
+  int doomed;         /* it is loaded only to lose recipients (removal.c) */
+  int recalled;       /* no more of it is loaded: it is to lose recipients */
+  int removed;        /* it has lost one */
   struct qfile q;
   uint64_t place;     /* its name in free/, as far as known; 0: it lies in mess/ */
   enum phase phase;
@@ -117,6 +126,10 @@ struct send {
   uint64_t feeder_at;
   struct idset known;
   struct waiting fresh, found, later;
+  struct waiting doomed; /* found for a removal: taken in before all others */
+  struct holds holds;
+  struct removal removal;
+  struct commands *commands;
   unsigned int admitted; /* messages taken in: whose turn it is */
   struct msg *buckets[MESSAGE_BUCKETS];
   struct msg *first, *last;
@@ -154,6 +167,8 @@ extern struct msg *message_find(struct send *s, uint64_t id);
 extern int message_open(struct send *s, struct msg *m);
 /* A recipient of <m> is no longer in memory: go on, settle, or finish. */
 extern void message_progress(struct send *s, struct msg *m);
+/* A recipient is no longer in memory: it is freed, and message_progress called. */
+extern void message_without(struct send *s, struct rcpt *r);
 /* Tell the keeper about <m>. The seq; 0: no memory. */
 extern uint64_t message_tell(struct send *s, struct msg *m, char type, char const *data,
                              size_t len);
@@ -166,8 +181,14 @@ extern void message_settled(struct send *s, uint64_t covered);
 extern void message_leave(struct send *s, struct msg *m, uint64_t when);
 /* The keeper found it whole. */
 extern void message_checked(struct send *s, struct msg *m);
-/* Everything that waits is due now. */
-extern void message_hurry(struct send *s);
+/* Everything that waits is due now; with <held>, what is held as well. How many messages. */
+extern size_t message_hurry(struct send *s, int held);
+/* Of those that wait, those in <ids> are due now; with <doomed>, to lose recipients. */
+extern void message_pick(struct send *s, struct idset const *ids, int doomed);
+/* An active message is due again when it leaves. */
+extern void message_again(struct msg *m);
+/* A recipient of <m> is to be tried at <when> (clock_ms()), not now. */
+extern void message_put_off(struct msg *m, uint64_t when);
 
 /* load.c */
 
@@ -213,6 +234,8 @@ extern void scan_hurry(struct send *s);
 extern void scan_turn(struct send *s);
 /* Milliseconds until a turn is due. */
 extern uint64_t scan_wait(struct send const *s);
+/* Has the keeper worked in its journal: may what is found be delivered? */
+extern int scan_allowed(struct send const *s);
 
 /* send_log.c */
 

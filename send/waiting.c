@@ -27,11 +27,9 @@ int waiting_push(struct waiting *w, uint64_t id, uint64_t place, uint64_t key)
   return 1;
 }
 
-struct waiting_entry waiting_pop(struct waiting *w)
+/* Put <last> into the hole at <i>, or below it. */
+static void fill_hole(struct waiting *w, size_t i, struct waiting_entry last)
 {
-  struct waiting_entry first = w->entries[0];
-  struct waiting_entry last = w->entries[--w->count];
-  size_t i = 0;
   for (;;) {
     size_t child = 2 * i + 1;
     if (child >= w->count) break;
@@ -41,5 +39,27 @@ struct waiting_entry waiting_pop(struct waiting *w)
     i = child;
   }
   w->entries[i] = last;
+}
+
+struct waiting_entry waiting_pop(struct waiting *w)
+{
+  struct waiting_entry first = w->entries[0];
+  struct waiting_entry last = w->entries[--w->count];
+  if (w->count) fill_hole(w, 0, last);
   return first;
+}
+
+void waiting_pick(struct waiting *w, struct idset const *ids, uint64_t mask, struct waiting *to)
+{
+  size_t kept = 0;
+  for (size_t i = 0; i < w->count; i++) {
+    struct waiting_entry e = w->entries[i];
+    if (idset_has(ids, e.id)) {
+      e.key &= mask;
+      if (to != w && waiting_push(to, e.id, e.place, e.key)) continue;
+    }
+    w->entries[kept++] = e;
+  }
+  w->count = kept;
+  for (size_t i = kept / 2; i--;) fill_hole(w, i, w->entries[i]);
 }

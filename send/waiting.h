@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "idset.h"
+
 struct waiting_entry {
   uint64_t id;
   uint64_t place; /* its name in free/, or 0: it lies in mess/ */
@@ -19,6 +21,10 @@ struct waiting {
 
 /* 1, or 0 with ENOMEM. */
 extern int waiting_push(struct waiting *w, uint64_t id, uint64_t place, uint64_t key);
+/* Those whose ids are in <ids> move to <to>, which may be <w>, with only the bits <mask> of their
+ * keys left; for want of memory one may stay. */
+extern void waiting_pick(struct waiting *w, struct idset const *ids, uint64_t mask,
+                         struct waiting *to);
 /* Take the first one away; there must be one. */
 extern struct waiting_entry waiting_pop(struct waiting *w);
 

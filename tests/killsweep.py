@@ -16,7 +16,7 @@ LONG = os.environ.get('CRASH') == 'long'
 SEED = int(os.environ.get('SEED') or time.strftime('%y%m%d'))
 KILLAT = os.path.join(SCRATCH, 'killat')
 NAMES = '/usr/include/%s-linux-gnu/asm/unistd_64.h' % os.uname().machine
-LOCKS = {'sendmutex', 'trigger', 'pool', 'overflow', 'lastid', 'done', 'queued'}
+LOCKS = {'sendmutex', 'trigger', 'pool', 'overflow', 'lastid', 'done', 'queued', 'control', 'holds'}
 PROGRESS_SECONDS = 10
 AGE = 120 # seconds: what nobody has written to for so long is no longer being made
 

@@ -178,6 +178,16 @@ class Send:
         wait_for(lambda: not any(alive(p) for p in pids), 25)
         return status
 
+def tool(home, name, *args, seconds=60, **kw):
+    """A command to send: exit status, standard output and standard error."""
+    p = as_account([os.path.join(reachable(BIN), 'pipit-' + name), *args], env=dict(os.environ, PIPIT_HOME=home), stdin=subprocess.DEVNULL,
+                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
+    try: out, err = p.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        return 'still running after %d s' % seconds, *p.communicate()
+    return p.returncode, out, err
+
 def alive(pid):
     try: return open('/proc/%d/stat' % pid).read().rsplit(')', 1)[1].split()[0] not in 'ZX'
     except FileNotFoundError: return False

@@ -24,6 +24,7 @@
 #include <skalibs/stralloc.h>
 #include <skalibs/strerr.h>
 
+#include "../send/hold.h"
 #include "../send/records.h"
 #include "../send/route.h"
 #include "../send/state.h"
@@ -46,8 +47,10 @@ struct qread {
   int queue; /* descriptor of queue/ */
   unsigned int split;
   struct routes routes;
+  struct holds holds;
   genalloc found; /* of struct found */
   stralloc out;  /* what is printed of the message at hand */
+  stralloc sender;
   stralloc addr; /* one rewritten recipient */
   int trouble;   /* a message could not be read */
 };
@@ -180,12 +183,14 @@ static void add_title(struct qread *q, struct qfile const *m)
   add(q, title);
 }
 
-static void add_rcpt(struct qread *q, char const *s, size_t len, int done)
+static void add_rcpt(struct qread *q, struct qfile const *m, char const *s, size_t len, int done)
 {
   q->addr.len = 0;
   int channel = route_rewrite(&q->routes, s, len, &q->addr);
   if (channel == -1) nomem();
   if (done) add(q, "  done");
+  else if (holds_rcpt(&q->holds, m->id, q->sender.s, q->sender.len, q->addr.s, q->addr.len))
+    add(q, "  held");
   add(q, channel == CHANNEL_LOCAL ? "\tlocal\t" : "\tremote\t");
   add_address(q, q->addr.s, q->addr.len);
   add(q, "\n");
@@ -206,9 +211,10 @@ static int describe(struct qread *q, int fd, struct qfile const *m, struct state
   while ((r = records_next(&e, &letter, &s, &len)) == 1) {
     if (letter == 'F') {
       add_address(q, s, len);
+      if (!stralloc_copyb(&q->sender, s, len)) nomem();
       add(q, st->failed ? ">  bouncing\n" : "> \n");
     } else if (letter == 'T') {
-      add_rcpt(q, s, len, st->rcpts && n < st->count && st->rcpts[n].fate != STATE_OPEN);
+      add_rcpt(q, m, s, len, st->rcpts && n < st->count && st->rcpts[n].fate != STATE_OPEN);
       n++;
     }
   }
@@ -258,6 +264,7 @@ static void open_queue(struct qread *q)
   if (q->queue == -1) die("");
   q->split = qfile_split(q->queue);
   if (!q->split) die("mess");
+  if (!holds_read(&q->holds, q->queue)) die(HOLDS_NAME);
 }
 
 int main(int argc, char const *const *argv)

@@ -77,6 +77,7 @@ os.mkdir(i.home + '/log/handed', 0o700)
 os.chown(i.home + '/log/handed', UID['pipitl'], UID['pipitl'])
 i.start()
 check(wait_for(lambda: os.path.exists(i.home + '/run/smtpd')), 'a listener for pipit-handover')
+i.run(i.home + '/bin/pipit-hold', '-d', 'held.example')
 session = i.smtp()
 session.ehlo('client.example')
 session.mail('a@c.example')
@@ -150,7 +151,7 @@ equal(unknown(special), [], 'each of %d sockets and FIFOs has its line in the ta
 equal([r for r in rows if '/' in r and not any(r in row_of(p) for p in special)], [], 'and each line its socket or FIFO')
 holders = listening(i.others())
 names = sorted({name for name, pids in holders.values()})
-known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/smtpd', 'tcp port %d' % i.port]
+known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'tcp port %d' % i.port]
 equal([n for n in names if n not in known], [], 'no process listens anywhere else, and none has a named socket more')
 check('TCP port of pipit-smtpd' in rows and 'tcp port %d' % i.port in names, 'the port is in the table')
 tables = processes()
@@ -183,6 +184,18 @@ for path, kind in sorted(special.items()):
         equal('%04o' % (os.stat(os.path.join(i.home, path)).st_mode & 0o7777), mode[:4], '%s: its mode' % path)
 check(wait_for(i.ready, 10), 'all of that disturbed nobody')
 
+def list_held(uid, groups=()):
+    p = subprocess.run([i.home + '/bin/pipit-hold', '-l'], env=i.env, user=uid, group=uid, extra_groups=groups, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True)
+    return p.returncode, p.stdout
+
+held = (0, 'domain held.example\n')
+equal(list_held(0), held, 'root commands pipit-send')
+equal(list_held(UID['user'], [UID['pipits']]), held, 'a member of the group pipits does')
+for name in sorted(EVERYONE - {'pipits'}):
+    status, out = list_held(UID[name])
+    check(status == 100 and 'not permitted' in out and out.count('\n') == 1, '%s does not, and is told so' % name)
+
 # Whose word is believed about where a message came from.
 for n, name in enumerate(sorted(UID)):
     reply = as_account_of(name, lambda: Client(home=i.home).send(b'Subject: %d\n\nx\n' % n, b'Fa@c.example\0Tbox@mail.example\0',
@@ -213,6 +226,7 @@ FILES = [ # pattern (of the path below the home; the last that fits counts), who
     ('service/*/supervise*', NOBODY, NOBODY), ('service/*/event', NOBODY, NOBODY),
     ('queue', SERVICE, SERVICE), ('queue/*', SERVICE, SERVICE),
     ('queue/lock/done', 'pipits', 'pipits'), ('queue/lock/sendmutex', 'pipits', 'pipits'), ('queue/lock/queued', 'pipitq', 'pipitq'),
+    ('queue/lock/control', 'pipits', 'pipits'), ('queue/lock/holds', 'pipits', 'pipits'),
     ('queue/state/free*', 'pipits', 'pipits'), ('queue/state/*/*', 'pipits', 'pipits'),
 ]
 

@@ -1,5 +1,5 @@
 /* fuzz-job.c - what the parts of send tell each other: lib/job.c, reports of QMAILREMOTE programs
- * (send/rprogram.c), bounces (send/bounce_text.c), lib/logline.c
+ * (send/rprogram.c), bounces (send/bounce_text.c), lib/logline.c, commands and answers (lib/sendwire.c)
  *
  * Input: a byte that says which, then the bytes.
  */
@@ -21,6 +21,7 @@
 #include "fuzz.h"
 #include "job.h"
 #include "logline.h"
+#include "sendwire.h"
 
 static int sockets[2], file = -1;
 
@@ -348,6 +349,30 @@ static void test_logline(char const *s, size_t len)
   for (size_t i = 0; i < l.len; i++) REQUIRE(l.s[i] >= 32 && l.s[i] < 127);
 }
 
+/* --- commands --- */
+
+/* What is taken would be written as it came; a value is within its limits and harmless. */
+static void test_command(char const *s, size_t len)
+{
+  char packet[SENDWIRE_MAX], command;
+  char const *why;
+  struct selector sel = { .kind = SELECTOR_ALL, .value = "" };
+  if (!sendwire_unpack(s, len, &command, &sel, &why)) {
+    REQUIRE(why && strlen(why) <= SENDWIRE_TEXT);
+  } else {
+    REQUIRE(len <= SENDWIRE_MAX && sel.len <= SELECTOR_MAX && !memchr(sel.value, 0, sel.len));
+    REQUIRE(sendwire_pack(packet, command, &sel) == len && !memcmp(packet, s, len));
+    selector_message(&sel, 1, s, len);
+    selector_rcpt(&sel, s, len);
+  }
+  struct sendwire_answer a = { .changed = 0 }, again;
+  if (!sendwire_unpack_answer(s, len, &a)) return;
+  if (a.type == 'L') REQUIRE(a.held.len == len - 2 && a.held.value == s + 2);
+  size_t n = sendwire_pack_answer(packet, &a);
+  REQUIRE(n <= len && sendwire_unpack_answer(packet, n, &again) && again.type == a.type);
+  if (a.type == 'Z' || a.type == 'D') REQUIRE(!strcmp(a.text, again.text));
+}
+
 int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
 {
   struct fuzz f = { (char const *)in, inlen };
@@ -362,7 +387,9 @@ int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
   case 4: test_report(which >> 3, s, len); break;
   case 5:
   case 6: test_bounce((struct fuzz){ s, len }); break;
-  default: test_logline(s, len);
+  default:
+    if (which >> 3 & 1) test_command(s, len);
+    else test_logline(s, len);
   }
   free(s);
   return 0;

@@ -613,6 +613,17 @@ def test_faults():
     j.all('Z', 'no')
     check(s.wait_log('^warning: unable to write state/'), 'a state file that cannot be written: told')
     s.stop()
+    q = start_queued(home)
+    s = Send(home, prefix=inject('pwrite64:error=EDQUOT:when=2'))
+    m = Mail(home, 's@a.example', ['bad@x.example']).announce()
+    s.remote.job().all('D', 'no such user\n')
+    check(s.wait_log('^warning: trouble injecting bounce message, will try later id=%d error="Disk quota exceeded"$' % m.id),
+          'a failure that cannot be written down: told')
+    s.give(signal.SIGALRM)
+    j = s.remote.job()
+    check(j and b'no such user' in j.read(), 'its bounce waits, and tells of it')
+    s.stop()
+    stop_queued(q)
     for fault, line in (('socketpair:error=EMFILE', 'unable to fork error="Too many open files"'),
                         ('flock:error=ENOLCK', 'unable to lock mutex error="No locks available"'),
                         ('syncfs:error=EIO', None)):

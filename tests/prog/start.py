@@ -1,5 +1,5 @@
 """start.py - pipit-start: who runs as whom, with which descriptors, and what ends when"""
-import os, signal, subprocess, sys, time
+import os, re, signal, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from instance import descendants, reachable
@@ -7,12 +7,12 @@ from instance import descendants, reachable
 PROGRAM = os.path.join(reachable(BIN), 'pipit-start')
 
 class Start:
-    def __init__(self, home, *args, prefix=None):
+    def __init__(self, home, *args, prefix=None, program=PROGRAM):
         ready, w = os.pipe()
         def fds(): os.dup2(w, 3)
         env = dict(os.environ, PIPIT_HOME=home)
         self.log_path = os.path.join(SCRATCH, 'log.%d' % time.monotonic_ns())
-        command = [*(prefix or []), PROGRAM, *args]
+        command = [*(prefix or []), program, *args]
         with open(self.log_path, 'wb') as log:
             kw = dict(preexec_fn=fds, pass_fds=(3,), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
             self.process = subprocess.Popen(command, **kw) if prefix else as_account(command, **kw)
@@ -90,6 +90,25 @@ equal(s.end(), (0, True), 'it ends with the rest')
 s = Start(home, '-d', '3')
 equal(cmdline(s.named('pipit-lspawn')[0])[1:], ['./Maildir/'], 'without control/defaultdelivery: ./Maildir/')
 s.end()
+
+# Under qmail's name: what looks for qmail-send finds it.
+as_qmail = os.path.join(SCRATCH, 'qmail-start')
+os.symlink(PROGRAM, as_qmail)
+s = Start(home, '-d', '3', './Maildir/', program=as_qmail)
+equal((s.ready, cmdline(s.pid)[0]), (b'\n', 'qmail-send'), 'as qmail-start: pipit-send is called qmail-send')
+reread = lambda: s.log().count('unable to reread controls')
+control(home, 'concurrencylocal', 'x')
+equal(subprocess.run(['pkill', '-HUP', '-P', str(os.getpid()), 'qmail-send']).returncode, 0, 'pkill -HUP qmail-send finds it')
+check(wait_for(lambda: reread() == 1), 'and it rereads its control files')
+# Other tests' processes may have this name, too: nothing is sent.
+for command in (['killall', '-v', '-0', 'qmail-send'], ['pgrep', '-l', '-x', 'qmail-send'], ['pidof', 'qmail-send']):
+    p = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(p.returncode == 0 and re.search(r'\b%d\b' % s.pid, p.stdout), '%s qmail-send finds it' % command[0])
+control(home, 'concurrencylocal', None)
+text = subprocess.run(['ps', '-o', 'args=', '-p', str(s.pid)], stdout=subprocess.PIPE, text=True).stdout
+check(text.startswith('qmail-send'), 'ps shows it')
+equal({n for p, n in descendants(s.pid).items()}, {'qmail-send', 'pipit-lspawn', 'pipit-rspawn'}, 'keeper and feeder have its name, and live')
+equal(s.end(), (0, True), 'TERM: exit 0, and nothing is left')
 
 prefix = with_accounts() if ROOT else None
 if prefix is None: skip('a privilege-separated instance: needs root and mount namespaces')

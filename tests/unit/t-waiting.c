@@ -34,6 +34,43 @@ static void check_heap(void)
   free(w.entries);
 }
 
+static void check_pick(void)
+{
+  struct waiting w = WAITING_ZERO, to = WAITING_ZERO;
+  struct idset ids = IDSET_ZERO;
+  int ok = 1;
+  for (size_t i = 1; i <= COUNT; i++) {
+    waiting_push(&w, i, 0, 4 * (next() % 1000) + 3);
+    if (i % 7 == 0) idset_add(&ids, i);
+  }
+  waiting_pick(&w, &ids, 1, &w);
+  uint64_t last = 0;
+  size_t first = 0;
+  for (size_t n = 0; w.count > COUNT / 2; n++) {
+    struct waiting_entry e = waiting_pop(&w);
+    first += e.key == 1;
+    ok &= e.key >= last && (e.key == 1) == (e.id % 7 == 0);
+    last = e.key;
+  }
+  check(ok && first == COUNT / 7, "those that are picked come first, the others in order");
+  size_t left = w.count;
+  idset_remove(&ids, 7);
+  for (size_t i = 1; i <= COUNT; i += 2) idset_add(&ids, i);
+  waiting_pick(&w, &ids, 0, &to);
+  for (size_t i = 0; i < to.count; i++) ok &= idset_has(&ids, to.entries[i].id) && !to.entries[i].key;
+  check(ok && to.count > COUNT / 8 && to.count + w.count == left, "they can move to another heap");
+  last = 0;
+  while (w.count) {
+    struct waiting_entry e = waiting_pop(&w);
+    ok &= e.key >= last && !idset_has(&ids, e.id);
+    last = e.key;
+  }
+  check(ok, "and what stays is in order");
+  free(w.entries);
+  free(to.entries);
+  free(ids.slots);
+}
+
 static void check_set(void)
 {
   static char in[4096];
@@ -69,6 +106,7 @@ static void check_set(void)
 int main(void)
 {
   check_heap();
+  check_pick();
   check_set();
   return check_done();
 }

@@ -1,0 +1,85 @@
+/* t-destination.c - recipients that wait by destination: turns, and taking some away, against a simple model */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "../../send/send.h"
+
+#define RCPTS    4000
+#define MESSAGES 50
+
+static uint32_t seed = 4711;
+static char in[RCPTS];
+static struct msg messages[MESSAGES];
+
+static uint32_t next(void)
+{
+  return (seed = seed * 1664525 + 1013904223) >> 8;
+}
+
+static void add_all(struct dests *d)
+{
+  for (uint32_t i = 0; i < RCPTS; i++) {
+    struct rcpt *r = calloc(1, sizeof *r + 32);
+    r->msg = messages + next() % MESSAGES;
+    r->index = i;
+    r->addrlen = (size_t)snprintf(r->text, 32, "u@d%u.example", next() % 40);
+    r->addr = r->text;
+    in[i] = (char)dests_add(d, (enum channel)(next() % CHANNELS), (enum lane)(next() % LANES), r);
+  }
+}
+
+/* Every third one, and all of some messages. */
+static int pick(void *data, struct rcpt const *r)
+{
+  (void)data;
+  return r->index % 3 == 0 || r->msg < messages + 10;
+}
+
+static size_t take_list(struct rcpt *r, int *ok)
+{
+  size_t n = 0;
+  for (struct rcpt *after; r; r = after, n++) {
+    after = r->next;
+    *ok &= in[r->index] == 1 && pick(0, r);
+    in[r->index] = 0;
+    free(r);
+  }
+  return n;
+}
+
+static size_t take_turns(struct dests *d, int *ok)
+{
+  size_t n = 0;
+  for (int c = 0; c < CHANNELS; c++)
+    for (struct group *g; (g = dests_turn(d, (enum channel)c));) {
+      struct rcpt *r = group_take(g);
+      *ok &= r && r->msg == g->msg && in[r->index] == 1 && !pick(0, r);
+      if (!r) return n;
+      in[r->index] = 0;
+      free(r);
+      n++;
+      dests_next(d, g);
+    }
+  return n;
+}
+
+int main(void)
+{
+  struct dests d = { .turns = { 0 } };
+  int ok = 1;
+  check(!dests_sweep(&d, pick, 0), "of nothing, nothing is taken away");
+  for (int round = 0; round < 3; round++) {
+    add_all(&d);
+    size_t n = take_list(dests_sweep(&d, pick, 0), &ok);
+    check(ok && n > RCPTS / 3 && !dests_sweep(&d, pick, 0), "just what is picked is taken away");
+    n += take_turns(&d, &ok);
+    check(ok && n == RCPTS && !memchr(in, 1, sizeof in), "the others have their turns, each with its message");
+    size_t left = 0;
+    for (size_t i = 0; i < DESTS_BUCKETS; i++) left += d.buckets[i] != 0;
+    check(!left, "no destination is left");
+  }
+  return check_done();
+}
