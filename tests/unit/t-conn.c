@@ -105,6 +105,7 @@ static void check_ahead(void)
   check(conn_exchange(c, big + ahead, BIG - ahead, 2, WAIT, note, 0) == CONN_OK &&
             codes[0] == 251 && codes[1] == 354,
         "the rest of them is sent, and each has its reply");
+  conn_close(c); /* should the reader still want something */
   check(waitpid(pid, &status, 0) == pid && !status, "every byte has arrived");
   stop(c, peer);
   c = start(&peer, "250 taken\r\n251 first\r\n");
