@@ -77,7 +77,10 @@ static void end_with_bounce(struct keeper *k, struct heavy const *h)
 static void tell_of_delays(struct keeper *k, struct heavy const *h)
 {
   struct kfile f;
-  if (!kfile_open(k, &f, h->id, h->place, h->nonce)) return;
+  if (!kfile_open(k, &f, h->id, h->place, h->nonce)) {
+    if (errno != ENOENT) log_trouble("trouble telling of a delay, will try later", h->id);
+    return;
+  }
   kbounce(k, f.fd, &f.q, BOUNCE_LATE);
   close(f.fd);
 }

@@ -17,6 +17,7 @@
 #include "../../send/bounce.h"
 #include "../../send/rprogram.h"
 #include "../../send/rworker.h"
+#include "../../send/state.h"
 #include "crc32c.h"
 #include "fuzz.h"
 #include "job.h"
@@ -62,6 +63,21 @@ static int is_string(struct job_packet const *p, char const *s, size_t len)
   return s >= p->buf && s < p->buf + len && memchr(s, 0, (size_t)(p->buf + len - s));
 }
 
+/* Those of each recipient lie in the job, behind the message's, and do not overlap. */
+static void check_extras(struct job const *j)
+{
+  size_t len, pos = 0, last;
+  REQUIRE(job_message_extras(j, &len) == j->extras && len <= j->extraslen);
+  last = len;
+  for (uint32_t i = 0; i < j->nrcpts; i++) {
+    char const *s = job_rcpt_extras(j, i, &pos, &len);
+    if (!len) continue;
+    REQUIRE((size_t)(s - j->extras) > last && (size_t)(s - j->extras) + len <= j->extraslen);
+    REQUIRE(!s[len - 1] && *s != '#');
+    last = (size_t)(s - j->extras) + len;
+  }
+}
+
 static void check_job(struct job_packet const *p, size_t len)
 {
   struct job const *j = &p->job;
@@ -78,6 +94,7 @@ static void check_job(struct job_packet const *p, size_t len)
   uint32_t n = 0;
   for (size_t i = 0; i < j->rcptslen; i += strlen(j->rcpts + i) + 1) n++;
   REQUIRE(n == j->nrcpts);
+  check_extras(j);
 }
 
 /* A packet of any bytes is refused, or means what it would mean if it were written again. */
@@ -105,6 +122,7 @@ static void test_packet(char const *s, size_t len, int with_fd)
     REQUIRE(p.text == p.buf + 10);
     REQUIRE(job_send_result(sockets[0], p.num, p.index, p.letter, p.text, p.textlen) == 1);
     break;
+  case 'N': REQUIRE(job_send_note(sockets[0], p.num, p.index, p.letter) == 1); break;
   case 'E': REQUIRE(job_send_end(sockets[0], p.num) == 1); break;
   case 'A': REQUIRE(job_send_ahead(sockets[0], p.max) == 1); break;
   default: REQUIRE(p.type == 'H' && job_send_hello(sockets[0], p.max) == 1);
@@ -132,6 +150,12 @@ int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
           !results.ended);
   for (size_t i = 0; i < len; i++) REQUIRE(text[i] == '\n' || (text[i] >= 32 && text[i] < 127));
   results.letters[index] = letter;
+  return 1;
+}
+
+int rslot_note(struct rspawn *r, struct rslot *s, uint32_t index, char note)
+{
+  (void)r, (void)s, (void)index, (void)note;
   return 1;
 }
 
@@ -249,19 +273,39 @@ static void check_lines(char const *s, size_t len)
   }
 }
 
-/* Whatever addresses and servers' words are in it, the parts of a bounce and their fields stay
- * what they are. */
+/* The fields of a recipient. */
+static void expect_fields(char const **names, struct bounce const *b, struct bounce_rcpt const *r)
+{
+  char const *text = b->bytes.s + r->text, *orcpt = b->bytes.s + r->orcpt;
+  size_t const tail = sizeof BOUNCE_TOO_LONG - 1;
+  size_t where, len = r->textlen;
+  int good = r->action != STATE_ACT_FAILED && r->action != STATE_ACT_DELAYED;
+  if (len >= tail && !memcmp(text + len - tail, BOUNCE_TOO_LONG, tail)) len -= tail;
+  if (r->orcpt && dsn_orcpt_type(orcpt, strlen(orcpt))) *names++ = "Original-Recipient";
+  *names++ = "Final-Recipient";
+  *names++ = "Action";
+  *names++ = "Status";
+  int told = !good || bounce_said(text, len, &where);
+  if (told && bounce_remote(text, len, &where)) *names++ = "Remote-MTA";
+  if (told) *names++ = "Diagnostic-Code";
+  if (r->when) *names++ = "Last-Attempt-Date";
+  *names = 0;
+}
+
+/* Whatever addresses, wishes and servers' words are in it, the parts of a report and their fields
+ * stay what they are. */
 static void test_bounce(struct fuzz f)
 {
   static char const *const header[] = { "Date",         "From",         "To",
                                         "Subject",      "Message-ID",   "Auto-Submitted",
                                         "MIME-Version", "Content-Type", 0 };
-  static char const *const whole[] = { "Reporting-MTA", "Arrival-Date", 0 };
+  static char const *const whole[] = { "Original-Envelope-Id", "Reporting-MTA", "Arrival-Date",
+                                       0 };
   char mark[24];
   /* As good as random, to one who writes the input. */
   size_t marklen = (size_t)snprintf(mark, sizeof mark, "\n--=_%08x", crc32c(0, f.s, f.len));
   struct bounce b;
-  struct bounce_failure failures[2];
+  struct bounce_rcpt rcpts[3];
   stralloc out = STRALLOC_ZERO;
   memset(&b, 0, sizeof b);
   set(&b.sender, take_address(&f));
@@ -269,15 +313,21 @@ static void test_bounce(struct fuzz f)
   sets(&b.from, "MAILER-DAEMON");
   sets(&b.host, "me.example");
   sets(&b.copy, "Subject: x\n\ntext\n");
-  b.failures = failures;
-  for (b.count = 0; b.count < 2 && f.len; b.count++) {
-    struct bounce_failure *x = failures + b.count;
-    struct fuzz addr = take_address(&f), text = fuzz_until(&f, 0);
-    *x = (struct bounce_failure){ .index = (uint32_t)b.count, .addr = b.bytes.len };
+  set(&b.envid, take_address(&f));
+  b.rcpts = rcpts;
+  for (b.count = 0; b.count < 3 && f.len; b.count++) {
+    struct bounce_rcpt *x = rcpts + b.count;
+    char action = "fdrew"[fuzz_below(&f, 5)];
+    struct fuzz addr = take_address(&f), text = fuzz_until(&f, 0), orcpt = take_address(&f);
+    *x = (struct bounce_rcpt){ .index = (uint32_t)b.count, .action = action, .when = b.count % 2,
+                               .addr = b.bytes.len };
     if (!stralloc_catb(&b.bytes, addr.s, addr.len) || !stralloc_0(&b.bytes)) abort();
     x->text = b.bytes.len;
     x->textlen = text.len;
     if (!stralloc_catb(&b.bytes, text.s, text.len) || !stralloc_0(&b.bytes)) abort();
+    if (orcpt.len) x->orcpt = b.bytes.len;
+    if (!stralloc_catb(&b.bytes, orcpt.s, orcpt.len) || !stralloc_0(&b.bytes)) abort();
+    b.failed += action == STATE_ACT_FAILED;
   }
   REQUIRE(bounce_write(&b, &out, mark + 3, 17, 1700000000));
   check_lines(out.s, out.len);
@@ -288,19 +338,16 @@ static void test_bounce(struct fuzz f)
   REQUIRE(parts == 4 && status);
   char const *text = memmem(out.s + status, out.len - status, "\n\n", 2);
   at = (size_t)(text - out.s) + 2;
-  at += check_fields(out.s + at, out.len - at, whole);
+  int envid = dsn_xtext_decode(0, b.envid.s, b.envid.len) == 1 && b.envid.len;
+  at += check_fields(out.s + at, out.len - at, whole + !envid);
   for (size_t i = 0; i < b.count; i++) {
-    char const *names[] = { "Final-Recipient", "Action", "Status", 0, 0, 0 };
-    size_t n = 3;
-    size_t where;
-    if (bounce_remote(b.bytes.s + failures[i].text, failures[i].textlen, &where))
-      names[n++] = "Remote-MTA";
-    names[n] = "Diagnostic-Code";
+    char const *names[8];
+    expect_fields(names, &b, rcpts + i);
     at += check_fields(out.s + at, out.len - at, names);
   }
   REQUIRE(!memcmp(out.s + at - 1, mark, marklen));
   stralloc_free(&b.sender), stralloc_free(&b.to), stralloc_free(&b.from), stralloc_free(&b.host);
-  stralloc_free(&b.copy), stralloc_free(&b.bytes), stralloc_free(&out);
+  stralloc_free(&b.copy), stralloc_free(&b.bytes), stralloc_free(&b.envid), stralloc_free(&out);
 }
 
 /* --- log lines --- */

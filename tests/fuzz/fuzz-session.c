@@ -95,6 +95,13 @@ static char const *const words[] = {
   ">\r\n",
   "@sub.example>\r\n",
   "ok.example",
+  "MAIL FROM:<s@a.example> RET=HDRS ENVID=a+2Bb\r\n",
+  "RCPT TO:<r@ok.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;o+3D\r\n",
+  " NOTIFY=",
+  "never",
+  " ORCPT=rfc822;",
+  " ENVID=",
+  " RET=full",
 };
 #define NWORDS (sizeof words / sizeof *words)
 #define NACTS  (ACT_WORDS + NWORDS)

@@ -16,7 +16,8 @@
 #include "received.h"
 #include "session.h"
 
-#define HOPS_MAX 100
+#define HOPS_MAX     100
+#define DSN_TEXT_MAX 520 /* bytes of a parameter of RFC 3461, as it goes into the envelope */
 
 struct address {
   char s[ADDRESS_MAX];
@@ -30,6 +31,8 @@ struct model {
   int esmtp;
   int has_sender, eightbit;
   uint64_t size;
+  char wishes[2][DSN_TEXT_MAX]; /* "RET=HDRS", "ENVID=x", or "" */
+  char rcpt_wishes[RCPTS_MAX][2][DSN_TEXT_MAX];
   struct address sender;
   struct address rcpts[RCPTS_MAX];
   size_t nrcpts;
@@ -276,11 +279,92 @@ static int take_size(struct model *m, char const *s, size_t len)
   return len > 0;
 }
 
+/* --- what is asked of notices (RFC 3461) --- */
+
+static int is_xtext(char const *s, size_t len)
+{
+  static char const digits[] = "0123456789ABCDEF";
+  for (size_t i = 0; i < len; i++) {
+    if (s[i] < 33 || s[i] > 126 || s[i] == '=') return 0;
+    if (s[i] != '+') continue;
+    if (len - i < 3 || !strchr(digits, s[i + 1]) || !strchr(digits, s[i + 2])) return 0;
+    char const hex[3] = { s[i + 1], s[i + 2], 0 };
+    long c = strtol(hex, 0, 16);
+    if (c < 32 || c > 126) return 0;
+    i += 2;
+  }
+  return len > 0;
+}
+
+/* The words of a list: a bit for each, in the order of <words>; 0 when another is in it. */
+static unsigned int word_bits(char const *s, size_t len, char const *const *words)
+{
+  unsigned int bits = 0;
+  for (size_t at = 0, n; at <= len; at += n + 1) {
+    int known = 0;
+    for (n = 0; at + n < len && s[at + n] != ','; n++) continue;
+    for (unsigned int w = 0; words[w]; w++)
+      if (is(s + at, n, words[w])) bits |= 1u << w, known = 1;
+    if (!known) return 0;
+  }
+  return bits;
+}
+
+static int take_notify(char *to, char const *s, size_t len)
+{
+  static char const *const words[] = { "NEVER", "SUCCESS", "FAILURE", "DELAY", 0 };
+  unsigned int bits = word_bits(s, len, words);
+  size_t n = (size_t)sprintf(to, "NOTIFY=");
+  if (!bits || (bits & 1 && bits != 1)) return *to = 0;
+  for (unsigned int w = 0; words[w]; w++)
+    if (bits >> w & 1) n += (size_t)sprintf(to + n, "%s%s", to[n - 1] == '=' ? "" : ",", words[w]);
+  return 1;
+}
+
+static int take_orcpt(char *to, char const *s, size_t len)
+{
+  size_t n = 0;
+  while (n < len && s[n] > 32 && s[n] < 127 && !strchr("()<>@,;:\\\".[]", s[n])) n++;
+  if (len > 500 || !n || n == len || s[n] != ';' || !is_xtext(s + n + 1, len - n - 1)) return 0;
+  sprintf(to, "ORCPT=%.*s", (int)len, s);
+  return 1;
+}
+
+/* One parameter of RFC 3461: is it right, and the first of its name? */
+static int take_wish(char wishes[2][DSN_TEXT_MAX], int rcpt, char const *p, size_t n)
+{
+  if (rec.setup.program) return 0;
+  if (rcpt && n > 7 && is(p, 7, "NOTIFY=") && !*wishes[0]) return take_notify(wishes[0], p + 7, n - 7);
+  if (rcpt && n > 6 && is(p, 6, "ORCPT=") && !*wishes[1]) return take_orcpt(wishes[1], p + 6, n - 6);
+  if (!rcpt && !*wishes[0] && (is(p, n, "RET=FULL") || is(p, n, "RET=HDRS"))) {
+    strcpy(wishes[0], is(p, n, "RET=FULL") ? "RET=FULL" : "RET=HDRS");
+    return 1;
+  }
+  if (rcpt || n <= 6 || n > 106 || !is(p, 6, "ENVID=") || *wishes[1] || !is_xtext(p + 6, n - 6)) return 0;
+  sprintf(wishes[1], "ENVID=%.*s", (int)n - 6, p + 6);
+  return 1;
+}
+
+/* The parameters of RCPT. */
+static int rcpt_params(char wishes[2][DSN_TEXT_MAX], char const *s, size_t len)
+{
+  *wishes[0] = *wishes[1] = 0;
+  for (size_t i = 0, n; i < len; i += n) {
+    if (s[i] != ' ') return 0;
+    while (i < len && s[i] == ' ') i++;
+    if (i == len) return 1;
+    for (n = 0; i + n < len && s[i + n] != ' '; n++) continue;
+    if (!take_wish(wishes, 1, s + i, n)) return 0;
+  }
+  return 1;
+}
+
 /* The parameters of MAIL: are they what is offered? */
 static int params(struct model *m, char const *s, size_t len)
 {
   m->size = 0;
   m->eightbit = 0;
+  *m->wishes[0] = *m->wishes[1] = 0;
   for (size_t i = 0; i < len;) {
     if (s[i] != ' ') return 0;
     while (i < len && s[i] == ' ') i++;
@@ -292,6 +376,8 @@ static int params(struct model *m, char const *s, size_t len)
       m->eightbit = 1;
     else if (is(p, n, "BODY=7BIT"))
       m->eightbit = 0;
+    else if (take_wish(m->wishes, 0, p, n))
+      ;
     else if (m->size || n < 5 || !is(p, 5, "SIZE=") || !take_size(m, p + 5, n - 5))
       return 0;
     i += n;
@@ -335,7 +421,9 @@ static void rcpt(struct model *m, char const *arg, size_t len)
     REQUIRE(reply(m, 1) == 503);
     return;
   }
-  if (!path(&a, "TO:", arg, len, &used) || !a.len || used < len) {
+  char wishes[2][DSN_TEXT_MAX];
+  if (!path(&a, "TO:", arg, len, &used) || !a.len ||
+      !rcpt_params(wishes, arg + used, len - used)) {
     int code = reply(m, 1);
     REQUIRE(code == 501 || code == 555);
     return;
@@ -358,6 +446,7 @@ static void rcpt(struct model *m, char const *arg, size_t len)
     REQUIRE(!is_bad_sender(&m->sender) && !too_many && !long_suffix);
     REQUIRE(m->queue || rec.setup.program);
     if (!is_allowed(&a)) REQUIRE(maybe_literal(&a) && is_allowed(&b));
+    memcpy(m->rcpt_wishes[m->nrcpts], wishes, sizeof wishes);
     m->rcpts[m->nrcpts++] = a;
     return;
   }
@@ -398,6 +487,17 @@ static int is_address(char const *s, size_t len, struct address const *a, char c
   return len == b.len && !memcmp(s, b.s, len);
 }
 
+static void check_wishes(char const wishes[2][DSN_TEXT_MAX], char const **s, size_t *left)
+{
+  char const *value;
+  size_t len;
+  for (int i = 0; i < 2; i++)
+    if (*wishes[i]) {
+      REQUIRE(take_record(s, left, &value, &len) == 'X');
+      REQUIRE(len == strlen(wishes[i]) && !memcmp(value, wishes[i], len));
+    }
+}
+
 static void check_envelope(struct model const *m, char const *s, size_t left)
 {
   char const *value;
@@ -406,8 +506,10 @@ static void check_envelope(struct model const *m, char const *s, size_t left)
   if (m->eightbit) {
     REQUIRE(take_record(&s, &left, &value, &len) == 'X' && is(value, len, "BODY=8BITMIME"));
   }
+  check_wishes(m->wishes, &s, &left);
   for (size_t i = 0; i < m->nrcpts; i++) {
     char const *suffix = rec.setup.relay ? rec.setup.suffix : "";
+    check_wishes(m->rcpt_wishes[i], &s, &left);
     REQUIRE(take_record(&s, &left, &value, &len) == 'T');
     REQUIRE(is_address(value, len, m->rcpts + i, suffix) && len < QFILE_ADDR_MAX);
   }

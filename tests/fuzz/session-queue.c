@@ -10,7 +10,7 @@
 static struct {
   unsigned int behaviour; /* bits 0-1: commit; 2: no queue; 3: no room; 4-5: words */
   int open, connected;
-  int stage; /* of the envelope: 0 none, 1 sender, 2 recipients */
+  int stage; /* of the envelope: 0 none, 1 sender and its extras, 2 recipients and theirs */
   size_t msglen;
   stralloc text;
 } q;
@@ -106,7 +106,9 @@ void submit_from(struct submit *s, char const *sender, size_t len)
 void submit_extra(struct submit *s, char const *name, char const *value, size_t len)
 {
   (void)s;
-  REQUIRE(q.stage == 1);
+  int of_rcpt = !strcmp(name, "NOTIFY") || !strcmp(name, "ORCPT");
+  REQUIRE(of_rcpt ? q.stage >= 1 : q.stage == 1);
+  q.stage += q.stage == 1 && of_rcpt;
   add("X", 1);
   add(name, strlen(name));
   record("=", value, len);

@@ -173,6 +173,28 @@ static void check_last_words(void)
   close(s[0]);
 }
 
+/* Extras of recipients behind those of the message, and notes. */
+static void check_extras(int s[2])
+{
+  static char const extras[] = "RET=HDRS\0#0\0NOTIFY=NEVER\0#2\0NOTIFY=DELAY\0ORCPT=rfc822;#2";
+  struct job j = { .num = 7, .host = "x", .sender = "s", .extras = extras, .extraslen = sizeof extras,
+                   .rcpts = "a\0b\0c", .rcptslen = 6, .nrcpts = 3, .body = "" };
+  size_t pos = 0, len;
+  if (job_send(s[0], &j) != 1 || job_recv(s[1], &p) != 1) {
+    check(0, "a job with extras of recipients");
+    return;
+  }
+  check(job_message_extras(&p.job, &len) == p.job.extras && len == 9, "the extras of the message");
+  char const *first = job_rcpt_extras(&p.job, 0, &pos, &len);
+  check(len == 13 && !strcmp(first, "NOTIFY=NEVER"), "those of the first recipient");
+  job_rcpt_extras(&p.job, 1, &pos, &len);
+  check(!len, "the second has none");
+  char const *third = job_rcpt_extras(&p.job, 2, &pos, &len);
+  check(len == 29 && !strcmp(third, "NOTIFY=DELAY") && pos == sizeof extras, "those of the third");
+  check(job_send_note(s[0], 7, 2, JOB_PASSED) == 1 && job_recv(s[1], &p) == 1 && p.type == 'N' &&
+            p.num == 7 && p.index == 2 && p.letter == JOB_PASSED, "a note");
+}
+
 int main(void)
 {
   int s[2];
@@ -181,6 +203,7 @@ int main(void)
   check_jobs(s);
   check_limits(s);
   check_reports(s);
+  check_extras(s);
   check_bad(s);
   check_last_words();
   int r;

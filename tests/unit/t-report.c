@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "../../send/bounce.h"
+#include "../../send/state.h"
 
 static struct {
   char const *why, *text, *status, *remote, *said;
@@ -27,8 +28,48 @@ static int is(size_t n, size_t at, char const *text, char const *expected)
   return n == strlen(expected) && !memcmp(text + at, expected, n);
 }
 
+static struct {
+  char const *why;
+  char action;
+  char const *text, *status;
+} const judged[] = {
+  { "the server's code", STATE_ACT_FAILED, "x\nRemote host said: 550 5.1.1 no\n", "5.1.1" },
+  { "the class of its reply", STATE_ACT_FAILED, "x\nRemote host said: 550 no\n", "5.0.0" },
+  { "a code of another class than the reply", STATE_ACT_FAILED, "x\nRemote host said: 550 4.7.1 no\n", "5.0.0" },
+  { "a code in the line before is not the server's", STATE_ACT_FAILED, "(#5.7.1)\nRemote host said: 550 no\n", "5.0.0" },
+  { "a code in our text", STATE_ACT_FAILED, "Sorry, no mailbox here by that name. (#5.1.1)\n", "5.1.1" },
+  { "a code of another class there", STATE_ACT_FAILED, "Try later. (#4.3.0)\n", "5.0.0" },
+  { "no code at all", STATE_ACT_FAILED, "no\n", "5.0.0" },
+  { "too old", STATE_ACT_FAILED, "x\nRemote host said: 450 4.7.1 no\n" BOUNCE_TOO_LONG, "4.4.7" },
+  { "a delay", STATE_ACT_DELAYED, "x\nRemote host said: 450 4.2.1 no\n", "4.2.1" },
+  { "a delay by our fault", STATE_ACT_DELAYED, "Unable to fork. (#4.3.0)\n", "4.3.0" },
+  { "a relayed one", STATE_ACT_RELAYED, "x\nRemote host said: 250 2.6.0 ok\n", "2.6.0" },
+  { "a local one, whatever a program says", STATE_ACT_DELIVERED, "version 2.1.7\ndid 0+0+1\n", "2.0.0" },
+  { "a long code", STATE_ACT_FAILED, "x\nRemote host said: 550 5.123.456 no\n", "5.123.456" },
+};
+
+static struct {
+  char const *text;
+  char action;
+} const locals[] = {
+  { "did 1+0+0\n", STATE_ACT_DELIVERED },      { "did 0+0+1\n", STATE_ACT_DELIVERED },
+  { "did 0+1+0\nqp 7\n", STATE_ACT_RELAYED },  { "did 0+2+0\n", STATE_ACT_EXPANDED },
+  { "did 0+10+0\n", STATE_ACT_EXPANDED },      { "did 1+2+0\n", STATE_ACT_DELIVERED },
+  { "did 0+2+3\n", STATE_ACT_DELIVERED },      { "did 0+0+0\n", STATE_ACT_DELIVERED },
+  { "hello\ndid 0+2+0\n", STATE_ACT_DELIVERED }, { "", STATE_ACT_DELIVERED },
+  { "did ", STATE_ACT_DELIVERED },
+};
+
 int main(void)
 {
+  for (size_t i = 0; i < sizeof judged / sizeof *judged; i++) {
+    char status[BOUNCE_STATUS_MAX];
+    bounce_judge(status, judged[i].action, judged[i].text, strlen(judged[i].text));
+    check(!strcmp(status, judged[i].status), judged[i].why);
+  }
+  for (size_t i = 0; i < sizeof locals / sizeof *locals; i++)
+    check(bounce_local_action(locals[i].text, strlen(locals[i].text)) == locals[i].action,
+          *locals[i].text ? locals[i].text : "nothing said");
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char const *t = cases[i].text;
     size_t len = strlen(t);
