@@ -115,5 +115,5 @@ def power(kind):
         finally: disk.remove()
     return work
 
-side_by_side({'keeper': part('its keeper, while commands come', 1, 30), 'send': part('send, while commands come', 0, 16),
+side_by_side({'keeper': part('its keeper, while commands come', 1, 16), 'send': part('send, while commands come', 0, 9),
               'ext4': power('ext4'), 'xfs': power('xfs')})

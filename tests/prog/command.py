@@ -151,7 +151,7 @@ def test_hold_waiting():
     check(wait_for(lambda: s.has('new msg %d' % near.id)), 'six messages are loaded')
     equal(said(home, 'hold', '-d', 'far.example'), 'domain far.example is held\n', 'their domain is held')
     j.all('K', 'ok\n')
-    check(wait_for(ms[0].finished), 'the one in flight comes to its end')
+    check(wait_for(next(m for m in ms if m.id == j.id).finished), 'the one in flight comes to its end')
     j = s.remote.job()
     equal(j.rcpts, ['x@near.example'], 'the next one is of another domain')
     j.all('K', 'ok\n')
