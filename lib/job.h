@@ -4,12 +4,16 @@
  *   J  a job, with exactly one descriptor: send -> lspawn -> worker, send -> rspawn -> worker
  *   M  a job for lspawn with the message itself, when that is small, and no descriptor
  *   R  the result for one recipient of a job, the other way
+ *   G  where a remote job goes: the name of the mail exchangers of best preference, before R
+ *   C  it did not come to that, and why: before R, at most once
  *   E  the job has ended: every recipient has its R, the descriptor is closed
  *   H  hello: how many jobs the sender of it takes at once (a spawner's first packet)
  * Layouts (numbers big-endian):
  *   J num:4 id:8 offset:8 length:8 host\0 sender\0 {name=value\0} \0 {rcpt\0}
  *   M as J, then the <length> bytes of the message
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
+ *   G num:4 name                            name: host,host,... sorted, in lower case
+ *   C num:4 class:1 text                    class: JOB_HOST or JOB_NAMES; what R says as well
  *   E num:4
  *   H max:4
  * For lspawn the descriptor is a pipe out of which exactly <length> bytes come
@@ -26,6 +30,14 @@
 #define JOB_BODY_MAX   49152 /* bytes of a message that goes in one */
 #define JOB_RCPTS_MAX  1000  /* recipients of a job */
 #define JOB_TEXT_MAX   3000  /* bytes of a result's text; longer ones are cut */
+#define JOB_GROUP_MAX  200   /* bytes of the name of mail exchangers */
+
+/* Extras that send adds: numbers, messages of one connection and seconds that it is kept idle. */
+#define JOB_CONNMESSAGES "CONNMESSAGES="
+#define JOB_CONNIDLE     "CONNIDLE="
+
+#define JOB_HOST  'h' /* no connection, 421, or the connection died: nothing against the message */
+#define JOB_NAMES 'n' /* the host's name or addresses could not be looked up now */
 
 struct job {
   uint32_t num;    /* given by send, unique among the jobs in flight */
@@ -44,13 +56,13 @@ struct job {
 };
 
 struct job_packet { /* one received packet */
-  char type;       /* 'J', 'M', 'R', 'E', 'H' */
+  char type;       /* 'J', 'M', 'R', 'G', 'C', 'E', 'H' */
   struct job job;  /* of J, M; its pointers lead into buf */
-  uint32_t num;    /* of R, E */
+  uint32_t num;    /* of R, G, C, E */
   uint32_t index;  /* of R */
-  char letter;     /* of R */
+  char letter;     /* of R; the class of C */
   char const *text;
-  size_t textlen;  /* of R */
+  size_t textlen;  /* of R, C; of G, whose name it is */
   uint32_t max;    /* of H */
   char buf[JOB_PACKET_MAX];
 };
@@ -60,8 +72,13 @@ struct job_packet { /* one received packet */
 extern int job_send(int sock, struct job const *j);
 extern int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
                            size_t textlen);
+extern int job_send_group(int sock, uint32_t num, char const *name, size_t len);
+extern int job_send_class(int sock, uint32_t num, char class, char const *text, size_t len);
 extern int job_send_end(int sock, uint32_t num);
 extern int job_send_hello(int sock, uint32_t max);
+
+/* The number of the extra that begins with <name>, or <otherwise>. */
+extern uint32_t job_number(struct job const *j, char const *name, uint32_t otherwise);
 
 /* Receive: 1 and <*p> (a descriptor in p->job.fd is close-on-exec, and the
  * caller's to close), 0 would block, -1 with errno (EPIPE at the end of the

@@ -71,7 +71,7 @@ static int build_envelope(struct envelope *e, struct job const *j, struct outcom
 
 static void forget_verdicts(struct link *l, struct outcome *o)
 {
-  o->message.letter = 0;
+  o->message.letter = o->trouble = 0;
   for (size_t i = 0; i < l->envelope.nrcpts; i++) o->rcpts[l->envelope.index[i]].letter = 0;
 }
 
@@ -97,18 +97,23 @@ static int try_kept(struct link *l, struct job const *j, struct outcome *o)
 static int try_place(struct link *l, struct place const *p, tain const *find_end, struct outcome *o)
 {
   tain const end = l->conn.limit;
-  char const was = o->message.letter;
+  char const was = o->message.letter, trouble = o->trouble;
   if (tain_less(find_end, &end)) l->conn.limit = *find_end;
   if (!conn_open(&l->conn, p, (unsigned int)l->settings.timeoutconnect)) {
-    if (was != 'Z')
+    if (was != 'Z') {
       outcome_message(o, 'Z',
                       "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n%s: %s\n",
                       l->conn.name, strerror(errno));
+      o->trouble = JOB_HOST;
+    }
     return 0;
   }
   if (!session_begin(&l->conn, &l->settings, o)) {
     /* One server's dislike of our name is not the last word while another could not be asked. */
-    if (was == 'Z') o->message.letter = 'Z';
+    if (was == 'Z') {
+      o->message.letter = 'Z';
+      o->trouble = trouble;
+    }
     return 0;
   }
   l->conn.limit = end;
@@ -141,7 +146,10 @@ static void connect_and_try(struct link *l, struct job const *j, tain const *end
     outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
     return;
   }
-  if (load_settings(l, o) && find_places(&p, j->host, &l->settings, o)) try_places(l, &p, end, o);
+  if (!load_settings(l, o)) return;
+  int found = find_places(&p, j->host, &l->settings, o);
+  if (*p.group && l->on_group) l->on_group(l->arg, p.group);
+  if (found) try_places(l, &p, end, o);
 }
 
 void deliver(struct link *l, struct job const *j, struct outcome *o)
@@ -157,7 +165,7 @@ void deliver(struct link *l, struct job const *j, struct outcome *o)
     return;
   }
   if (!try_kept(l, j, o)) connect_and_try(l, j, &end, o);
-  if (l->conn.messages >= MESSAGES_MAX) deliver_quit(l);
+  if (l->conn.messages >= job_number(j, JOB_CONNMESSAGES, MESSAGES_MAX)) deliver_quit(l);
 }
 
 void deliver_drop(struct link *l)

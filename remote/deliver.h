@@ -19,6 +19,9 @@ struct link { /* what is kept from job to job; large: not for the stack */
   struct conn conn;
   struct envelope envelope;
   struct message message;
+  /* Told the name of the mail exchangers, once they are known; NULL: nobody is. */
+  void (*on_group)(void *arg, char const *name);
+  void *arg;
 };
 #define LINK_ZERO \
   { .settings = SETTINGS_ZERO, .host = STRALLOC_ZERO, .conn = { .fd = -1 }, .envelope = ENVELOPE_ZERO }

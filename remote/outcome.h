@@ -21,6 +21,7 @@ struct verdict {
 
 struct outcome {
   struct verdict message;
+  char trouble; /* JOB_HOST or JOB_NAMES (job.h) when the message's verdict is that; else 0 */
   struct verdict *rcpts;
   size_t nrcpts;
   stralloc text;

@@ -1,6 +1,7 @@
 /* worker.c - take job after job from pipit-rspawn; see worker.h */
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <skalibs/iopause.h>
@@ -51,14 +52,40 @@ static int end_job(int sock, uint32_t num)
   return r == 1;
 }
 
+struct asked { /* of which job are the mail exchangers */
+  int sock;
+  uint32_t num;
+};
+
+/* Where that cannot be told, the results cannot either: they find out. */
+static void on_group(void *arg, char const *name)
+{
+  struct asked const *a = arg;
+  while (!job_send_group(a->sock, a->num, name, strlen(name)) && wait_writable(a->sock))
+    ;
+}
+
+static int tell_class(int sock, uint32_t num, struct outcome const *o)
+{
+  int r = 1;
+  char const *text = o->text.s + o->message.at;
+  if (!o->trouble) return 1;
+  while (!(r = job_send_class(sock, num, o->trouble, text, o->message.len)))
+    if (!wait_writable(sock)) return 0;
+  return r == 1;
+}
+
 /* One job. 0 when rspawn is gone. */
 static int do_job(int sock, struct job const *j, struct outcome *o)
 {
-  int ok = 1;
+  struct asked asked = { sock, j->num };
   o->nrcpts = 0;
+  link_now.on_group = on_group;
+  link_now.arg = &asked;
   deliver(&link_now, j, o);
   close(j->fd);
   if (o->nrcpts != j->nrcpts) return answer_nothing(sock, j) && end_job(sock, j->num);
+  int ok = tell_class(sock, j->num, o);
   for (size_t i = 0; ok && i < o->nrcpts; i++) ok = answer(sock, j->num, o, i);
   return ok && end_job(sock, j->num);
 }

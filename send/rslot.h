@@ -29,6 +29,7 @@ struct rslot {
   int fd;    /* a worker's socket, or the pipe that a program's report comes from; -1: ended */
   tain until;
   stralloc host; /* of a worker's last job, NUL-terminated */
+  uint32_t idle; /* seconds that the worker may wait for another one */
   uint32_t num;  /* of the job */
   uint32_t nrcpts;
   uint32_t left; /* recipients without a result */
@@ -54,6 +55,9 @@ extern void rslot_begin(struct rslot *s, struct job const *j);
  * when the result does not belong to the job (number, index, letter, twice). */
 extern int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
                         char const *text, size_t len);
+
+/* Pass a G or C on. */
+extern void rslot_about(struct rspawn *r, struct job_packet const *p);
 
 /* 'Z' with the text to every recipient without a result; then the job's end. */
 extern void rslot_end(struct rspawn *r, struct rslot *s, char const *text);

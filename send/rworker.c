@@ -166,7 +166,7 @@ static void on_end(struct rspawn *r, struct rslot *s)
 {
   rslot_end(r, s, crashed);
   s->state = RSLOT_IDLE;
-  tain_addsec_g(&s->until, IDLE_SECONDS);
+  tain_addsec_g(&s->until, (int)s->idle);
 }
 
 void rworker_read(struct rspawn *r, struct rslot *s)
@@ -175,9 +175,9 @@ void rworker_read(struct rspawn *r, struct rslot *s)
   for (;;) {
     int got = job_recv(s->fd, &p);
     if (!got) return;
-    int fits =
-        got == 1 && s->state == RSLOT_BUSY && (p.type == 'R' || p.type == 'E') && p.num == s->num;
+    int fits = got == 1 && s->state == RSLOT_BUSY && strchr("RGCE", p.type) && p.num == s->num;
     if (fits && p.type == 'R') fits = rslot_result(r, s, p.index, p.letter, p.text, p.textlen);
+    else if (fits && p.type != 'E') rslot_about(r, &p);
     else if (fits) {
       on_end(r, s);
       return;
