@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <skalibs/uint32.h>
+
 #include "address.h"
 #include "clock.h"
 #include "feeder.h"
@@ -20,6 +22,7 @@
 #define SLOT_MASK   ((1u << SLOT_BITS) - 1)
 #define NAP_MS      10    /* when the kernel has no memory for a job */
 #define READ_BATCH  256   /* packets of a spawner before others have their turn */
+#define LIMITS_ROOM 64    /* bytes of the extras that say what limits a connection has */
 #define JOB_RESERVE 8192  /* bytes of a packet for the numbers, the host, the sender */
 
 _Static_assert(CONCURRENCY_MAX <= 1 << SLOT_BITS, "a slot's number must fit");
@@ -29,11 +32,15 @@ static char const open_trouble[] = "Unable to open the message in the queue. (#4
 static char const pipe_trouble[] = "Unable to make a pipe for the message. (#4.3.0)\n";
 static char const too_large[] = "This envelope is too large for one delivery. (#4.3.0)\n";
 
-static int has_room(struct send const *s, struct spawner const *p)
+static uint32_t max_jobs(struct send const *s, struct spawner const *p)
 {
   uint32_t max = s->settings.concurrency[p->channel];
-  if (max > p->hello) max = p->hello;
-  return !p->blocked && !p->stalled && p->inflight < max;
+  return max < p->hello ? max : p->hello;
+}
+
+static int has_room(struct send const *s, struct spawner const *p)
+{
+  return !p->blocked && !p->stalled && p->inflight < max_jobs(s, p);
 }
 
 static uint32_t free_slot(struct spawner const *p)
@@ -49,28 +56,37 @@ static int goes_along(struct rcpt const *first, struct rcpt const *r)
   return !first->sender && !r->sender && !first->extraslen && !r->extraslen;
 }
 
-/* How many recipients at the head of <g> one job takes; their bytes in <*bytes>. */
-static uint32_t share(struct group const *g, enum channel channel, size_t *bytes)
+/* How many recipients at the head of <b> one job takes; their bytes in <*bytes>. */
+static uint32_t share(struct batch const *b, enum channel channel, size_t *bytes)
 {
   uint32_t n = 0;
   uint32_t max = channel == CHANNEL_LOCAL ? 1 : JOB_SHARE;
   size_t room = JOB_PACKET_MAX - JOB_RESERVE;
   *bytes = 0;
-  for (struct rcpt *r = g->first; r && n < max; r = r->next, n++) {
-    if (n && (!goes_along(g->first, r) || *bytes + r->addrlen + 1 > room)) break;
+  for (struct rcpt *r = b->first; r && n < max; r = r->next, n++) {
+    if (n && (!goes_along(b->first, r) || *bytes + r->addrlen + 1 > room)) break;
     *bytes += r->addrlen + 1;
   }
   return n;
 }
 
-/* Fill in the job for the <n> first recipients of <g>; rcpts and extras in <text>. */
-static int make_job(struct job *j, struct group const *g, uint32_t n, size_t bytes, stralloc *text)
+static void put_limit(stralloc *text, char const *name, uint32_t value)
 {
-  struct rcpt *r = g->first;
-  struct msg *m = g->msg;
-  size_t extras = m->extras.len + r->extraslen;
+  char fmt[UINT32_FMT];
+  if (!value) return;
+  stralloc_cats(text, name);
+  stralloc_catb(text, fmt, uint32_fmt(fmt, value));
+  stralloc_0(text);
+}
+
+/* Fill in the job for the <n> first recipients of <b>; rcpts and extras in <text>. */
+static int make_job(struct job *j, struct batch const *b, uint32_t n, size_t bytes, stralloc *text)
+{
+  struct rcpt *r = b->first;
+  struct msg *m = b->msg;
+  size_t extras;
   size_t at = address_at(r->addr, r->addrlen);
-  if (!stralloc_ready(text, bytes + extras + 1)) return 0;
+  if (!stralloc_ready(text, m->extras.len + r->extraslen + LIMITS_ROOM + bytes + 1)) return 0;
   j->id = m->q.id;
   j->offset = QFILE_HEADER;
   j->length = m->q.msglen;
@@ -78,6 +94,9 @@ static int make_job(struct job *j, struct group const *g, uint32_t n, size_t byt
   j->sender = r->sender ? r->sender : m->sender.s;
   stralloc_catb(text, m->extras.s, m->extras.len);
   stralloc_catb(text, r->extras, r->extraslen);
+  put_limit(text, JOB_CONNMESSAGES, b->dest->group->limits.connmessages);
+  put_limit(text, JOB_CONNIDLE, b->dest->group->limits.connidle);
+  extras = text->len;
   for (uint32_t i = 0; i < n; i++, r = r->next) stralloc_catb(text, r->addr, r->addrlen + 1);
   j->extras = text->s;
   j->extraslen = extras;
@@ -116,40 +135,42 @@ static int make_pipe(struct send *s, struct job *j)
   return r;
 }
 
-/* The job is on its way: its recipients leave the group. */
-static void started(struct send *s, struct spawner *p, struct running *j, struct group *g,
+/* The job is on its way: its recipients leave the batch. */
+static void started(struct send *s, struct spawner *p, struct running *j, struct batch *b,
                     uint32_t n)
 {
-  j->msg = g->msg;
+  j->msg = b->msg;
+  hold_started(s, j, b->dest);
   for (j->count = 0; j->count < n; j->count++) {
-    struct rcpt *r = group_take(g);
+    struct rcpt *r = batch_take(b);
     j->rcpts[j->count] = r;
     r->delivery = ++s->deliveries;
-    log_start(g->msg, p->channel, r);
+    log_start(b->msg, p->channel, r);
   }
   p->slots[j->num & SLOT_MASK] = j;
   p->inflight++;
   s->status_due = 1;
-  dests_next(&s->dests, g);
+  dests_next(&s->dests, b);
 }
 
 /* Nothing was tried, by a fault here: the first <n> recipients are put off. */
-static void fail(struct send *s, struct spawner *p, struct group *g, uint32_t n, char const *text)
+static void fail(struct send *s, struct spawner *p, struct batch *b, uint32_t n, char const *text)
 {
   struct rcpt *first = 0;
   struct rcpt **end = &first;
   struct rcpt *r;
-  while (n-- && (r = group_take(g))) {
+  while (n-- && (r = batch_take(b))) {
     r->next = 0;
     *end = r;
     end = &r->next;
   }
-  dests_next(&s->dests, g);
+  hold_unsent(b->dest->group);
+  dests_next(&s->dests, b);
   while ((r = first)) {
     first = r->next;
     r->delivery = ++s->deliveries;
     log_start(r->msg, p->channel, r);
-    result_take(s, p->channel, r, 'Z', text, strlen(text));
+    result_take(s, p->channel, r, 'Z', text, strlen(text), 0);
   }
 }
 
@@ -169,7 +190,7 @@ static int detach(struct send *s, struct job *j, char body[JOB_BODY_MAX], char c
 }
 
 /* Send the job for the first <n> recipients. 1 sent, 0 not now, -1 with <*why>. */
-static int send_job(struct send *s, struct spawner *p, struct group *g, uint32_t n, size_t bytes,
+static int send_job(struct send *s, struct spawner *p, struct batch *b, uint32_t n, size_t bytes,
                     uint32_t num, char const **why)
 {
   char body[JOB_BODY_MAX];
@@ -177,9 +198,9 @@ static int send_job(struct send *s, struct spawner *p, struct group *g, uint32_t
   struct job j = { .num = num };
   int r = -1;
   *why = open_trouble;
-  j.fd = message_open(s, g->msg);
+  j.fd = message_open(s, b->msg);
   if (j.fd == -1) return -1;
-  if (!make_job(&j, g, n, bytes, &text)) goto out;
+  if (!make_job(&j, b, n, bytes, &text)) goto out;
   r = p->channel == CHANNEL_LOCAL ? detach(s, &j, body, why) : 1;
   p->stalled = !r;
   if (r != 1) goto out;
@@ -197,35 +218,35 @@ out:
   return r;
 }
 
-static void start_one(struct send *s, struct spawner *p, struct group *g)
+static void start_one(struct send *s, struct spawner *p, struct batch *b)
 {
   size_t bytes;
-  uint32_t n = share(g, p->channel, &bytes);
-  struct running *j = malloc(sizeof *j + n * sizeof *j->rcpts);
+  uint32_t n = share(b, p->channel, &bytes);
+  struct running *j = calloc(1, sizeof *j + n * sizeof *j->rcpts);
   char const *why = open_trouble;
   int r = -1;
   if (j) {
     j->num = (++p->turn << SLOT_BITS) | free_slot(p);
-    r = send_job(s, p, g, n, bytes, j->num, &why);
+    r = send_job(s, p, b, n, bytes, j->num, &why);
   }
   if (r == 1) {
-    started(s, p, j, g, n);
+    started(s, p, j, b, n);
     return;
   }
   free(j);
-  if (r == -1) fail(s, p, g, n, why);
+  if (r == -1) fail(s, p, b, n, why);
 }
 
 void deliver_start(struct send *s)
 {
   for (int c = 0; c < CHANNELS; c++) {
     struct spawner *p = s->spawners + c;
-    struct group *g;
+    struct batch *b;
     while (!s->stopping && !s->lost && has_room(s, p) &&
            s->finishing < FINISHING_MAX &&
            keeper_backlog(&s->keeper) < KEEPER_BACKLOG_MAX &&
-           (g = dests_turn(&s->dests, p->channel)))
-      start_one(s, p, g);
+           (b = dests_turn(&s->dests, p->channel, max_jobs(s, p), clock_ms())))
+      start_one(s, p, b);
   }
 }
 
@@ -234,6 +255,21 @@ static struct running *find_job(struct spawner *p, uint32_t num)
   uint32_t slot = num & SLOT_MASK;
   struct running *j = slot < CONCURRENCY_MAX ? p->slots[slot] : 0;
   return j && j->num == num ? j : 0;
+}
+
+/* The dead next hop that a job's recipients wait for, or NULL: they wait for their times. */
+static struct group *dead_group(struct running const *j)
+{
+  return j->class && j->group->health.dead ? j->group : 0;
+}
+
+/* Where it goes; why it came to nothing. */
+static void take_about(struct send *s, struct spawner *p, struct job_packet const *packet)
+{
+  struct running *j = find_job(p, packet->num);
+  if (!j) log_warning("internal error: delivery report out of range");
+  else if (packet->type == 'G') hold_joined(s, j, packet->text, packet->textlen);
+  else hold_failed(s, j, packet->letter, packet->text, packet->textlen);
 }
 
 static void take_result(struct send *s, struct spawner *p, struct job_packet const *packet)
@@ -245,7 +281,8 @@ static void take_result(struct send *s, struct spawner *p, struct job_packet con
   }
   struct rcpt *r = j->rcpts[packet->index];
   j->rcpts[packet->index] = 0;
-  result_take(s, p->channel, r, packet->letter, packet->text, packet->textlen);
+  hold_count(j, packet->letter);
+  result_take(s, p->channel, r, packet->letter, packet->text, packet->textlen, dead_group(j));
 }
 
 /* The job is over; whoever has no result by now has a mangled one. */
@@ -260,7 +297,8 @@ static void take_end(struct send *s, struct spawner *p, uint32_t num)
   p->inflight--;
   s->status_due = 1;
   for (uint32_t i = 0; i < j->count; i++)
-    if (j->rcpts[i]) result_take(s, p->channel, j->rcpts[i], 0, "", 0);
+    if (j->rcpts[i]) result_take(s, p->channel, j->rcpts[i], 0, "", 0, dead_group(j));
+  hold_ended(s, j);
   free(j);
 }
 
@@ -277,6 +315,8 @@ int deliver_read(struct send *s, struct spawner *p)
     switch (s->packet->type) {
     case 'H': p->hello = s->packet->max; break;
     case 'R': take_result(s, p, s->packet); break;
+    case 'G':
+    case 'C': take_about(s, p, s->packet); break;
     case 'E': take_end(s, p, s->packet->num); break;
     default:
       if (s->packet->job.fd != -1) close(s->packet->job.fd);

@@ -14,7 +14,9 @@
 /* What is being built for one recipient. */
 struct draft {
   stralloc addr, sender, extras;
-  enum channel channel;
+  uint32_t age;
+  uint16_t attempts;
+  uint8_t tried;
 };
 
 static int starts(char const *s, size_t len, char const *prefix)
@@ -65,29 +67,70 @@ static void put_off(struct msg *m, uint64_t when)
   if (!m->due || when < m->due) m->due = when;
 }
 
-/* The recipient addr[0..len) goes to its destination. 1, or 0 with ENOMEM. */
-static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt const *st,
-               char const *addr, size_t len, int64_t now)
+/* Put the recipient into memory. NULL: ENOMEM. */
+static struct rcpt *put_rcpt(struct send *s, struct msg *m, struct draft *d, struct dest *t,
+                             char const *addr, size_t len)
 {
-  d->addr.len = d->sender.len = 0;
-  int channel = route_rewrite(&s->routes, addr, len, &d->addr);
-  if (channel == -1) return 0;
   if (verp_is(m->sender.s, m->sender.len) &&
       !verp_sender(&d->sender, m->sender.s, m->sender.len, addr, len))
     return 0;
   struct rcpt *r = make_rcpt(m, d);
   if (!r) return 0;
-  int tried = st && st->when;
   r->loaded_at = clock_ms();
-  r->age = tried ? retry_age(st->age, st->when, now)
-                 : retry_age(0, (int64_t)(m->q.birth / 1000000), now);
-  r->attempts = tried ? st->attempts : 0;
-  if (!dests_add(&s->dests, (enum channel)channel, m->lane, r)) {
+  r->age = d->age;
+  r->attempts = d->attempts;
+  r->tried = d->tried;
+  if (t && !dests_add(&s->dests, t, m->lane, r)) {
     free(r);
     return 0;
   }
   m->loaded++;
   s->loaded++;
+  return r;
+}
+
+/* It waits for a dead next hop, and is too old: the last failure there counts for it. */
+static int expire(struct send *s, struct msg *m, struct draft *d, struct group *g,
+                  char const *addr, size_t len)
+{
+  struct rcpt *r = put_rcpt(s, m, d, 0, addr, len);
+  char const *text = g->last ? g->last : "";
+  if (!r) return 0;
+  if (g->health.probes > r->attempts)
+    r->attempts = g->health.probes < UINT16_MAX ? (uint16_t)g->health.probes : UINT16_MAX;
+  r->delivery = ++s->deliveries;
+  log_start(m, group_channel(g), r);
+  result_take(s, group_channel(g), r, 'Z', text, strlen(text), g);
+  return 1;
+}
+
+/* The recipient addr[0..len) goes to its destination, or waits for its next hop. 1, or 0 with
+ * ENOMEM. */
+static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt const *st,
+               char const *addr, size_t len, int64_t now)
+{
+  d->addr.len = d->sender.len = 0;
+  int channel = route_rewrite(&s->routes, addr, len, &d->addr);
+  struct dest *t =
+      channel == -1 ? 0 : dests_find(&s->dests, (enum channel)channel, d->addr.s, d->addr.len);
+  if (!t) return 0;
+  uint32_t lifetime = settings_lifetime(&s->settings, d->addr.s, d->addr.len);
+  d->tried = st && st->when;
+  d->attempts = d->tried ? st->attempts : 0;
+  d->age = d->tried ? hold_age(m, lifetime, st->age, st->when, now)
+                    : hold_age(m, lifetime, 0, (int64_t)(m->q.birth / 1000000), now);
+  enum way way = hold_way(s, m, t->group, d->age, lifetime, d->attempts);
+  if (way == WAY_HOLD) {
+    hold_rcpt(m, t->group, d->age, lifetime);
+    return 1;
+  }
+  m->open = 1;
+  if (m->dry) return 1;
+  if (way == WAY_EXPIRE) return expire(s, m, d, t->group, addr, len);
+  if (!m->stream) m->stream = t->group;
+  if (!put_rcpt(s, m, d, t, addr, len)) return 0;
+  if (way == WAY_PROBE) t->group->probing = 1;
+  if (way == WAY_PROBE) m->probe = 0;
   return 1;
 }
 
@@ -128,13 +171,21 @@ static int take_record(struct send *s, struct msg *m, struct draft *d, char lett
   return stralloc_catb(to, t, len + 1);
 }
 
+/* However many messages have more recipients than fit, some room is left for others. */
+uint32_t load_room(struct send const *s)
+{
+  size_t part = (s->loaded < LOADED_MAX ? LOADED_MAX - s->loaded : 0) / PORTION_PART;
+  return part > PORTION ? PORTION : part < PORTION_MIN ? PORTION_MIN : (uint32_t)part;
+}
+
 /* Read on, as far as there is room. 1 more is left, 0 that was all, -1 with errno. */
 static int load_portion(struct send *s, struct msg *m, struct records *e, struct draft *d)
 {
   char letter;
   char const *t;
   size_t len;
-  while (m->loaded < PORTION && s->loaded < LOADED_MAX) {
+  uint32_t room = load_room(s);
+  while (m->loaded < room && s->loaded < LOADED_MAX && !(m->dry && m->open)) {
     int r = records_next(e, &letter, &t, &len);
     if (r != 1) return r;
     if (!take_record(s, m, d, letter, t, len)) return -1;
@@ -151,11 +202,11 @@ static void load_trouble(struct send *s, struct msg *m)
   put_off(m, clock_ms() + TROUBLE_WAIT);
 }
 
-static void load(struct send *s, struct msg *m)
+/* 1, 0, -1 as load_portion. */
+static int read_more(struct send *s, struct msg *m)
 {
   struct records e;
   struct draft d = { .addr = STRALLOC_ZERO, .sender = STRALLOC_ZERO, .extras = STRALLOC_ZERO };
-  int first = !m->envelope;
   int fd = message_open(s, m);
   int r = -1;
   if (fd != -1) {
@@ -165,12 +216,51 @@ static void load(struct send *s, struct msg *m)
     close(fd);
     errno = error;
   }
-  if (r == -1) load_trouble(s, m);
-  else m->more = r;
-  if (first && m->sender.s && m->lane == LANE_NEW) log_new(m);
+  int error = errno;
   stralloc_free(&d.addr);
   stralloc_free(&d.sender);
   stralloc_free(&d.extras);
+  errno = error;
+  return r;
+}
+
+static void note_new(struct msg *m)
+{
+  if (!m->seen && m->sender.s && m->lane == LANE_NEW) log_new(m);
+  m->seen = 1;
+}
+
+static void load(struct send *s, struct msg *m)
+{
+  int r = read_more(s, m);
+  if (r == -1) load_trouble(s, m);
+  else m->more = r;
+  note_new(m);
+}
+
+/* As if nothing had been read. */
+static void rewind_message(struct send *s, struct msg *m)
+{
+  m->sender.len = m->extras.len = 0;
+  stralloc_free(&m->sender);
+  m->envelope = m->hold_expires = m->due = 0;
+  m->index = m->finished = m->again = m->held = 0;
+  m->open = m->hold_several = 0;
+  if (m->hold) group_unref(&s->dests.groups, m->hold);
+  m->hold = 0;
+}
+
+int load_dry(struct send *s, struct msg *m)
+{
+  m->dry = 1;
+  int r = read_more(s, m);
+  m->dry = 0;
+  if (r == 0 && m->held && !m->open) {
+    note_new(m);
+    return 0;
+  }
+  rewind_message(s, m);
+  return 1;
 }
 
 void load_hungry(struct send *s)
@@ -178,8 +268,8 @@ void load_hungry(struct send *s)
   while (s->hungry && s->loaded < LOADED_MAX) {
     struct msg *m = s->hungry;
     s->hungry = m->hungry_next;
-    m->hungry = 0;
     load(s, m);
+    m->hungry = 0;
     message_progress(s, m);
   }
 }

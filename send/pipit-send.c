@@ -143,7 +143,11 @@ static struct send *init(int readyfd)
   s->split = qfile_split(s->queuefd);
   if (!s->split) cannot_start_sys("unable to count the directories of queue/mess");
   s->lockfd = lock_queue(s->queuefd);
+  struct dest_rules rules = DEST_RULES_ZERO;
+  char const *why;
   if (!settings_load(&s->settings) || !routes_load(&s->routes)) cannot_start(control_why());
+  if (!dest_rules_load(&rules, &why)) cannot_start(why);
+  dests_obey(&s->dests, &rules);
   umask(007);
   if (!trigger_open(s)) cannot_start_sys("unable to open trigger");
   if (!scan_init(s)) cannot_start("out of memory");
@@ -156,14 +160,22 @@ static struct send *init(int readyfd)
 /* Everything is read before anything is changed. */
 static void reread(struct send *s)
 {
-  struct settings fresh = s->settings;
-  if (settings_load(&fresh) && routes_load(&s->routes)) {
+  struct settings fresh = SETTINGS_ZERO;
+  struct dest_rules rules = DEST_RULES_ZERO;
+  char const *why = 0;
+  if (!settings_load(&fresh)) why = control_why();
+  if (!why && dest_rules_load(&rules, &why) && !routes_load(&s->routes)) why = control_why();
+  if (!why) {
+    settings_free(&s->settings);
     s->settings = fresh;
+    dests_obey(&s->dests, &rules);
     return;
   }
+  settings_free(&fresh);
+  dest_rules_free(&rules);
   struct logline l = LOGLINE_ZERO;
   logline_text(&l, "alert: unable to reread controls, keeping the old values: ");
-  logline_text(&l, control_why());
+  logline_text(&l, why);
   logline_write(&l);
 }
 
@@ -193,6 +205,12 @@ static int wait_time(struct send const *s)
     if (at <= now) at = now;
     if (at - now < wait) wait = at - now;
   }
+  uint64_t wake = s->dests.groups.wake_at;
+  if (wake && !s->stopping) {
+    if (wake <= now) wake = now;
+    if (wake - now < wait) wait = wake - now;
+  }
+  if (s->admit_more) wait = 0;
   if ((s->keeper.fd == -1 || s->feeder == -1) && wait > 100) wait = 100;
   return (int)(wait < 60000 ? wait : 60000);
 }
@@ -230,6 +248,7 @@ static void work(struct send *s)
   children_mend(s);
   if (!s->stopping && !s->lost) {
     scan_turn(s);
+    groups_wake(&s->dests.groups, clock_ms());
     message_admit(s);
     load_hungry(s);
     deliver_start(s);

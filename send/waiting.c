@@ -7,6 +7,10 @@
 
 #define WAITING_MIN 64
 
+/* The heap has room for up to 3/2 of what is in it; the set of ids (idset.c) for up to 8/3. */
+_Static_assert(sizeof(struct waiting_entry) * 3 / 2 + sizeof(uint64_t) * 8 / 3 <= WAITING_BYTES,
+               "memory for each waiting message is promised");
+
 static int grow(struct waiting *w)
 {
   size_t room = w->room ? w->room + w->room / 2 : WAITING_MIN;
@@ -40,6 +44,13 @@ struct waiting_entry waiting_pop(struct waiting *w)
     w->entries[i] = w->entries[child];
     i = child;
   }
-  w->entries[i] = last;
+  if (w->count) w->entries[i] = last;
+  else waiting_free(w);
   return first;
+}
+
+void waiting_free(struct waiting *w)
+{
+  free(w->entries);
+  *w = (struct waiting)WAITING_ZERO;
 }
