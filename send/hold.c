@@ -31,6 +31,7 @@ void hold_rcpt(struct msg *m, struct group *g, uint32_t age, uint32_t lifetime)
   uint64_t left = age > lifetime ? EXPIRE_AGAIN : ((uint64_t)(lifetime - age) + 1) * 1000;
   uint64_t expires = clock_ms() + left;
   m->held++;
+  if (g->health.dead) m->hold_dead = 1;
   if (!m->hold_expires || expires < m->hold_expires) m->hold_expires = expires;
   if (!m->hold) {
     group_ref(g);
@@ -43,7 +44,7 @@ void hold_rcpt(struct msg *m, struct group *g, uint32_t age, uint32_t lifetime)
 int hold_park(struct send *s, struct msg *m, unsigned int flags)
 {
   struct group *g = m->hold;
-  if (g->health.dead) flags |= WAIT_FORCE;
+  if (m->hold_dead || m->force) flags |= WAIT_FORCE; /* nothing that it waited for then counts */
   struct waiting_entry e = { m->q.id, m->place, m->hold_expires << WAIT_SHIFT | flags };
   if (!group_park(&s->dests.groups, g, m->lane, e)) return 0;
   group_review(&s->dests.groups, g, clock_ms());

@@ -245,7 +245,7 @@ static void rewind_message(struct send *s, struct msg *m)
   stralloc_free(&m->sender);
   m->envelope = m->hold_expires = m->due = 0;
   m->index = m->finished = m->again = m->held = 0;
-  m->open = m->hold_several = 0;
+  m->open = m->hold_several = m->hold_dead = 0;
   if (m->hold) group_unref(&s->dests.groups, m->hold);
   m->hold = 0;
 }

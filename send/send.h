@@ -74,6 +74,7 @@ struct msg {
   uint32_t held;      /* recipients that wait for a next hop, not for a time */
   struct group *hold; /* the first of those next hops; NULL: none */
   int hold_several;   /* there are others */
+  int hold_dead;      /* one was dead: when it is not, times that failures there have set do not count */
   uint64_t hold_expires;      /* clock_ms() when the first of these recipients is too old */
   uint64_t expires;   /* the same, as it was parked; 0: it was not */
   int probe;          /* it may go to one dead next hop */

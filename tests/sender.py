@@ -6,6 +6,15 @@ from queuefile import DONE, LIVE, crc32c
 
 SPLIT = 3
 
+homes = 0
+def fresh_home(**controls):
+    """A new home with these control files."""
+    global homes
+    homes += 1
+    home = make_home(os.path.join(SCRATCH, 'home%d' % homes), split=SPLIT)
+    for name, text in controls.items(): control(home, name, text)
+    return home
+
 last = 0
 def new_id():
     global last

@@ -9,14 +9,6 @@ START = 5       # jobs at a time to begin with
 DEAD_MAIL = 3000
 LIVE_MAIL = 400
 
-homes = 0
-def fresh_home(**controls):
-    global homes
-    homes += 1
-    home = make_home(os.path.join(SCRATCH, 'home%d' % homes), split=SPLIT)
-    for name, text in controls.items(): control(home, name, text)
-    return home
-
 def states(home):
     return glob.glob(home + '/queue/state/[0-9]*/*')
 
@@ -84,7 +76,9 @@ def test_dead():
     world.how['dead'] = 0, succeed
     s.give(signal.SIGALRM)
     check(s.wait_log(r'^destination alive: dead\.example seconds=\d+ waiting=\d+$'), 'when a probe succeeds it is alive')
-    check(wait_for(lambda: s.log().count('end msg') == 2 * LIVE_MAIL + DEAD_MAIL, 60), 'and all its mail goes out')
+    if not check(wait_for(lambda: s.log().count('end msg') == 2 * LIVE_MAIL + DEAD_MAIL, 60), 'and all its mail goes out'):
+        left = set(re.findall(r'info msg (\d+)', s.log())) - set(re.findall(r'end msg (\d+)', s.log()))
+        print('\n'.join([l for l in s.log().splitlines() if re.search('^destination|' + '|'.join(left), l)][-20:]))
     check(world.most['dead.example'] <= 20, 'at most concurrencyremote at a time')
     equal(s.stop(), 0, 'exit 0')
 
