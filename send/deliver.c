@@ -140,7 +140,7 @@ static void started(struct send *s, struct spawner *p, struct running *j, struct
                     uint32_t n)
 {
   j->msg = b->msg;
-  hold_started(s, j, b->dest);
+  nexthop_started(s, j, b->dest);
   for (j->count = 0; j->count < n; j->count++) {
     struct rcpt *r = batch_take(b);
     j->rcpts[j->count] = r;
@@ -164,7 +164,7 @@ static void fail(struct send *s, struct spawner *p, struct batch *b, uint32_t n,
     *end = r;
     end = &r->next;
   }
-  hold_unsent(b->dest->group);
+  nexthop_unsent(b->dest->group);
   dests_next(&s->dests, b);
   while ((r = first)) {
     first = r->next;
@@ -268,8 +268,8 @@ static void take_about(struct send *s, struct spawner *p, struct job_packet cons
 {
   struct running *j = find_job(p, packet->num);
   if (!j || p->channel == CHANNEL_LOCAL) log_warning("internal error: delivery report out of range");
-  else if (packet->type == 'G') hold_joined(s, j, packet->text, packet->textlen);
-  else hold_failed(s, j, packet->letter, packet->text, packet->textlen);
+  else if (packet->type == 'G') nexthop_joined(s, j, packet->text, packet->textlen);
+  else nexthop_failed(s, j, packet->letter, packet->text, packet->textlen);
 }
 
 static void take_result(struct send *s, struct spawner *p, struct job_packet const *packet)
@@ -281,7 +281,7 @@ static void take_result(struct send *s, struct spawner *p, struct job_packet con
   }
   struct rcpt *r = j->rcpts[packet->index];
   j->rcpts[packet->index] = 0;
-  hold_count(j, packet->letter);
+  nexthop_count(j, packet->letter);
   result_take(s, p->channel, r, packet->letter, packet->text, packet->textlen, dead_group(j));
 }
 
@@ -298,7 +298,7 @@ static void take_end(struct send *s, struct spawner *p, uint32_t num)
   s->status_due = 1;
   for (uint32_t i = 0; i < j->count; i++)
     if (j->rcpts[i]) result_take(s, p->channel, j->rcpts[i], 0, "", 0, dead_group(j));
-  hold_ended(s, j);
+  nexthop_ended(s, j);
   free(j);
 }
 

@@ -13,7 +13,7 @@ PROGRAMS += pipit-send pipit-start
 SEND_COMMON := send/lines.c send/state.c send/records.c send/route.c send/report.c send/log.c
 SEND_BOUNCE := send/bounce.c send/bounce_text.c
 pipit-send_SRCS := send/pipit-send.c send/children.c send/deliver.c send/destination.c send/feeder.c \
-	send/group.c send/health.c send/hold.c send/limits.c send/park.c \
+	send/group.c send/health.c send/nexthop.c send/limits.c send/park.c \
 	send/idset.c send/journal.c send/keeper.c send/keeper_bounce.c send/keeper_files.c \
 	send/keeper_link.c send/keeper_state.c send/load.c send/message.c send/message_file.c send/pool.c send/queue_scan.c \
 	send/result.c send/retry.c send/send_log.c send/settings.c send/waiting.c remote/route.c $(SEND_COMMON) $(SEND_BOUNCE)

@@ -117,11 +117,11 @@ static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt
   uint32_t lifetime = settings_lifetime(&s->settings, d->addr.s, d->addr.len);
   d->tried = st && st->when;
   d->attempts = d->tried ? st->attempts : 0;
-  d->age = d->tried ? hold_age(m, lifetime, st->age, st->when, now)
-                    : hold_age(m, lifetime, 0, (int64_t)(m->q.birth / 1000000), now);
-  enum way way = hold_way(s, m, t->group, d->age, lifetime, d->attempts);
-  if (way == WAY_HOLD) {
-    hold_rcpt(m, t->group, d->age, lifetime);
+  d->age = d->tried ? nexthop_age(m, lifetime, st->age, st->when, now)
+                    : nexthop_age(m, lifetime, 0, (int64_t)(m->q.birth / 1000000), now);
+  enum way way = nexthop_way(s, m, t->group, d->age, lifetime, d->attempts);
+  if (way == WAY_PARK) {
+    nexthop_rcpt(m, t->group, d->age, lifetime);
     return 1;
   }
   m->open = 1;
@@ -243,11 +243,11 @@ static void rewind_message(struct send *s, struct msg *m)
 {
   m->sender.len = m->extras.len = 0;
   stralloc_free(&m->sender);
-  m->envelope = m->hold_expires = m->due = 0;
-  m->index = m->finished = m->again = m->held = 0;
-  m->open = m->hold_several = m->hold_dead = 0;
-  if (m->hold) group_unref(&s->dests.groups, m->hold);
-  m->hold = 0;
+  m->envelope = m->hop_expires = m->due = 0;
+  m->index = m->finished = m->again = m->hopping = 0;
+  m->open = m->hop_several = m->hop_dead = 0;
+  if (m->hop) group_unref(&s->dests.groups, m->hop);
+  m->hop = 0;
 }
 
 int load_dry(struct send *s, struct msg *m)
@@ -255,7 +255,7 @@ int load_dry(struct send *s, struct msg *m)
   m->dry = 1;
   int r = read_more(s, m);
   m->dry = 0;
-  if (r == 0 && m->held && !m->open) {
+  if (r == 0 && m->hopping && !m->open) {
     note_new(m);
     return 0;
   }

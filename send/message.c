@@ -84,7 +84,7 @@ static void free_message(struct send *s, struct msg *m)
 {
   unlink_message(s, m);
   s->finishing -= m->phase == PHASE_FINISHING;
-  if (m->hold) group_unref(&s->dests.groups, m->hold);
+  if (m->hop) group_unref(&s->dests.groups, m->hop);
   stralloc_free(&m->sender);
   stralloc_free(&m->extras);
   state_free(&m->state);
@@ -102,13 +102,13 @@ void message_leave(struct send *s, struct msg *m, uint64_t when)
 /* A message that waits for a live next hop will not wait long: it may lie where it is. */
 void message_pause(struct send *s, struct msg *m)
 {
-  if (m->hold_several) put_off_message(m, clock_ms() + HOLD_AGAIN);
-  if (!m->hold || m->due || m->hurry) {
+  if (m->hop_several) put_off_message(m, clock_ms() + HOP_AGAIN);
+  if (!m->hop || m->due || m->hurry) {
     message_leave(s, m, m->due ? m->due : clock_ms());
     return;
   }
-  if (m->place && m->hold->health.dead) move_to_mess(s, m->q.id, m->place);
-  if (!hold_park(s, m, flags_of(m))) idset_remove(&s->known, m->q.id);
+  if (m->place && m->hop->health.dead) move_to_mess(s, m->q.id, m->place);
+  if (!nexthop_park(s, m, flags_of(m))) idset_remove(&s->known, m->q.id);
   free_message(s, m);
 }
 

@@ -56,7 +56,7 @@ static uint32_t wait_after(struct rcpt const *r, enum channel channel, uint32_t 
   return retry_jitter(wait, r->msg->q.id);
 }
 
-static void put_off(struct send *s, struct rcpt *r, uint32_t age, uint32_t wait, struct group *hold)
+static void put_off(struct send *s, struct rcpt *r, uint32_t age, uint32_t wait, struct group *hop)
 {
   stralloc line = STRALLOC_ZERO;
   struct msg *m = r->msg;
@@ -64,15 +64,15 @@ static void put_off(struct send *s, struct rcpt *r, uint32_t age, uint32_t wait,
                            .wait = wait, .attempts = r->attempts };
   uint64_t due = clock_ms() + (uint64_t)wait * 1000;
   if (state_put_again(&line, r->index, s->run, &st)) tell(s, m, &line);
-  if (hold) hold_rcpt(m, hold, age, settings_lifetime(&s->settings, r->addr, r->addrlen));
+  if (hop) nexthop_rcpt(m, hop, age, settings_lifetime(&s->settings, r->addr, r->addrlen));
   else m->again++;
-  if (!hold && (!m->due || due < m->due)) m->due = due;
+  if (!hop && (!m->due || due < m->due)) m->due = due;
   stralloc_free(&line);
 }
 
 /* A temporary failure: once more, or for good when the message is too old. */
 static void deferred(struct send *s, enum channel channel, struct rcpt *r, char const *text,
-                     size_t len, struct group *hold)
+                     size_t len, struct group *hop)
 {
   uint32_t age = r->age + (uint32_t)((clock_ms() - r->loaded_at) / 1000);
   if (r->attempts < UINT16_MAX) r->attempts++;
@@ -90,11 +90,11 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
     stralloc_free(&sa);
   }
   log_result(r, 'Z', text, len);
-  put_off(s, r, age, wait_after(r, channel, age, text, len), hold);
+  put_off(s, r, age, wait_after(r, channel, age, text, len), hop);
 }
 
 void result_take(struct send *s, enum channel channel, struct rcpt *r, char letter,
-                 char const *text, size_t len, struct group *hold)
+                 char const *text, size_t len, struct group *hop)
 {
   struct msg *m = r->msg;
   switch (letter) {
@@ -106,10 +106,10 @@ void result_take(struct send *s, enum channel channel, struct rcpt *r, char lett
     log_result(r, letter, text, len);
     failed(s, r, text, len);
     break;
-  case 'Z': deferred(s, channel, r, text, len, hold); break;
+  case 'Z': deferred(s, channel, r, text, len, hop); break;
   default:
     log_mangled(r);
-    put_off(s, r, r->age, wait_after(r, channel, r->age, "", 0), hold);
+    put_off(s, r, r->age, wait_after(r, channel, r->age, "", 0), hop);
   }
   free(r);
   m->loaded--;

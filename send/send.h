@@ -41,7 +41,7 @@
 #define PORTION_MIN     20    /* and at least so many */
 #define JOB_SHARE       50    /* recipients of one message at one domain in a job */
 #define TROUBLE_WAIT    60000 /* milliseconds until something that failed here is tried again */
-#define HOLD_AGAIN      300000 /* milliseconds until a message that waits for several next hops is looked at */
+#define HOP_AGAIN      300000 /* milliseconds until a message that waits for several next hops is looked at */
 #define LOCKED_WAIT     100   /* milliseconds until a file that is locked is looked at again */
 #define STOP_WAIT       60000 /* milliseconds that TERM waits for running deliveries */
 #define MESSAGE_BUCKETS 1024
@@ -71,11 +71,11 @@ struct msg {
   uint32_t failed;
   uint32_t again;     /* recipients that are to be tried later */
   uint64_t due;       /* clock_ms() of the next attempt, when there is one */
-  uint32_t held;      /* recipients that wait for a next hop, not for a time */
-  struct group *hold; /* the first of those next hops; NULL: none */
-  int hold_several;   /* there are others */
-  int hold_dead;      /* one was dead: when it is not, times that failures there have set do not count */
-  uint64_t hold_expires;      /* clock_ms() when the first of these recipients is too old */
+  uint32_t hopping;      /* recipients that wait for a next hop, not for a time */
+  struct group *hop; /* the first of those next hops; NULL: none */
+  int hop_several;   /* there are others */
+  int hop_dead;      /* one was dead: when it is not, times that failures there have set do not count */
+  uint64_t hop_expires;      /* clock_ms() when the first of these recipients is too old */
   uint64_t expires;   /* the same, as it was parked; 0: it was not */
   int probe;          /* it may go to one dead next hop */
   int seen;           /* it is in the log */
@@ -200,36 +200,36 @@ extern int deliver_read(struct send *s, struct spawner *p);
 
 /* result.c: what comes of a delivery. */
 
-/* The result for one recipient, which is freed. <hold>: a dead next hop that it waits for, if it is
+/* The result for one recipient, which is freed. <hop>: a dead next hop that it waits for, if it is
  * to be tried again; NULL: it waits for its time. */
 extern void result_take(struct send *s, enum channel channel, struct rcpt *r, char letter,
-                        char const *text, size_t len, struct group *hold);
+                        char const *text, size_t len, struct group *hop);
 
-/* hold.c: what becomes of next hops, and of the messages that wait for them. */
+/* nexthop.c: what becomes of next hops, and of the messages that wait for them. */
 
-enum way { WAY_LOAD, WAY_PROBE, WAY_HOLD, WAY_EXPIRE };
+enum way { WAY_LOAD, WAY_PROBE, WAY_PARK, WAY_EXPIRE };
 
 /* What is to be done with a recipient of <m> that leads to <g>. */
-extern enum way hold_way(struct send *s, struct msg *m, struct group *g, uint32_t age,
+extern enum way nexthop_way(struct send *s, struct msg *m, struct group *g, uint32_t age,
                          uint32_t lifetime, uint32_t attempts);
 /* A recipient of <m> waits for <g>. */
-extern void hold_rcpt(struct msg *m, struct group *g, uint32_t age, uint32_t lifetime);
+extern void nexthop_rcpt(struct msg *m, struct group *g, uint32_t age, uint32_t lifetime);
 /* Put <m>, which waits for one next hop only, there. 1, or 0 with ENOMEM. */
-extern int hold_park(struct send *s, struct msg *m, unsigned int flags);
+extern int nexthop_park(struct send *s, struct msg *m, unsigned int flags);
 /* How old a recipient can be at most that was parked, since it was written down with this age at
  * the wall clock time <when>. */
-extern uint32_t hold_age(struct msg const *m, uint32_t lifetime, uint32_t age, int64_t when,
+extern uint32_t nexthop_age(struct msg const *m, uint32_t lifetime, uint32_t age, int64_t when,
                          int64_t now);
 /* A job leads to the mail exchangers <name>. */
-extern void hold_joined(struct send *s, struct running *j, char const *name, size_t len);
+extern void nexthop_joined(struct send *s, struct running *j, char const *name, size_t len);
 /* A job has failed, for a reason of this class. */
-extern void hold_failed(struct send *s, struct running *j, char class, char const *text, size_t len);
+extern void nexthop_failed(struct send *s, struct running *j, char class, char const *text, size_t len);
 /* A job has started; has ended; was not sent, and its recipients are put off. */
-extern void hold_started(struct send *s, struct running *j, struct dest *t);
-extern void hold_ended(struct send *s, struct running *j);
-extern void hold_unsent(struct group *g);
+extern void nexthop_started(struct send *s, struct running *j, struct dest *t);
+extern void nexthop_ended(struct send *s, struct running *j);
+extern void nexthop_unsent(struct group *g);
 /* A job's recipient was delivered (K), put off (Z) or has failed (D). */
-extern void hold_count(struct running *j, char letter);
+extern void nexthop_count(struct running *j, char letter);
 
 /* children.c: the keeper and the feeder. */
 

@@ -1,4 +1,4 @@
-/* hold.c - what becomes of next hops, and of the messages that wait for them; see send.h */
+/* nexthop.c - what becomes of next hops, and of the messages that wait for them; see send.h */
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,46 +13,46 @@ static size_t room_for(struct send const *s)
   return s->active < ACTIVE_MAX ? ACTIVE_MAX - s->active + 1 : 1;
 }
 
-enum way hold_way(struct send *s, struct msg *m, struct group *g, uint32_t age, uint32_t lifetime,
+enum way nexthop_way(struct send *s, struct msg *m, struct group *g, uint32_t age, uint32_t lifetime,
                   uint32_t attempts)
 {
   uint32_t const probes = g->health.probes;
   if (!g->health.dead)
-    return m->stream == g || !group_is_full(g, room_for(s)) ? WAY_LOAD : WAY_HOLD;
+    return m->stream == g || !group_is_full(g, room_for(s)) ? WAY_LOAD : WAY_PARK;
   if (!g->probing && (m->probe || group_wants_probe(g, clock_ms()))) return WAY_PROBE;
   if (probes >= PROBES_EXPIRE &&
       retry_expired(age, lifetime, attempts > probes ? attempts : probes, clock_wall()))
     return WAY_EXPIRE;
-  return WAY_HOLD;
+  return WAY_PARK;
 }
 
-void hold_rcpt(struct msg *m, struct group *g, uint32_t age, uint32_t lifetime)
+void nexthop_rcpt(struct msg *m, struct group *g, uint32_t age, uint32_t lifetime)
 {
   uint64_t left = age > lifetime ? EXPIRE_AGAIN : ((uint64_t)(lifetime - age) + 1) * 1000;
   uint64_t expires = clock_ms() + left;
-  m->held++;
-  if (g->health.dead) m->hold_dead = 1;
-  if (!m->hold_expires || expires < m->hold_expires) m->hold_expires = expires;
-  if (!m->hold) {
+  m->hopping++;
+  if (g->health.dead) m->hop_dead = 1;
+  if (!m->hop_expires || expires < m->hop_expires) m->hop_expires = expires;
+  if (!m->hop) {
     group_ref(g);
-    m->hold = g;
-  } else if (m->hold != g) {
-    m->hold_several = 1;
+    m->hop = g;
+  } else if (m->hop != g) {
+    m->hop_several = 1;
   }
 }
 
-int hold_park(struct send *s, struct msg *m, unsigned int flags)
+int nexthop_park(struct send *s, struct msg *m, unsigned int flags)
 {
-  struct group *g = m->hold;
-  if (m->hold_dead || m->force) flags |= WAIT_FORCE; /* nothing that it waited for then counts */
-  struct waiting_entry e = { m->q.id, m->place, m->hold_expires << WAIT_SHIFT | flags };
+  struct group *g = m->hop;
+  if (m->hop_dead || m->force) flags |= WAIT_FORCE; /* nothing that it waited for then counts */
+  struct waiting_entry e = { m->q.id, m->place, m->hop_expires << WAIT_SHIFT | flags };
   if (!group_park(&s->dests.groups, g, m->lane, e)) return 0;
   group_review(&s->dests.groups, g, clock_ms());
   return 1;
 }
 
 /* While it was parked the clock that never jumps went on; the wall clock counts no further. */
-uint32_t hold_age(struct msg const *m, uint32_t lifetime, uint32_t age, int64_t when, int64_t now)
+uint32_t nexthop_age(struct msg const *m, uint32_t lifetime, uint32_t age, int64_t when, int64_t now)
 {
   uint64_t const ms = clock_ms();
   uint32_t known = retry_age(age, when, now);
@@ -75,7 +75,7 @@ static void evict(struct send *s, struct group *g)
     struct rcpt *r;
     while ((r = batch_take(b))) {
       uint32_t age = r->age + (uint32_t)((clock_ms() - r->loaded_at) / 1000);
-      hold_rcpt(m, g, age, settings_lifetime(&s->settings, r->addr, r->addrlen));
+      nexthop_rcpt(m, g, age, settings_lifetime(&s->settings, r->addr, r->addrlen));
       free(r);
       m->loaded--;
       s->loaded--;
@@ -85,7 +85,7 @@ static void evict(struct send *s, struct group *g)
   }
 }
 
-void hold_started(struct send *s, struct running *j, struct dest *t)
+void nexthop_started(struct send *s, struct running *j, struct dest *t)
 {
   j->dest = t;
   j->group = t->group;
@@ -106,7 +106,7 @@ static void pass_probe(struct running *j, struct group *g)
   if (j->probe) g->probing = 1;
 }
 
-void hold_joined(struct send *s, struct running *j, char const *name, size_t len)
+void nexthop_joined(struct send *s, struct running *j, char const *name, size_t len)
 {
   struct groups *gs = &s->dests.groups;
   struct group *was = j->group;
@@ -121,7 +121,7 @@ void hold_joined(struct send *s, struct running *j, char const *name, size_t len
 }
 
 /* A name that cannot be looked up is nothing against others that the domain shares hosts with. */
-void hold_failed(struct send *s, struct running *j, char class, char const *text, size_t len)
+void nexthop_failed(struct send *s, struct running *j, char class, char const *text, size_t len)
 {
   struct group *g = j->group;
   uint64_t now = clock_ms();
@@ -134,14 +134,14 @@ void hold_failed(struct send *s, struct running *j, char class, char const *text
   evict(s, g);
 }
 
-void hold_count(struct running *j, char letter)
+void nexthop_count(struct running *j, char letter)
 {
   if (letter == 'K') j->group->delivered++, j->delivered = 1;
   else if (letter == 'D') j->group->failed++;
   else j->group->deferred++;
 }
 
-void hold_ended(struct send *s, struct running *j)
+void nexthop_ended(struct send *s, struct running *j)
 {
   struct groups *gs = &s->dests.groups;
   struct group *g = j->group;
@@ -161,7 +161,7 @@ void hold_ended(struct send *s, struct running *j)
   group_ended(gs, g);
 }
 
-void hold_unsent(struct group *g)
+void nexthop_unsent(struct group *g)
 {
   if (!g->health.dead) return;
   g->probing = 0;
