@@ -38,6 +38,12 @@ int control_bad(char const *name, char const *what)
   return fail(name, 1, what);
 }
 
+int control_bad_entry(char const *name, char const *what)
+{
+  errno = EINVAL;
+  return fail(name, 0, what);
+}
+
 static int open_control(char const *name)
 {
   char path[256];

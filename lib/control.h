@@ -43,6 +43,9 @@ extern int control_exists(char const *name);
  * and <what>, errno to EINVAL; returns -1. */
 extern int control_bad(char const *name, char const *what);
 
+/* The same for a list, of which <what> quotes the entry. */
+extern int control_bad_entry(char const *name, char const *what);
+
 /* One line (no newline) on the last failure: the file, the line and the mend.
  * Static storage. */
 extern char const *control_why(void);

@@ -15,6 +15,8 @@
 #define JOB_FIXED    29 /* bytes of a J packet before the host */
 #define RESULT_FIXED 10 /* and all of a note */
 #define END_FIXED    5
+#define GROUP_FIXED  5
+#define CLASS_FIXED  6
 
 int job_send(int sock, struct job const *j)
 {
@@ -64,6 +66,25 @@ int job_send_note(int sock, uint32_t num, uint32_t index, char note)
   return send_about(sock, 'N', num, index, note, "", 0);
 }
 
+int job_send_group(int sock, uint32_t num, char const *name, size_t len)
+{
+  char fixed[GROUP_FIXED] = { 'G' };
+  uint32_pack_big(fixed + 1, num);
+  if (!len || len > JOB_GROUP_MAX) return (errno = EMSGSIZE, -1);
+  struct iovec v[2] = { { fixed, sizeof fixed }, { (char *)name, len } };
+  return fdpass_send(sock, v, 2, 0, 0);
+}
+
+int job_send_class(int sock, uint32_t num, char class, char const *text, size_t len)
+{
+  char fixed[CLASS_FIXED] = { 'C' };
+  uint32_pack_big(fixed + 1, num);
+  fixed[5] = class;
+  struct iovec v[2] = { { fixed, sizeof fixed },
+                        { (char *)text, len < JOB_TEXT_MAX ? len : JOB_TEXT_MAX } };
+  return fdpass_send(sock, v, 2, 0, 0);
+}
+
 static int send_number(int sock, char type, uint32_t n)
 {
   char fixed[END_FIXED] = { type };
@@ -85,6 +106,15 @@ int job_send_hello(int sock, uint32_t max)
 int job_send_ahead(int sock, uint32_t max)
 {
   return send_number(sock, 'A', max);
+}
+
+uint32_t job_number(struct job const *j, char const *name, uint32_t otherwise)
+{
+  size_t n = strlen(name);
+  unsigned int value;
+  for (size_t i = 0; i < j->extraslen; i += strlen(j->extras + i) + 1)
+    if (!strncmp(j->extras + i, name, n) && uint0_scan(j->extras + i + n, &value)) return value;
+  return otherwise;
 }
 
 /* Take the next NUL-terminated string from s[*pos..len). NULL when none ends there. */
@@ -144,6 +174,28 @@ static int parse_result(struct job_packet *p, size_t len)
   return 1;
 }
 
+/* A name of mail exchangers is printable ASCII without spaces. */
+static int parse_group(struct job_packet *p, size_t len)
+{
+  if (len <= GROUP_FIXED || len > GROUP_FIXED + JOB_GROUP_MAX) return 0;
+  uint32_unpack_big(p->buf + 1, &p->num);
+  p->text = p->buf + GROUP_FIXED;
+  p->textlen = len - GROUP_FIXED;
+  for (size_t i = 0; i < p->textlen; i++)
+    if (p->text[i] <= ' ' || p->text[i] > '~') return 0;
+  return 1;
+}
+
+static int parse_class(struct job_packet *p, size_t len)
+{
+  if (len < CLASS_FIXED || len > CLASS_FIXED + JOB_TEXT_MAX) return 0;
+  uint32_unpack_big(p->buf + 1, &p->num);
+  p->letter = p->buf[5];
+  p->text = p->buf + CLASS_FIXED;
+  p->textlen = len - CLASS_FIXED;
+  return p->letter == JOB_HOST || p->letter == JOB_NAMES;
+}
+
 static int parse(struct job_packet *p, size_t len)
 {
   p->type = p->buf[0];
@@ -153,6 +205,8 @@ static int parse(struct job_packet *p, size_t len)
   case 'M': return parse_job(p, len);
   case 'N': return len == RESULT_FIXED && parse_result(p, len);
   case 'R': return parse_result(p, len);
+  case 'G': return parse_group(p, len);
+  case 'C': return parse_class(p, len);
   case 'E':
   case 'H':
   case 'A':

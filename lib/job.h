@@ -6,6 +6,8 @@
  *   M  a job for lspawn with the message itself, when that is small, and no descriptor
  *   N  a note on the result that follows for one recipient, the other way
  *   R  the result for one recipient of a job, the other way
+ *   G  where a remote job goes: the name of the mail exchangers of best preference, before R
+ *   C  it did not come to that, and why: before R, at most once
  *   E  the job has ended: every recipient has its R, the descriptor is closed
  *   H  hello: how many jobs the sender of it takes at once (a spawner's first packet)
  *   A  ahead: how many more jobs may wait behind each of these; without it, none
@@ -16,6 +18,8 @@
  *   N num:4 index:4 note:1                 note: P, the next hop has taken on the duty to tell
  *                                                of a success (RFC 3461, 5.2.1)
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
+ *   G num:4 name                            name: host,host,... sorted, in lower case
+ *   C num:4 class:1 text                    class: JOB_HOST or JOB_NAMES; what R says as well
  *   E num:4
  *   H max:4
  *   A max:4
@@ -35,6 +39,14 @@
 #define JOB_BODY_MAX   49152 /* bytes of a message that goes in one */
 #define JOB_RCPTS_MAX  1000  /* recipients of a job */
 #define JOB_TEXT_MAX   3000  /* bytes of a result's text; longer ones are cut */
+#define JOB_GROUP_MAX  200   /* bytes of the name of mail exchangers */
+
+/* Extras that send adds: numbers, messages of one connection and seconds that it is kept idle. */
+#define JOB_CONNMESSAGES "CONNMESSAGES="
+#define JOB_CONNIDLE     "CONNIDLE="
+
+#define JOB_HOST  'h' /* no connection, 421, or the connection died: nothing against the message */
+#define JOB_NAMES 'n' /* the host's name or addresses could not be looked up now */
 
 struct job {
   uint32_t num;    /* given by send, unique among the jobs in flight */
@@ -54,13 +66,13 @@ struct job {
 };
 
 struct job_packet { /* one received packet */
-  char type;       /* 'J' (also for W), 'M', 'N', 'R', 'E', 'H', 'A' */
+  char type;       /* 'J' (also for W), 'M', 'N', 'R', 'G', 'C', 'E', 'H', 'A' */
   struct job job;  /* of J, M; its pointers lead into buf */
-  uint32_t num;    /* of N, R, E */
+  uint32_t num;    /* of N, R, G, C, E */
   uint32_t index;  /* of N, R */
-  char letter;     /* of N, R */
+  char letter;     /* of N, R; the class of C */
   char const *text;
-  size_t textlen;  /* of R */
+  size_t textlen;  /* of R, C; of G, whose name it is */
   uint32_t max;    /* of H, A */
   char buf[JOB_PACKET_MAX];
 };
@@ -71,9 +83,14 @@ extern int job_send(int sock, struct job const *j);
 extern int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
                            size_t textlen);
 extern int job_send_note(int sock, uint32_t num, uint32_t index, char note);
+extern int job_send_group(int sock, uint32_t num, char const *name, size_t len);
+extern int job_send_class(int sock, uint32_t num, char class, char const *text, size_t len);
 extern int job_send_end(int sock, uint32_t num);
 extern int job_send_hello(int sock, uint32_t max);
 extern int job_send_ahead(int sock, uint32_t max);
+
+/* The number of the extra that begins with <name>, or <otherwise>. */
+extern uint32_t job_number(struct job const *j, char const *name, uint32_t otherwise);
 
 /* Receive: 1 and <*p> (a descriptor in p->job.fd is close-on-exec, and the
  * caller's to close), 0 would block, -1 with errno (EPIPE at the end of the

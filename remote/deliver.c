@@ -25,7 +25,7 @@ static int job_seconds(uint64_t length)
 static int used_up(struct link const *l)
 {
   unsigned int most = l->conn.limits.mailmax;
-  return l->conn.messages >= l->settings.messages || (most && l->conn.messages >= most);
+  return l->conn.messages >= job_number(l->now->job, JOB_CONNMESSAGES, l->settings.messages) || (most && l->conn.messages >= most);
 }
 
 /* Look at the job, apart from the network. */
@@ -65,7 +65,7 @@ static struct transaction *next_transaction(void *arg)
   struct work *w = l->works + (l->now == l->works);
   struct job const *j;
   if (!l->take || used_up(l) || !envelope_is_last(&l->now->envelope)) return 0;
-  if (!l->take(l->take_arg, &j)) return 0;
+  if (!l->take(l->arg, &j)) return 0;
   l->next = w;
   begin(w, j);
   if (!w->ready || strcasecmp(l->host.s, j->host) || !begin_transaction(l, w, 0)) return 0;
@@ -118,19 +118,24 @@ static enum run try_place(struct link *l, struct work *w, struct place const *p,
 {
   tain const end = l->conn.limit;
   struct outcome *o = &w->outcome;
-  char const was = o->message.letter;
+  char const was = o->message.letter, trouble = o->trouble;
   if (tain_less(find_end, &end)) l->conn.limit = *find_end;
   l->domains.count = 0;
   if (!conn_open(&l->conn, p, (unsigned int)l->settings.timeoutconnect)) {
-    if (was != 'Z')
+    if (was != 'Z') {
       outcome_message(o, 'Z',
                       "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n%s: %s\n",
                       l->conn.name, strerror(errno));
+      o->trouble = JOB_HOST;
+    }
     return RUN_NEXT;
   }
   if (!session_begin(&l->conn, &l->settings, o)) {
     /* One server's dislike of our name is not the last word while another could not be asked. */
-    if (was == 'Z') o->message.letter = 'Z';
+    if (was == 'Z') {
+      o->message.letter = 'Z';
+      o->trouble = trouble;
+    }
     return RUN_NEXT;
   }
   l->conn.limit = end;
@@ -167,8 +172,10 @@ static enum run connect_and_run(struct link *l, struct work *w, tain const *end)
     outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
     return RUN_DONE;
   }
-  if (!load_settings(l, o) || !find_places(&p, w->job->host, &l->settings, o)) return RUN_DONE;
-  return try_places(l, w, &p, end);
+  if (!load_settings(l, o)) return RUN_DONE;
+  int found = find_places(&p, w->job->host, &l->settings, o);
+  if (*p.group && l->on_group) l->on_group(l->arg, w->job->num, p.group);
+  return found ? try_places(l, w, &p, end) : RUN_DONE;
 }
 
 struct work *deliver(struct link *l, struct job const *j)

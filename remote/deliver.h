@@ -39,7 +39,9 @@ struct link { /* what is kept from job to job; large: not for the stack */
   struct work works[WORKS];
   struct work *now, *next; /* next: NULL while none was taken */
   deliver_take_func *take; /* NULL: there is never another */
-  void *take_arg;
+  /* Told the name of a job's mail exchangers, once they are known; NULL: nobody is. */
+  void (*on_group)(void *arg, uint32_t num, char const *name);
+  void *arg;               /* of both */
 };
 #define LINK_ZERO \
   { .settings = SETTINGS_ZERO, .host = STRALLOC_ZERO, .conn = { .fd = -1 }, \

@@ -1,6 +1,6 @@
 REMOTE := remote/deliver.c remote/transact.c remote/session.c remote/conn.c remote/message.c \
   remote/output.c remote/quote.c remote/find.c remote/self.c remote/route.c remote/settings.c \
-  remote/outcome.c remote/rcpts.c remote/params.c remote/peerlimits.c
+  remote/outcome.c remote/rcpts.c remote/params.c remote/peerlimits.c remote/mxgroup.c
 
 PROGRAMS += pipit-remote
 pipit-remote_SRCS := remote/pipit-remote.c remote/worker.c remote/cli.c $(REMOTE)
@@ -11,3 +11,4 @@ t-output_SRCS := remote/output.c
 t-quote_SRCS := remote/quote.c
 t-peerlimits_SRCS := remote/peerlimits.c
 t-remote-route_SRCS := remote/route.c
+t-mxgroup_SRCS := remote/mxgroup.c

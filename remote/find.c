@@ -8,6 +8,7 @@
 
 #include "find.h"
 #include "logline.h"
+#include "mxgroup.h"
 #include "route.h"
 #include "self.h"
 
@@ -26,6 +27,7 @@ struct search {
 static void temporary(struct search *s, char const *what, char const *why)
 {
   outcome_message(s->o, 'Z', "%s temporarily. (#4.4.3)\n%s: %s\n", what, s->host, why);
+  s->o->trouble = JOB_NAMES;
 }
 
 static int compare_mx(void const *a, void const *b)
@@ -185,15 +187,25 @@ static void judge_none(struct search *s)
       temporary(s, "Address lookup failed", dns_why());
       return;
     }
-  if (s->route.fixed)
+  if (s->route.fixed) {
     outcome_message(s->o, 'Z',
                     "Sorry, I couldn't find the relay %s of control/smtproutes. (#4.3.5)\n",
                     s->route.name);
-  else if (!s->mx && s->hosts[0].result == DNS_NXDOMAIN)
+    s->o->trouble = JOB_NAMES;
+  } else if (!s->mx && s->hosts[0].result == DNS_NXDOMAIN)
     outcome_message(s->o, 'D', "Sorry, I couldn't find any host named %s. (#5.1.2)\n",
                     s->route.name);
   else
     outcome_message(s->o, 'D', "Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4)\n");
+}
+
+/* Without MX records a host is its own mail exchanger. */
+static void name_group(struct search const *s, struct places *p)
+{
+  struct dns_mx self = { 0 };
+  memcpy(self.name, s->route.name, sizeof self.name);
+  if (s->mx) mxgroup_name(p->group, s->mx, s->count);
+  else mxgroup_name(p->group, &self, 1);
 }
 
 static int find_by_name(struct search *s, struct places *p)
@@ -204,7 +216,10 @@ static int find_by_name(struct search *s, struct places *p)
     return 0;
   }
   s->count = 1;
-  if (s->route.kind == ROUTE_MX && !ask_mx(s)) return 0;
+  if (s->route.kind == ROUTE_MX) {
+    if (!ask_mx(s)) return 0;
+    name_group(s, p);
+  }
   if (!ask_hosts(s) || !drop_self(s)) return 0;
   add_all(s, p);
   if (!p->count) judge_none(s);
@@ -227,6 +242,7 @@ int find_places(struct places *p, char const *host, struct settings const *setti
 {
   struct search s = { .host = host, .settings = settings, .o = o };
   p->count = 0;
+  *p->group = 0;
   switch (route_find(&s.route, host)) {
   case ROUTE_TEMPORARY:
     outcome_message(o, 'Z', "Unable to read control files. (#4.3.0)\n%s\n", route_why());

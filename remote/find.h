@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "dns.h"
+#include "job.h"
 #include "limits.h"
 #include "outcome.h"
 #include "settings.h"
@@ -15,6 +16,7 @@ struct place {
 };
 
 struct places {
+  char group[JOB_GROUP_MAX + 1]; /* mxgroup.h; "" with a fixed route, or before the answer */
   size_t count;
   struct place list[PLACES_MAX];
 };

@@ -21,6 +21,7 @@ int outcome_start(struct outcome *o, size_t n)
   o->nrcpts = n;
   memset(o->rcpts, 0, n * sizeof *o->rcpts);
   memset(&o->message, 0, sizeof o->message);
+  o->trouble = 0;
   o->text.len = 0;
   o->dsn = 0;
   return 1;

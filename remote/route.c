@@ -115,23 +115,30 @@ static enum route_result take_relay(struct route *r, char const *value, char con
   return ROUTE_OK;
 }
 
-enum route_result route_find(struct route *r, char const *host)
+int route_load(struct map *m)
 {
   stralloc list = STRALLOC_ZERO;
-  struct map m = MAP_ZERO;
-  char const *value = 0;
-  enum route_result result;
   int found = control_list("smtproutes", &list);
   if (found == -1) snprintf(why, sizeof why, "%s", control_why());
-  if (found == 1 && !map_build(&m, &list, ':')) {
+  if (found != -1 && !map_build(m, &list, ':')) {
     snprintf(why, sizeof why, "control/smtproutes: out of memory");
     found = -1;
   }
-  if (found == 1) value = find_relay(&m, host);
-  if (found == -1) result = ROUTE_TEMPORARY;
-  else if (value) result = take_relay(r, value, host);
-  else result = route_parse_host(r, host) ? ROUTE_OK : ROUTE_BADHOST;
-  map_free(&m);
   stralloc_free(&list);
+  return found != -1;
+}
+
+enum route_result route_look(struct route *r, struct map const *m, char const *host)
+{
+  char const *value = find_relay(m, host);
+  if (value) return take_relay(r, value, host);
+  return route_parse_host(r, host) ? ROUTE_OK : ROUTE_BADHOST;
+}
+
+enum route_result route_find(struct route *r, char const *host)
+{
+  struct map m = MAP_ZERO;
+  enum route_result result = route_load(&m) ? route_look(r, &m, host) : ROUTE_TEMPORARY;
+  map_free(&m);
   return result;
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "dns.h"
+#include "map.h"
 
 enum route_kind {
   ROUTE_MX,   /* look up the MX hosts of name */
@@ -26,7 +27,11 @@ enum route_result {
   ROUTE_TEMPORARY /* the setting cannot be read: route_why() */
 };
 
-/* Find the route for <host>. */
+/* Read smtproutes. Replaces what <m> held, only on success. 1, or 0 and route_why(). */
+extern int route_load(struct map *m);
+/* Find the route for <host> in it. */
+extern enum route_result route_look(struct route *r, struct map const *m, char const *host);
+/* The same, read for this one host. */
 extern enum route_result route_find(struct route *r, char const *host);
 extern char const *route_why(void);
 

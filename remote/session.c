@@ -7,12 +7,14 @@
 #include <skalibs/types.h>
 #include <skalibs/uint64.h>
 
+#include "job.h"
 #include "limits.h"
 #include "session.h"
 
 void session_broke(struct conn const *c, enum conn_status s, int after_end, struct outcome *o)
 {
   char const *duplicate = after_end ? "Possible duplicate! " : "";
+  o->trouble = s == CONN_EARLY ? 0 : JOB_HOST;
   switch (s) {
   case CONN_421:
     outcome_message_said(o, 'Z', &c->reply, "%s closed the connection. %s(#4.4.2)\n", c->name,
@@ -106,6 +108,7 @@ int session_begin(struct conn *c, struct settings const *s, struct outcome *o)
   if (status != CONN_OK) return broke(c, status, o);
   if (c->reply.code != 220) {
     outcome_message_said(o, 'Z', &c->reply, "Connected to %s but greeting failed.\n", c->name);
+    o->trouble = JOB_HOST;
     return give_up(c);
   }
   status = say_hello(c, s, "EHLO ");

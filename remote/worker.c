@@ -1,6 +1,7 @@
 /* worker.c - take job after job from pipit-rspawn; see worker.h */
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <skalibs/iopause.h>
@@ -17,6 +18,8 @@
 /* Too large for the stack. */
 static struct link link_now = LINK_ZERO;
 static struct job_packet packets[WORKS];
+
+static uint32_t idle = IDLE_SECONDS; /* that the connection is kept */
 
 /* Take a job, if there is one. 1 it is in <p>, 0 there is none now, -1 the socket has ended. */
 static int take(int sock, struct job_packet *p)
@@ -83,22 +86,45 @@ static int end_job(int sock, uint32_t num)
   return r == 1;
 }
 
+/* Where that cannot be told, the results cannot either: they find out. */
+static void on_group(void *arg, uint32_t num, char const *name)
+{
+  int sock = *(int *)arg;
+  while (!job_send_group(sock, num, name, strlen(name)) && wait_writable(sock))
+    ;
+}
+
+static int tell_class(int sock, uint32_t num, struct outcome const *o)
+{
+  int r = 1;
+  char const *text = o->text.s + o->message.at;
+  if (!o->trouble) return 1;
+  while (!(r = job_send_class(sock, num, o->trouble, text, o->message.len)))
+    if (!wait_writable(sock)) return 0;
+  return r == 1;
+}
+
+static int answer_all(int sock, struct job const *j, struct outcome const *o)
+{
+  size_t pos = 0;
+  size_t len;
+  int ok = tell_class(sock, j->num, o);
+  for (uint32_t i = 0; ok && i < j->nrcpts; i++) {
+    char const *extras = job_rcpt_extras(j, i, &pos, &len);
+    ok = answer(sock, j->num, o, i, dsn_find_notify(extras, len));
+  }
+  return ok;
+}
+
 /* The job <j>, or the one that was taken already. 0 when rspawn is gone. */
 static int do_job(int sock, struct job const *j)
 {
   struct work const *w = deliver(&link_now, j);
   struct outcome const *o = &w->outcome;
-  size_t pos = 0;
-  size_t len;
-  int ok = 1;
   j = w->job;
+  idle = job_number(j, JOB_CONNIDLE, link_now.settings.idle);
   close(j->fd);
-  if (o->nrcpts != j->nrcpts) ok = answer_nothing(sock, j);
-  else
-    for (uint32_t i = 0; ok && i < j->nrcpts; i++) {
-      char const *extras = job_rcpt_extras(j, i, &pos, &len);
-      ok = answer(sock, j->num, o, i, dsn_find_notify(extras, len));
-    }
+  int ok = o->nrcpts == j->nrcpts ? answer_all(sock, j, o) : answer_nothing(sock, j);
   return ok && end_job(sock, j->num);
 }
 
@@ -109,7 +135,7 @@ static int wait_for_job(int sock)
 {
   tain deadline;
   tain_now_g();
-  tain_addsec_g(&deadline, (int)link_now.settings.idle);
+  tain_addsec_g(&deadline, (int)(idle < IDLE_MAX ? idle : IDLE_MAX));
   for (;;) {
     iopause_fd x[2] = { { .fd = sock, .events = IOPAUSE_READ },
                         { .fd = link_now.conn.fd, .events = IOPAUSE_READ } };
@@ -123,9 +149,9 @@ static int wait_for_job(int sock)
 int worker_run(int sock)
 {
   int r = 1;
-  link_now.settings.idle = IDLE_SECONDS;
   link_now.take = take_ahead;
-  link_now.take_arg = &sock;
+  link_now.on_group = on_group;
+  link_now.arg = &sock;
   while (r != -1 && wait_for_job(sock)) {
     r = take(sock, packets);
     if (r != 1) continue;

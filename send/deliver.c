@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <skalibs/uint32.h>
+
 #include "address.h"
 #include "clock.h"
 #include "feeder.h"
@@ -31,22 +33,35 @@ static char const open_trouble[] = "Unable to open the message in the queue. (#4
 static char const pipe_trouble[] = "Unable to make a pipe for the message. (#4.3.0)\n";
 static char const too_large[] = "This envelope is too large for one delivery. (#4.3.0)\n";
 
-enum room { ROOM_NONE, ROOM_FREE, ROOM_BEHIND /* another one for the same destination */ };
-
-/* What waits for a connection keeps it from all other destinations until it is done: so only
- * where that does not take long. */
-static int may_wait(struct dest const *t, uint32_t ahead)
-{
-  return t->took <= AHEAD_TIME && t->jobs - t->lines < (uint64_t)t->lines * ahead;
-}
-
-static enum room find_room(struct send const *s, struct spawner const *p, struct dest const *t)
+static uint32_t max_lines(struct send const *s, struct spawner const *p)
 {
   uint32_t max = s->settings.concurrency[p->channel];
-  if (max > p->hello) max = p->hello;
-  if (p->blocked || p->stalled || p->inflight == CONCURRENCY_MAX) return ROOM_NONE;
-  if (p->lines < max) return ROOM_FREE;
-  return p->lines == max && may_wait(t, p->ahead) ? ROOM_BEHIND : ROOM_NONE;
+  return max < p->hello ? max : p->hello;
+}
+
+static int can_send(struct spawner const *p)
+{
+  return !p->blocked && !p->stalled && p->inflight < CONCURRENCY_MAX;
+}
+
+/* May another job be started at all? */
+static int may_start(struct send const *s)
+{
+  return !s->stopping && !s->lost && s->finishing < FINISHING_MAX &&
+         keeper_backlog(&s->keeper) < KEEPER_BACKLOG_MAX;
+}
+
+/* Each next hop that has all connections that it may have now gives jobs to them ahead. What waits
+ * for a connection keeps it until it is done: so only where that does not take long, and nothing
+ * limits the rate. */
+static int may_wait(struct send *s, struct spawner const *p, struct dest const *t)
+{
+  struct groups *gs = &s->dests.groups;
+  struct group *g = t->group;
+  if (t->took > AHEAD_TIME || t->inflight - t->lines >= (uint64_t)t->lines * p->ahead) return 0;
+  if (g->health.dead || g->limits.rate) return 0;
+  return p->lines >= max_lines(s, p) || !group_may_start(gs, g, clock_ms()) ||
+         group_has_enough(gs, g, max_lines(s, p));
 }
 
 static uint32_t free_slot(struct spawner const *p)
@@ -68,17 +83,17 @@ static size_t extras_size(struct rcpt const *r)
   return r->extraslen ? r->extraslen + INDEX_SIZE : 0;
 }
 
-/* How many recipients at the head of <g> one job takes; their bytes in <*bytes>. */
-static uint32_t share(struct group const *g, enum channel channel, size_t *bytes)
+/* How many recipients at the head of <b> one job takes; their bytes in <*bytes>. */
+static uint32_t share(struct batch const *b, enum channel channel, size_t *bytes)
 {
   uint32_t n = 0;
   uint32_t max = channel == CHANNEL_LOCAL ? 1 : JOB_SHARE;
   size_t room = JOB_PACKET_MAX - JOB_RESERVE;
   size_t extras = 0;
   *bytes = 0;
-  for (struct rcpt *r = g->first; r && n < max; r = r->next, n++) {
+  for (struct rcpt *r = b->first; r && n < max; r = r->next, n++) {
     size_t more = r->addrlen + 1 + extras_size(r);
-    if (n && (!goes_along(g->first, r) || *bytes + extras + more > room)) break;
+    if (n && (!goes_along(b->first, r) || *bytes + extras + more > room)) break;
     *bytes += r->addrlen + 1;
     extras += extras_size(r);
   }
@@ -99,13 +114,29 @@ static int add_extras(stralloc *text, struct rcpt const *r, uint32_t n)
   return 1;
 }
 
-/* Fill in the job for the <n> first recipients of <g>; rcpts and extras in <text>. */
-static int make_job(struct job *j, struct group const *g, uint32_t n, size_t bytes, stralloc *text)
+static int add_limit(stralloc *text, char const *name, uint32_t value)
 {
-  struct rcpt *r = g->first;
-  struct msg *m = g->msg;
+  char fmt[UINT32_FMT];
+  return !value || (stralloc_cats(text, name) &&
+                    stralloc_catb(text, fmt, uint32_fmt(fmt, value)) && stralloc_0(text));
+}
+
+/* Before what the message brings along: the first one of a name counts. */
+static int add_limits(stralloc *text, struct limits const *l)
+{
+  return add_limit(text, JOB_CONNMESSAGES, l->connmessages) &&
+         add_limit(text, JOB_CONNIDLE, l->connidle);
+}
+
+/* Fill in the job for the <n> first recipients of <b>; rcpts and extras in <text>. */
+static int make_job(struct job *j, struct batch const *b, uint32_t n, size_t bytes, stralloc *text)
+{
+  struct rcpt *r = b->first;
+  struct msg *m = b->msg;
   size_t at = address_at(r->addr, r->addrlen);
-  if (!stralloc_catb(text, m->extras.s, m->extras.len) || !add_extras(text, r, n)) return 0;
+  if (!add_limits(text, &b->dest->group->limits) ||
+      !stralloc_catb(text, m->extras.s, m->extras.len) || !add_extras(text, r, n))
+    return 0;
   size_t extras = text->len;
   if (!stralloc_readyplus(text, bytes + 1)) return 0;
   j->id = m->q.id;
@@ -151,44 +182,45 @@ static int make_pipe(struct send *s, struct job *j)
   return r;
 }
 
-/* The job is on its way: its recipients leave the group. */
-static void started(struct send *s, struct spawner *p, struct running *j, struct group *g,
+/* The job is on its way: its recipients leave the batch. */
+static void started(struct send *s, struct spawner *p, struct running *j, struct batch *b,
                     uint32_t n, int waits)
 {
-  j->msg = g->msg;
-  j->dest = g->dest;
+  j->msg = b->msg;
+  j->line = !waits;
   j->began = clock_ms();
-  dests_started(j->dest, waits);
-  if (!waits) p->lines++;
+  nexthop_started(s, j, b->dest);
+  if (j->line) p->lines++;
   for (j->count = 0; j->count < n; j->count++) {
-    struct rcpt *r = group_take(g);
+    struct rcpt *r = batch_take(b);
     j->rcpts[j->count] = r;
     r->delivery = ++s->deliveries;
-    log_start(g->msg, p->channel, r);
+    log_start(b->msg, p->channel, r);
   }
   p->slots[j->num & SLOT_MASK] = j;
   p->inflight++;
   s->status_due = 1;
-  dests_next(&s->dests, g);
+  dests_next(&s->dests, b);
 }
 
 /* Nothing was tried, by a fault here: the first <n> recipients are put off. */
-static void fail(struct send *s, struct spawner *p, struct group *g, uint32_t n, char const *text)
+static void fail(struct send *s, struct spawner *p, struct batch *b, uint32_t n, char const *text)
 {
   struct rcpt *first = 0;
   struct rcpt **end = &first;
   struct rcpt *r;
-  while (n-- && (r = group_take(g))) {
+  while (n-- && (r = batch_take(b))) {
     r->next = 0;
     *end = r;
     end = &r->next;
   }
-  dests_next(&s->dests, g);
+  nexthop_unsent(b->dest->group);
+  dests_next(&s->dests, b);
   while ((r = first)) {
     first = r->next;
     r->delivery = ++s->deliveries;
     log_start(r->msg, p->channel, r);
-    result_take(s, p->channel, r, 'Z', text, strlen(text));
+    result_take(s, p->channel, r, 'Z', text, strlen(text), 0);
   }
 }
 
@@ -208,7 +240,7 @@ static int detach(struct send *s, struct job *j, char body[JOB_BODY_MAX], char c
 }
 
 /* Send the job for the first <n> recipients. 1 sent, 0 not now, -1 with <*why>. */
-static int send_job(struct send *s, struct spawner *p, struct group *g, uint32_t n, size_t bytes,
+static int send_job(struct send *s, struct spawner *p, struct batch *b, uint32_t n, size_t bytes,
                     uint32_t num, int waits, char const **why)
 {
   char body[JOB_BODY_MAX];
@@ -216,9 +248,9 @@ static int send_job(struct send *s, struct spawner *p, struct group *g, uint32_t
   struct job j = { .num = num, .waits = waits };
   int r = -1;
   *why = open_trouble;
-  j.fd = message_open(s, g->msg);
+  j.fd = message_open(s, b->msg);
   if (j.fd == -1) return -1;
-  if (!make_job(&j, g, n, bytes, &text)) goto out;
+  if (!make_job(&j, b, n, bytes, &text)) goto out;
   r = p->channel == CHANNEL_LOCAL ? detach(s, &j, body, why) : 1;
   p->stalled = !r;
   if (r != 1) goto out;
@@ -236,35 +268,45 @@ out:
   return r;
 }
 
-static void start_one(struct send *s, struct spawner *p, struct group *g, int waits)
+/* 1, or 0 when it was not sent. */
+static int start_one(struct send *s, struct spawner *p, struct batch *b, int waits)
 {
   size_t bytes;
-  uint32_t n = share(g, p->channel, &bytes);
-  struct running *j = malloc(sizeof *j + n * sizeof *j->rcpts);
+  uint32_t n = share(b, p->channel, &bytes);
+  struct running *j = calloc(1, sizeof *j + n * sizeof *j->rcpts);
   char const *why = open_trouble;
   int r = -1;
   if (j) {
     j->num = (++p->turn << SLOT_BITS) | free_slot(p);
-    r = send_job(s, p, g, n, bytes, j->num, waits, &why);
+    r = send_job(s, p, b, n, bytes, j->num, waits, &why);
   }
   if (r == 1) {
-    started(s, p, j, g, n, waits);
-    return;
+    started(s, p, j, b, n, waits);
+    return 1;
   }
   free(j);
-  if (r == -1) fail(s, p, g, n, why);
+  if (r == -1) fail(s, p, b, n, why);
+  return 0;
+}
+
+/* Give jobs for <t> to its connections ahead of time. */
+static void start_behind(struct send *s, struct spawner *p, struct dest *t)
+{
+  struct batch *b;
+  while (may_start(s) && can_send(p) && (b = dest_batch(t)) && may_wait(s, p, t))
+    if (!start_one(s, p, b, 1)) return;
 }
 
 void deliver_start(struct send *s)
 {
   for (int c = 0; c < CHANNELS; c++) {
     struct spawner *p = s->spawners + c;
-    struct group *g;
-    enum room room;
-    while (!s->stopping && !s->lost && s->finishing < FINISHING_MAX &&
-           keeper_backlog(&s->keeper) < KEEPER_BACKLOG_MAX &&
-           (g = dests_turn(&s->dests, p->channel)) && (room = find_room(s, p, g->dest)))
-      start_one(s, p, g, room == ROOM_BEHIND);
+    struct batch *b;
+    while (may_start(s) && can_send(p) && p->lines < max_lines(s, p) &&
+           (b = dests_turn(&s->dests, p->channel, max_lines(s, p), clock_ms()))) {
+      struct dest *t = b->dest;
+      if (start_one(s, p, b, 0)) start_behind(s, p, t);
+    }
   }
 }
 
@@ -273,6 +315,21 @@ static struct running *find_job(struct spawner *p, uint32_t num)
   uint32_t slot = num & SLOT_MASK;
   struct running *j = slot < CONCURRENCY_MAX ? p->slots[slot] : 0;
   return j && j->num == num ? j : 0;
+}
+
+/* The dead next hop that a job's recipients wait for, or NULL: they wait for their times. */
+static struct group *dead_group(struct running const *j)
+{
+  return j->class && j->group->health.dead ? j->group : 0;
+}
+
+/* Where it goes; why it came to nothing. */
+static void take_about(struct send *s, struct spawner *p, struct job_packet const *packet)
+{
+  struct running *j = find_job(p, packet->num);
+  if (!j || p->channel == CHANNEL_LOCAL) log_warning("internal error: delivery report out of range");
+  else if (packet->type == 'G') nexthop_joined(s, j, packet->text, packet->textlen);
+  else nexthop_failed(s, j, packet->letter, packet->text, packet->textlen);
 }
 
 static void take_result(struct send *s, struct spawner *p, struct job_packet const *packet)
@@ -284,7 +341,8 @@ static void take_result(struct send *s, struct spawner *p, struct job_packet con
   }
   struct rcpt *r = j->rcpts[packet->index];
   j->rcpts[packet->index] = 0;
-  result_take(s, p->channel, r, packet->letter, packet->text, packet->textlen);
+  nexthop_count(j, packet->letter);
+  result_take(s, p->channel, r, packet->letter, packet->text, packet->textlen, dead_group(j));
 }
 
 /* A note on the result that follows. */
@@ -293,6 +351,15 @@ static void take_note(struct spawner *p, struct job_packet const *packet)
   struct running *j = find_job(p, packet->num);
   struct rcpt *r = j && packet->index < j->count ? j->rcpts[packet->index] : 0;
   if (r && packet->letter == JOB_PASSED) r->passed = 1;
+}
+
+/* A job that waits behind others for the same destination, or NULL. */
+static struct running *find_behind(struct spawner const *p, struct dest const *t)
+{
+  if (t->inflight == t->lines) return 0;
+  for (uint32_t i = 0; i < CONCURRENCY_MAX; i++)
+    if (p->slots[i] && p->slots[i]->dest == t && !p->slots[i]->line) return p->slots[i];
+  return 0;
 }
 
 /* The job is over; whoever has no result by now has a mangled one. */
@@ -305,10 +372,12 @@ static void take_end(struct send *s, struct spawner *p, uint32_t num)
   }
   p->slots[num & SLOT_MASK] = 0;
   p->inflight--;
-  p->lines -= dests_ended(&s->dests, j->dest, clock_ms() - j->began);
   s->status_due = 1;
   for (uint32_t i = 0; i < j->count; i++)
-    if (j->rcpts[i]) result_take(s, p->channel, j->rcpts[i], 0, "", 0);
+    if (j->rcpts[i]) result_take(s, p->channel, j->rcpts[i], 0, "", 0, dead_group(j));
+  struct dest *t = j->dest;
+  if (nexthop_ended(s, j, find_behind(p, t))) p->lines--;
+  start_behind(s, p, t);
   free(j);
 }
 
@@ -327,6 +396,8 @@ int deliver_read(struct send *s, struct spawner *p)
     case 'A': p->ahead = s->packet->max; break;
     case 'N': take_note(p, s->packet); break;
     case 'R': take_result(s, p, s->packet); break;
+    case 'G':
+    case 'C': take_about(s, p, s->packet); break;
     case 'E': take_end(s, p, s->packet->num); break;
     default:
       if (s->packet->job.fd != -1) close(s->packet->job.fd);

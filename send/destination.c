@@ -1,13 +1,47 @@
 /* destination.c - recipients that wait for their turn; see destination.h */
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <skalibs/bytestr.h>
 
 #include "address.h"
+#include "control.h"
 #include "destination.h"
+#include "../remote/route.h"
+
+#define RELAY_NAME_MAX (DNS_NAME_MAX + 16) /* bytes of "[address]:port" or "name:port" */
+
+/* --- where a domain leads to --- */
+
+/* The relay that <domain> goes to, "" for none. */
+static void find_relay(struct dests const *d, char const *domain, char out[RELAY_NAME_MAX])
+{
+  struct route r;
+  char ip[INET6_ADDRSTRLEN];
+  *out = 0;
+  if (route_look(&r, &d->relays, domain) != ROUTE_OK || r.kind == ROUTE_MX || !r.fixed) return;
+  if (r.kind == ROUTE_HOST) snprintf(out, RELAY_NAME_MAX, "%s:%u", r.name, r.port);
+  else if (inet_ntop(r.ip.family, r.ip.ip, ip, sizeof ip))
+    snprintf(out, RELAY_NAME_MAX, "[%s]:%u", ip, r.port);
+  case_lowerb(out, strlen(out));
+}
+
+/* The group of a domain whose mail exchangers are not known; the caller has a reference. */
+static struct group *first_group(struct dests *d, enum channel channel, char const *domain,
+                                 size_t len)
+{
+  char relay[RELAY_NAME_MAX];
+  if (channel == CHANNEL_LOCAL) return group_take(&d->groups, GROUP_LOCAL, "local", 5);
+  find_relay(d, domain, relay);
+  if (*relay) return group_take(&d->groups, GROUP_RELAY, relay, strlen(relay));
+  return group_take(&d->groups, GROUP_DOMAIN, domain, len);
+}
+
+/* --- destinations --- */
 
 static struct dest **bucket(struct dests *d, enum channel channel, char const *domain, size_t len)
 {
@@ -16,138 +50,255 @@ static struct dest **bucket(struct dests *d, enum channel channel, char const *d
   return d->buckets + h % DESTS_BUCKETS;
 }
 
-static struct dest *find_or_make(struct dests *d, enum channel channel, char const *domain,
-                                 size_t len)
+static void idle_remove(struct dests *d, struct dest *t)
 {
-  char *lower = malloc(len + 1);
-  if (!lower) return 0;
-  memcpy(lower, domain, len);
-  case_lowerb(lower, len);
-  struct dest **b = bucket(d, channel, lower, len);
-  struct dest *t = *b;
-  while (t && (t->channel != channel || t->len != len || memcmp(t->domain, lower, len)))
-    t = t->hash_next;
-  if (!t && (t = calloc(1, sizeof *t + len + 1))) {
-    t->channel = channel;
-    t->took = UINT64_MAX;
-    t->len = len;
-    memcpy(t->domain, lower, len);
-    t->hash_next = *b;
-    *b = t;
-  }
-  free(lower);
-  return t;
+  if (!t->idle) return;
+  if (t->idle_prev) t->idle_prev->idle_next = t->idle_next;
+  else d->idle_first = t->idle_next;
+  if (t->idle_next) t->idle_next->idle_prev = t->idle_prev;
+  else d->idle_last = t->idle_prev;
+  t->idle = 0;
+  d->idle--;
 }
 
-static void free_if_empty(struct dests *d, struct dest *t)
+static void free_dest(struct dests *d, struct dest *t)
 {
-  if (t->lanes[LANE_NEW].first || t->lanes[LANE_AGAIN].first || t->jobs) return;
   struct dest **p = bucket(d, t->channel, t->domain, t->len);
   while (*p != t) p = &(*p)->hash_next;
   *p = t->hash_next;
+  idle_remove(d, t);
+  group_unref(&d->groups, t->group);
   free(t);
 }
 
-static void ring_append(struct dest_ring *ring, struct dest *t, enum lane lane)
+static void note_idle(struct dests *d, struct dest *t)
 {
-  t->lanes[lane].next = 0;
-  if (ring->first) ring->last->lanes[lane].next = t;
-  else ring->first = t;
-  ring->last = t;
+  if (t->idle || t->inflight || t->lanes[LANE_NEW].first || t->lanes[LANE_AGAIN].first) return;
+  t->idle = 1;
+  t->idle_next = 0;
+  t->idle_prev = d->idle_last;
+  if (d->idle_last) d->idle_last->idle_next = t;
+  else d->idle_first = t;
+  d->idle_last = t;
+  d->idle++;
 }
 
-static struct group *new_group(struct dests *d, struct dest *t, enum lane lane, struct msg *msg)
+static void drop_idle(struct dests *d)
+{
+  while (d->idle > DESTS_IDLE) free_dest(d, d->idle_first);
+}
+
+/* One that has nothing to do is kept, for a while. */
+static void rest(struct dests *d, struct dest *t)
+{
+  note_idle(d, t);
+  drop_idle(d);
+}
+
+static struct dest *make(struct dests *d, enum channel channel, char const *domain, size_t len)
+{
+  struct dest **b = bucket(d, channel, domain, len);
+  struct dest *t = calloc(1, sizeof *t + len + 1);
+  if (!t) return 0;
+  t->group = first_group(d, channel, domain, len);
+  if (!t->group) {
+    free(t);
+    return 0;
+  }
+  t->channel = channel;
+  t->took = UINT64_MAX;
+  t->len = len;
+  memcpy(t->domain, domain, len);
+  t->hash_next = *b;
+  *b = t;
+  rest(d, t);
+  return t;
+}
+
+struct dest *dests_find(struct dests *d, enum channel channel, char const *addr, size_t addrlen)
+{
+  size_t at = channel == CHANNEL_LOCAL ? addrlen : address_at(addr, addrlen);
+  if (at < addrlen) at++;
+  size_t len = addrlen - at;
+  char *lower = malloc(len + 1);
+  if (!lower) return (errno = ENOMEM, (struct dest *)0);
+  memcpy(lower, addr + at, len);
+  lower[len] = 0;
+  case_lowerb(lower, len);
+  struct dest *t = *bucket(d, channel, lower, len);
+  while (t && (t->channel != channel || t->len != len || memcmp(t->domain, lower, len)))
+    t = t->hash_next;
+  if (!t) t = make(d, channel, lower, len);
+  free(lower);
+  if (!t) errno = ENOMEM;
+  return t;
+}
+
+/* --- lanes --- */
+
+static void lane_append(struct group *g, struct dest *t, enum lane lane)
+{
+  struct group_lane *l = g->lanes + lane;
+  t->lanes[lane].next = 0;
+  if (l->first) l->last->lanes[lane].next = t;
+  else l->first = t;
+  l->last = t;
+}
+
+static void lane_remove(struct group *g, struct dest *t, enum lane lane)
+{
+  struct group_lane *l = g->lanes + lane;
+  struct dest *before = 0, *at = l->first;
+  for (; at && at != t; at = at->lanes[lane].next) before = at;
+  if (!at) return;
+  if (before) before->lanes[lane].next = t->lanes[lane].next;
+  else l->first = t->lanes[lane].next;
+  if (l->last == t) l->last = before;
+}
+
+static struct batch *new_batch(struct dests *d, struct dest *t, enum lane lane, struct msg *msg)
 {
   struct dest_lane *l = t->lanes + lane;
-  struct group *g = calloc(1, sizeof *g);
-  if (!g) return 0;
-  g->msg = msg;
-  g->dest = t;
-  g->lane = lane;
-  if (l->first) l->last->next = g;
+  struct batch *b = calloc(1, sizeof *b);
+  if (!b) return 0;
+  b->msg = msg;
+  b->dest = t;
+  b->lane = lane;
+  if (l->first) l->last->next = b;
   else {
-    l->first = g;
-    ring_append(&d->rings[t->channel][lane], t, lane);
+    idle_remove(d, t);
+    l->first = b;
+    lane_append(t->group, t, lane);
   }
-  return l->last = g;
+  t->group->batches++;
+  group_changed(&d->groups, t->group);
+  group_resume(&d->groups, t->group);
+  return l->last = b;
 }
 
-int dests_add(struct dests *d, enum channel channel, enum lane lane, struct rcpt *r)
+int dests_add(struct dests *d, struct dest *t, enum lane lane, struct rcpt *r)
 {
-  size_t at = channel == CHANNEL_LOCAL ? r->addrlen : address_at(r->addr, r->addrlen);
-  if (at < r->addrlen) at++;
-  struct dest *t = find_or_make(d, channel, r->addr + at, r->addrlen - at);
-  if (!t) return (errno = ENOMEM, 0);
-  struct group *g = t->lanes[lane].first ? t->lanes[lane].last : 0;
-  if (!g || g->msg != r->msg) g = new_group(d, t, lane, r->msg);
-  if (!g) {
-    free_if_empty(d, t);
-    return (errno = ENOMEM, 0);
-  }
+  struct batch *b = t->lanes[lane].first ? t->lanes[lane].last : 0;
+  if (!b || b->msg != r->msg) b = new_batch(d, t, lane, r->msg);
+  if (!b) return (errno = ENOMEM, 0);
   r->next = 0;
-  if (g->first) g->last->next = r;
-  else g->first = r;
-  g->last = r;
+  if (b->first) b->last->next = r;
+  else b->first = r;
+  b->last = r;
   return 1;
 }
 
-struct group *dests_turn(struct dests *d, enum channel channel)
+/* --- turns --- */
+
+/* The first group of the ring that may have a job; it stays the first. Those that have enough go to
+ * the end, the others that may not leave the ring: something else brings them back. */
+static struct group *ring_find(struct dests *d, enum channel c, enum lane lane, uint32_t max,
+                               uint64_t now)
 {
-  enum lane lane = d->turns[channel] % DESTS_FAIR == DESTS_FAIR - 1 ? LANE_AGAIN : LANE_NEW;
-  struct dest *t = d->rings[channel][lane].first;
-  if (!t) {
-    lane = lane == LANE_NEW ? LANE_AGAIN : LANE_NEW;
-    t = d->rings[channel][lane].first;
+  struct group_ring *ring = &d->groups.rings[c][lane];
+  struct group *g, *passed = 0;
+  while ((g = ring->first) && g != passed) {
+    int may = g->lanes[lane].first && group_may_start(&d->groups, g, now);
+    if (may && !group_has_enough(&d->groups, g, max)) return g;
+    ring->first = g->lanes[lane].next;
+    g->lanes[lane].queued = 0;
+    if (may) group_resume(&d->groups, g);
+    if (may && !passed) passed = g;
   }
-  return t ? t->lanes[lane].first : 0;
+  return 0;
 }
 
-struct rcpt *group_take(struct group *g)
+struct batch *dests_turn(struct dests *d, enum channel channel, uint32_t max, uint64_t now)
 {
-  struct rcpt *r = g->first;
-  if (r) g->first = r->next;
+  enum lane lane = d->turns[channel] % DESTS_FAIR == DESTS_FAIR - 1 ? LANE_AGAIN : LANE_NEW;
+  struct group *g = ring_find(d, channel, lane, max, now);
+  if (!g) {
+    lane = lane == LANE_NEW ? LANE_AGAIN : LANE_NEW;
+    g = ring_find(d, channel, lane, max, now);
+  }
+  return g ? g->lanes[lane].first->lanes[lane].first : 0;
+}
+
+struct batch *dest_batch(struct dest const *t)
+{
+  return t->lanes[LANE_NEW].first ? t->lanes[LANE_NEW].first : t->lanes[LANE_AGAIN].first;
+}
+
+struct rcpt *batch_take(struct batch *b)
+{
+  struct rcpt *r = b->first;
+  if (r) b->first = r->next;
   return r;
 }
 
-void dests_started(struct dest *t, int waits)
+/* The first batch of a destination leaves. */
+static void drop_batch(struct dests *d, struct dest *t, enum lane lane)
 {
-  t->jobs++;
-  if (!waits) t->lines++;
+  struct dest_lane *l = t->lanes + lane;
+  l->first = l->first->next;
+  t->group->batches--;
+  group_changed(&d->groups, t->group);
 }
 
-/* A job that waited has the place of the one that has ended. */
-uint32_t dests_ended(struct dests *d, struct dest *t, uint64_t took)
+/* The group and the destination have their turns at the heads; they go to the ends while they have
+ * more. */
+void dests_next(struct dests *d, struct batch *b)
 {
-  uint32_t was = t->lines;
-  t->took = took;
-  if (--t->jobs < t->lines) t->lines = t->jobs;
-  was -= t->lines;
-  free_if_empty(d, t);
-  return was;
-}
-
-/* A destination has its turn at the ring's head; it goes to the end while it has more. */
-void dests_next(struct dests *d, struct group *g)
-{
-  struct dest *t = g->dest;
-  enum lane lane = g->lane;
-  struct dest_ring *ring = &d->rings[t->channel][lane];
+  struct dest *t = b->dest;
+  struct group *g = t->group;
+  enum lane lane = b->lane;
+  struct group_ring *ring = &d->groups.rings[t->channel][lane];
   d->turns[t->channel]++;
-  ring->first = t->lanes[lane].next;
-  if (!g->first) {
-    t->lanes[lane].first = g->next;
-    free(g);
+  if (ring->first == g) {
+    ring->first = g->lanes[lane].next;
+    g->lanes[lane].queued = 0;
   }
-  if (t->lanes[lane].first) ring_append(ring, t, lane);
-  else free_if_empty(d, t);
+  lane_remove(g, t, lane);
+  if (!b->first) {
+    drop_batch(d, t, lane);
+    free(b);
+  }
+  if (t->lanes[lane].first) lane_append(g, t, lane);
+  else rest(d, t);
+  group_resume(&d->groups, g);
 }
 
-/* Take away what is picked of <g>; it may be empty then. The new end of the list. */
-static struct rcpt **sweep_group(struct group *g, int (*pick)(void *, struct rcpt const *),
+void dests_started(struct dests *d, struct dest *t)
+{
+  idle_remove(d, t);
+  t->inflight++;
+}
+
+void dests_ended(struct dests *d, struct dest *t)
+{
+  t->inflight--;
+  rest(d, t);
+}
+
+struct batch *dests_evict(struct dests *d, struct group *g)
+{
+  for (int l = 0; l < LANES; l++) {
+    struct dest *t = g->lanes[l].first;
+    if (!t) continue;
+    struct batch *b = t->lanes[l].first;
+    drop_batch(d, t, (enum lane)l);
+    if (!t->lanes[l].first) {
+      lane_remove(g, t, (enum lane)l);
+      rest(d, t);
+    }
+    return b;
+  }
+  return 0;
+}
+
+/* --- sweeping --- */
+
+/* Take away what is picked of <b>; it may be empty then. The new end of the list. */
+static struct rcpt **sweep_batch(struct batch *b, int (*pick)(void *, struct rcpt const *),
                                  void *data, struct rcpt **end)
 {
-  struct rcpt *all = g->first;
-  g->first = g->last = 0;
+  struct rcpt *all = b->first;
+  b->first = b->last = 0;
   for (struct rcpt *r = all, *next; r; r = next) {
     next = r->next;
     r->next = 0;
@@ -155,40 +306,39 @@ static struct rcpt **sweep_group(struct group *g, int (*pick)(void *, struct rcp
       *end = r;
       end = &r->next;
     } else {
-      if (g->first) g->last->next = r;
-      else g->first = r;
-      g->last = r;
+      if (b->first) b->last->next = r;
+      else b->first = r;
+      b->last = r;
     }
   }
   return end;
 }
 
-static void drop_empty_groups(struct dest_lane *l)
+static void drop_empty_batches(struct dests *d, struct dest *t, enum lane lane)
 {
-  struct group *all = l->first;
+  struct dest_lane *l = t->lanes + lane;
+  struct batch *all = l->first;
   l->first = l->last = 0;
-  for (struct group *g = all, *next; g; g = next) {
-    next = g->next;
-    g->next = 0;
-    if (!g->first) {
-      free(g);
+  for (struct batch *b = all, *next; b; b = next) {
+    next = b->next;
+    b->next = 0;
+    if (!b->first) {
+      t->group->batches--;
+      free(b);
       continue;
     }
-    if (l->first) l->last->next = g;
-    else l->first = g;
-    l->last = g;
+    if (l->first) l->last->next = b;
+    else l->first = b;
+    l->last = b;
   }
+  if (all && !l->first) lane_remove(t->group, t, lane);
+  group_changed(&d->groups, t->group);
 }
 
-/* Destinations that have nothing left in this lane have no turn. */
-static void drop_empty_turns(struct dest_ring *ring, enum lane lane)
+/* The probe of a dead next hop may be among what was taken away. */
+static void end_probe(struct group *g)
 {
-  struct dest *all = ring->first;
-  ring->first = ring->last = 0;
-  for (struct dest *t = all, *next; t; t = next) {
-    next = t->lanes[lane].next;
-    if (t->lanes[lane].first) ring_append(ring, t, lane);
-  }
+  if (!g->inflight && !g->batches) g->probing = 0;
 }
 
 struct rcpt *dests_sweep(struct dests *d, int (*pick)(void *, struct rcpt const *), void *data)
@@ -196,18 +346,89 @@ struct rcpt *dests_sweep(struct dests *d, int (*pick)(void *, struct rcpt const 
   struct rcpt *list = 0;
   struct rcpt **end = &list;
   for (size_t i = 0; i < DESTS_BUCKETS; i++)
-    for (struct dest *t = d->buckets[i]; t; t = t->hash_next)
+    for (struct dest *t = d->buckets[i]; t; t = t->hash_next) {
       for (int lane = 0; lane < LANES; lane++) {
-        for (struct group *g = t->lanes[lane].first; g; g = g->next)
-          end = sweep_group(g, pick, data, end);
-        drop_empty_groups(t->lanes + lane);
+        for (struct batch *b = t->lanes[lane].first; b; b = b->next)
+          end = sweep_batch(b, pick, data, end);
+        drop_empty_batches(d, t, (enum lane)lane);
       }
-  for (int c = 0; c < CHANNELS; c++)
-    for (int lane = 0; lane < LANES; lane++) drop_empty_turns(&d->rings[c][lane], (enum lane)lane);
-  for (size_t i = 0; i < DESTS_BUCKETS; i++)
-    for (struct dest *t = d->buckets[i], *next; t; t = next) {
-      next = t->hash_next;
-      free_if_empty(d, t);
+      end_probe(t->group);
+      note_idle(d, t);
     }
+  drop_idle(d);
   return list;
+}
+
+/* --- joining --- */
+
+/* <t> leads to <g> now; the reference to it is <t>'s. */
+static void move(struct dests *d, struct dest *t, struct group *g)
+{
+  struct group *was = t->group;
+  t->group = g;
+  was->probing = 0; /* the probe may be what moves */
+  for (int l = 0; l < LANES; l++) {
+    if (!t->lanes[l].first) continue;
+    lane_remove(was, t, (enum lane)l);
+    lane_append(g, t, (enum lane)l);
+    for (struct batch *b = t->lanes[l].first; b; b = b->next) was->batches--, g->batches++;
+  }
+  group_changed(&d->groups, was);
+  group_changed(&d->groups, g);
+  group_resume(&d->groups, g);
+  /* What waits for a domain waits where the domain has gone to. */
+  if (was->kind == GROUP_DOMAIN) group_move_parked(&d->groups, was, g);
+  group_unref(&d->groups, was);
+}
+
+struct group *dests_join(struct dests *d, struct dest *t, char const *name, size_t len)
+{
+  struct limits l;
+  struct group *g = t->group;
+  g->known = 1;
+  if (g->kind == GROUP_LOCAL || g->kind == GROUP_RELAY) return g;
+  if (limits_find(&d->groups.rules, t->domain, t->len, &l)) return g;
+  if (g->kind == GROUP_MX && g->len == len && !memcmp(g->name, name, len)) return g;
+  g = group_take(&d->groups, GROUP_MX, name, len);
+  if (!g) return t->group; /* no memory: it stays by itself */
+  move(d, t, g);
+  return g;
+}
+
+/* smtproutes or concurrencydomains have changed: a destination may lead elsewhere. */
+static void route_again(struct dests *d, struct dest *t)
+{
+  struct limits l;
+  struct group *g = first_group(d, t->channel, t->domain, t->len);
+  int named = limits_find(&d->groups.rules, t->domain, t->len, &l);
+  if (!g) return;
+  if (g == t->group || (g->kind == GROUP_DOMAIN && t->group->kind == GROUP_MX && !named))
+    group_unref(&d->groups, g);
+  else move(d, t, g);
+}
+
+void dest_rules_free(struct dest_rules *r)
+{
+  map_free(&r->relays);
+  map_free(&r->limits.map);
+}
+
+int dest_rules_load(struct dest_rules *r, char const **why)
+{
+  if (!route_load(&r->relays)) return (*why = route_why(), 0);
+  if (limits_load(&r->limits)) return 1;
+  *why = control_why();
+  dest_rules_free(r);
+  return 0;
+}
+
+void dests_obey(struct dests *d, struct dest_rules *r)
+{
+  map_free(&d->relays);
+  map_free(&d->groups.rules.map);
+  d->relays = r->relays;
+  d->groups.rules = r->limits;
+  for (size_t i = 0; i < DESTS_BUCKETS; i++)
+    for (struct dest *t = d->buckets[i]; t; t = t->hash_next) route_again(d, t);
+  groups_reset_limits(&d->groups);
 }

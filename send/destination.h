@@ -1,10 +1,14 @@
-/* destination.h - recipients that wait for their turn, by destination
+/* destination.h - recipients in memory that wait for their turn, by destination
  *
  * Local mail is one destination, remote mail one for each domain (lowercase).
- * A destination has two lanes: new mail, and mail that is tried again.
- * Destinations take turns; new mail goes first, but every DESTS_FAIR-th turn
- * begins with the other lane, so that it always moves. Recipients of one
- * message at one destination stand together in a group.
+ * Each belongs to a group (group.h), where it leads to. A destination has two
+ * lanes: new mail, and mail that is tried again. Groups take turns, and so do the
+ * destinations of one; new mail goes first, but every DESTS_FAIR-th turn begins
+ * with the other lane, so that it always moves. Recipients of one message at one
+ * destination stand together in a batch.
+ *
+ * What is known of a destination (its group, and so its health) is kept while it
+ * has nothing to do, as long as no more than DESTS_IDLE others are.
  */
 #ifndef PIPIT_SEND_DESTINATION_H
 #define PIPIT_SEND_DESTINATION_H
@@ -12,17 +16,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "group.h"
+#include "map.h"
 #include "route.h"
 
-#define DESTS_BUCKETS 1024
+#define DESTS_BUCKETS 4096
 #define DESTS_FAIR    8
-
-enum lane { LANE_NEW, LANE_AGAIN, LANES };
+#define DESTS_IDLE    1000
 
 struct msg;
 
 struct rcpt {
-  struct rcpt *next; /* in its group */
+  struct rcpt *next; /* in its batch */
   struct msg *msg;
   char const *addr;   /* rewritten */
   char const *sender; /* expanded for this recipient, or NULL: the message's */
@@ -34,13 +39,14 @@ struct rcpt {
   uint32_t index;     /* in the envelope */
   uint32_t age;       /* seconds, see retry.h */
   uint16_t attempts;  /* in this run */
+  uint8_t tried;      /* it was, in this run or an earlier one */
   uint8_t passed;     /* JOB_PASSED was noted: lib/job.h */
   uint8_t warned;     /* its sender was told of the delay, or is about to be */
   char text[];        /* what the pointers lead to */
 };
 
-struct group {
-  struct group *next;
+struct batch {
+  struct batch *next;
   struct msg *msg;
   struct dest *dest;
   struct rcpt *first, *last;
@@ -48,51 +54,76 @@ struct group {
 };
 
 struct dest_lane {
-  struct group *first, *last;
-  struct dest *next; /* whose turn comes next, while first is set */
+  struct batch *first, *last;
+  struct dest *next; /* whose turn comes next in the group, while first is set */
 };
 struct dest {
   struct dest *hash_next;
+  struct dest *idle_prev, *idle_next; /* of those that have nothing to do, the longest idle first */
+  int idle;
+  struct group *group;
   enum channel channel;
   struct dest_lane lanes[LANES];
-  uint32_t jobs;  /* in flight */
-  uint32_t lines; /* connections that they have, as far as is known here */
-  uint64_t took;  /* milliseconds from start to end of the job that has ended last */
+  uint32_t inflight; /* jobs */
+  uint32_t lines;    /* connections that they have, as far as is known here */
+  uint64_t took;     /* milliseconds from start to end of the job that has ended last */
   size_t len;
   char domain[];
 };
-struct dest_ring { /* a queue of destinations: turns */
-  struct dest *first, *last;
-};
 struct dests {
   struct dest *buckets[DESTS_BUCKETS];
-  struct dest_ring rings[CHANNELS][LANES];
+  struct dest *idle_first, *idle_last;
+  size_t idle;
   unsigned int turns[CHANNELS];
+  struct groups groups;
+  struct map relays; /* control/smtproutes */
 };
 
-/* Put <r>, whose message, address and channel are known, at the end of its
- * destination's lane. 1, or 0 with ENOMEM. */
-extern int dests_add(struct dests *d, enum channel channel, enum lane lane, struct rcpt *r);
+/* The destination of the address, made where it is missing. NULL: ENOMEM. It may go away when
+ * the next one is asked for. */
+extern struct dest *dests_find(struct dests *d, enum channel channel, char const *addr,
+                               size_t addrlen);
 
-/* The group whose turn it is, or NULL. It stays where it is. */
-extern struct group *dests_turn(struct dests *d, enum channel channel);
+/* Put <r>, whose message is known, at the end of a lane. 1, or 0 with ENOMEM. */
+extern int dests_add(struct dests *d, struct dest *t, enum lane lane, struct rcpt *r);
 
-/* Take the first recipient of <g> away; it is the caller's. NULL when none is
- * left; then <g> must be given to dests_next. */
-extern struct rcpt *group_take(struct group *g);
+/* The batch whose turn it is, with <max> jobs of the channel at a time, or NULL. It stays where it is. */
+extern struct batch *dests_turn(struct dests *d, enum channel channel, uint32_t max, uint64_t now);
 
-/* A job of <t> is in flight; <waits>: behind another one. */
-extern void dests_started(struct dest *t, int waits);
-/* One has ended, after <took> milliseconds. <t> may be freed. The connections that it has
- * fewer now: 0 or 1. */
-extern uint32_t dests_ended(struct dests *d, struct dest *t, uint64_t took);
+/* Take the first recipient of <b> away; it is the caller's. NULL when none is
+ * left; then <b> must be given to dests_next. */
+extern struct rcpt *batch_take(struct batch *b);
 
-/* The turn of <g>'s destination is over: <g> is freed when it is empty, and so
- * is the destination. */
-extern void dests_next(struct dests *d, struct group *g);
+/* The turn of <b>'s destination is over: <b> is freed when it is empty. */
+extern void dests_next(struct dests *d, struct batch *b);
+
+/* A job for the destination has started; or has ended, and <t> may go away. */
+extern void dests_started(struct dests *d, struct dest *t);
+extern void dests_ended(struct dests *d, struct dest *t);
+
+/* The batch of <t> whose turn is next, or NULL. */
+extern struct batch *dest_batch(struct dest const *t);
+
+/* The destination leads to the mail exchangers <name>. The group that it has now. */
+extern struct group *dests_join(struct dests *d, struct dest *t, char const *name, size_t len);
+
+/* Take one batch of <g> out of memory; the caller frees its recipients and it. NULL: none is left. */
+extern struct batch *dests_evict(struct dests *d, struct group *g);
 
 /* Take away all recipients of which pick(data, r) says 1: a list, linked by next. */
 extern struct rcpt *dests_sweep(struct dests *d, int (*pick)(void *data, struct rcpt const *r),
                                 void *data);
+
+struct dest_rules {
+  struct map relays;
+  struct limit_rules limits;
+};
+#define DEST_RULES_ZERO { .relays = MAP_ZERO, .limits = LIMIT_RULES_ZERO }
+
+/* Read smtproutes and concurrencydomains into an empty <r>. 1, or 0 and why; <r> is empty then. */
+extern int dest_rules_load(struct dest_rules *r, char const **why);
+extern void dest_rules_free(struct dest_rules *r);
+/* They hold from now on; what <r> has is <d>'s. */
+extern void dests_obey(struct dests *d, struct dest_rules *r);
 
 #endif

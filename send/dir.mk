@@ -13,15 +13,20 @@ PROGRAMS += pipit-send pipit-start
 SEND_COMMON := send/lines.c send/state.c send/records.c send/route.c send/report.c send/log.c
 SEND_BOUNCE := send/bounce.c send/bounce_put.c send/bounce_status.c send/bounce_text.c
 pipit-send_SRCS := send/pipit-send.c send/children.c send/command.c send/command_peer.c send/deliver.c \
-	send/destination.c send/feeder.c send/held.c send/hold.c send/hold_file.c send/idset.c send/journal.c \
-	send/keeper.c send/keeper_bounce.c send/keeper_files.c send/keeper_hold.c send/keeper_link.c \
-	send/keeper_state.c send/load.c send/message.c send/pool.c send/queue_scan.c send/removal.c \
-	send/result.c send/retry.c send/walk.c send/send_log.c send/settings.c send/waiting.c $(SEND_COMMON) $(SEND_BOUNCE)
+	send/destination.c send/feeder.c send/group.c send/health.c send/held.c send/hold.c send/hold_file.c \
+	send/idset.c send/journal.c send/keeper.c send/keeper_bounce.c send/keeper_files.c send/keeper_hold.c \
+	send/keeper_link.c send/keeper_state.c send/limits.c send/load.c send/message.c send/message_file.c \
+	send/nexthop.c send/park.c send/pool.c send/queue_scan.c send/removal.c send/result.c send/retry.c \
+	send/send_log.c send/settings.c send/waiting.c send/walk.c remote/route.c $(SEND_COMMON) $(SEND_BOUNCE)
 pipit-start_SRCS := send/pipit-start.c
 t-route_SRCS := send/route.c
 t-retry_SRCS := send/retry.c
+t-health_SRCS := send/health.c
+t-limits_SRCS := send/limits.c
+t-group_SRCS := send/group.c send/park.c send/health.c send/limits.c send/waiting.c send/idset.c
 t-state_SRCS := send/state.c send/lines.c
 t-report_SRCS := send/report.c
 t-waiting_SRCS := send/waiting.c send/idset.c
 t-hold_SRCS := send/hold.c send/hold_file.c send/lines.c
-t-destination_SRCS := send/destination.c
+t-destination_SRCS := send/destination.c send/group.c send/park.c send/health.c send/limits.c \
+  send/waiting.c send/idset.c remote/route.c

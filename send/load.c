@@ -14,7 +14,10 @@
 /* What is being built for one recipient. */
 struct draft {
   stralloc addr, sender, extras;
-  enum channel channel;
+  uint32_t age;
+  uint16_t attempts;
+  uint8_t tried;
+  uint8_t warned;
 };
 
 static int starts(char const *s, size_t len, char const *prefix)
@@ -60,30 +63,72 @@ static uint32_t rest(struct msg const *m, struct state_rcpt const *st, int64_t n
   return passed < st->wait ? st->wait - (uint32_t)passed : 0;
 }
 
-/* The recipient addr[0..len) goes to its destination. 1, or 0 with ENOMEM. */
-static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt const *st,
-               char const *addr, size_t len, int64_t now)
+/* Put the recipient into memory. NULL: ENOMEM. */
+static struct rcpt *put_rcpt(struct send *s, struct msg *m, struct draft *d, struct dest *t,
+                             char const *addr, size_t len)
 {
-  d->addr.len = d->sender.len = 0;
-  int channel = route_rewrite(&s->routes, addr, len, &d->addr);
-  if (channel == -1) return 0;
   if (verp_is(m->sender.s, m->sender.len) &&
       !verp_sender(&d->sender, m->sender.s, m->sender.len, addr, len))
     return 0;
   struct rcpt *r = make_rcpt(m, d);
   if (!r) return 0;
-  int tried = st && st->when;
   r->loaded_at = clock_ms();
-  r->age = tried ? retry_age(st->age, st->when, now)
-                 : retry_age(0, (int64_t)(m->q.birth / 1000000), now);
-  r->attempts = tried ? st->attempts : 0;
-  r->warned = st && st->warned;
-  if (!dests_add(&s->dests, (enum channel)channel, m->lane, r)) {
+  r->age = d->age;
+  r->attempts = d->attempts;
+  r->tried = d->tried;
+  r->warned = d->warned;
+  if (t && !dests_add(&s->dests, t, m->lane, r)) {
     free(r);
     return 0;
   }
   m->loaded++;
   s->loaded++;
+  return r;
+}
+
+/* It waits for a dead next hop, and is too old: the last failure there counts for it. */
+static int expire(struct send *s, struct msg *m, struct draft *d, struct group *g,
+                  char const *addr, size_t len)
+{
+  struct rcpt *r = put_rcpt(s, m, d, 0, addr, len);
+  char const *text = g->last ? g->last : "";
+  if (!r) return 0;
+  if (g->health.probes > r->attempts)
+    r->attempts = g->health.probes < UINT16_MAX ? (uint16_t)g->health.probes : UINT16_MAX;
+  r->delivery = ++s->deliveries;
+  log_start(m, group_channel(g), r);
+  result_take(s, group_channel(g), r, 'Z', text, strlen(text), g);
+  return 1;
+}
+
+/* The recipient addr[0..len) goes to its destination, or waits for its next hop. 1, or 0 with
+ * ENOMEM. */
+static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt const *st,
+               char const *addr, size_t len, int64_t now)
+{
+  d->addr.len = d->sender.len = 0;
+  int channel = route_rewrite(&s->routes, addr, len, &d->addr);
+  struct dest *t =
+      channel == -1 ? 0 : dests_find(&s->dests, (enum channel)channel, d->addr.s, d->addr.len);
+  if (!t) return 0;
+  uint32_t lifetime = settings_lifetime(&s->settings, d->addr.s, d->addr.len);
+  d->tried = st && st->when;
+  d->attempts = d->tried ? st->attempts : 0;
+  d->warned = st && st->warned;
+  d->age = d->tried ? nexthop_age(m, lifetime, st->age, st->when, now)
+                    : nexthop_age(m, lifetime, 0, (int64_t)(m->q.birth / 1000000), now);
+  enum way way = nexthop_way(s, m, t->group, d->age, lifetime, d->attempts);
+  if (way == WAY_PARK) {
+    nexthop_rcpt(m, t->group, d->age, lifetime);
+    return 1;
+  }
+  m->open = 1;
+  if (m->dry) return 1;
+  if (way == WAY_EXPIRE) return expire(s, m, d, t->group, addr, len);
+  if (!m->stream) m->stream = t->group;
+  if (!put_rcpt(s, m, d, t, addr, len)) return 0;
+  if (way == WAY_PROBE) t->group->probing = 1;
+  if (way == WAY_PROBE) m->probe = 0;
   return 1;
 }
 
@@ -127,13 +172,21 @@ static int take_record(struct send *s, struct msg *m, struct draft *d, char lett
   return stralloc_catb(to, t, len + 1);
 }
 
+/* However many messages have more recipients than fit, some room is left for others. */
+uint32_t load_room(struct send const *s)
+{
+  size_t part = (s->loaded < LOADED_MAX ? LOADED_MAX - s->loaded : 0) / PORTION_PART;
+  return part > PORTION ? PORTION : part < PORTION_MIN ? PORTION_MIN : (uint32_t)part;
+}
+
 /* Read on, as far as there is room. 1 more is left, 0 that was all, -1 with errno. */
 static int load_portion(struct send *s, struct msg *m, struct records *e, struct draft *d)
 {
   char letter;
   char const *t;
   size_t len;
-  while (m->loaded < PORTION && (s->loaded < LOADED_MAX || m->doomed)) {
+  uint32_t room = load_room(s);
+  while (m->loaded < room && (s->loaded < LOADED_MAX || m->doomed) && !(m->dry && m->open)) {
     int r = records_next(e, &letter, &t, &len);
     if (r != 1) return r;
     if (!take_record(s, m, d, letter, t, len)) return -1;
@@ -150,11 +203,11 @@ static void load_trouble(struct send *s, struct msg *m)
   message_put_off(m, clock_ms() + TROUBLE_WAIT);
 }
 
-static void load(struct send *s, struct msg *m)
+/* 1, 0, -1 as load_portion. */
+static int read_more(struct send *s, struct msg *m)
 {
   struct records e;
   struct draft d = { .addr = STRALLOC_ZERO, .sender = STRALLOC_ZERO, .extras = STRALLOC_ZERO };
-  int first = !m->envelope;
   int fd = message_open(s, m);
   int r = -1;
   if (fd != -1) {
@@ -164,14 +217,53 @@ static void load(struct send *s, struct msg *m)
     close(fd);
     errno = error;
   }
-  if (r == -1) load_trouble(s, m);
-  else m->more = r;
-  removal_loaded(s, m);
-  if (first && m->sender.s && m->lane == LANE_NEW && !m->told) log_new(m);
-  m->told |= m->sender.s != 0;
+  int error = errno;
   stralloc_free(&d.addr);
   stralloc_free(&d.sender);
   stralloc_free(&d.extras);
+  errno = error;
+  return r;
+}
+
+static void note_new(struct msg *m)
+{
+  if (!m->sender.s) return;
+  if (!m->seen && m->lane == LANE_NEW) log_new(m);
+  m->seen = 1;
+}
+
+static void load(struct send *s, struct msg *m)
+{
+  int r = read_more(s, m);
+  if (r == -1) load_trouble(s, m);
+  else m->more = r;
+  removal_loaded(s, m);
+  note_new(m);
+}
+
+/* As if nothing had been read. */
+static void rewind_message(struct send *s, struct msg *m)
+{
+  m->sender.len = m->extras.len = 0;
+  stralloc_free(&m->sender);
+  m->envelope = m->hop_expires = m->due = 0;
+  m->index = m->finished = m->again = m->hopping = 0;
+  m->open = m->hop_several = m->hop_dead = 0;
+  if (m->hop) group_unref(&s->dests.groups, m->hop);
+  m->hop = 0;
+}
+
+int load_dry(struct send *s, struct msg *m)
+{
+  m->dry = 1;
+  int r = read_more(s, m);
+  m->dry = 0;
+  if (r == 0 && m->hopping && !m->open) {
+    note_new(m);
+    return 0;
+  }
+  rewind_message(s, m);
+  return 1;
 }
 
 void load_hungry(struct send *s)
@@ -179,8 +271,8 @@ void load_hungry(struct send *s)
   while (s->hungry && (s->loaded < LOADED_MAX || s->hungry->doomed)) {
     struct msg *m = s->hungry;
     s->hungry = m->hungry_next;
-    m->hungry = 0;
     if (!m->recalled) load(s, m);
+    m->hungry = 0;
     message_progress(s, m);
   }
 }

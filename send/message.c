@@ -1,11 +1,7 @@
 /* message.c - from an id to recipients in memory, and back; see send.h */
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -18,68 +14,6 @@ struct msg *message_find(struct send *s, uint64_t id)
   struct msg *m = s->buckets[id % MESSAGE_BUCKETS];
   while (m && m->q.id != id) m = m->hash_next;
   return m;
-}
-
-static enum look look_trouble(char const *path, int fd)
-{
-  log_unable("open", path);
-  if (fd != -1) close(fd);
-  return LOOK_TROUBLE;
-}
-
-enum look message_look(struct send const *s, char const *path, int *fdp, struct qfile *q)
-{
-  struct stat st;
-  int fd = openat(s->queuefd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (fd == -1)
-    return errno == ENOENT ? LOOK_GONE : errno == ELOOP ? LOOK_NOT_MAIL : look_trouble(path, -1);
-  if (fstat(fd, &st) == -1) return look_trouble(path, fd);
-  int locked = S_ISREG(st.st_mode) && flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK;
-  int r = locked || !S_ISREG(st.st_mode) ? 0 : qfile_read(fd, q);
-  if (r == -1) return look_trouble(path, fd);
-  flock(fd, LOCK_UN);
-  if (r == 1 && q->state == QFILE_LIVE) {
-    *fdp = fd;
-    return LOOK_OK;
-  }
-  close(fd);
-  return locked ? LOOK_LOCKED : LOOK_NOT_MAIL;
-}
-
-int message_state(struct send const *s, struct qfile const *q, struct state *st)
-{
-  char name[QFILE_NAME_MAX];
-  qfile_name(name, "state", s->split, q->id);
-  int fd = openat(s->queuefd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (fd == -1) return errno == ENOENT ? 0 : -1;
-  if (q->rcpts > q->envlen) {
-    close(fd);
-    return (errno = EPROTO, -1);
-  }
-  int r = state_read(st, fd, q->nonce, q->rcpts, s->run);
-  int e = errno;
-  close(fd);
-  errno = e;
-  return r;
-}
-
-int message_open(struct send *s, struct msg *m)
-{
-  char name[QFILE_NAME_MAX];
-  struct qfile q;
-  qfile_place(name, s->split, m->q.id, m->place);
-  int fd = openat(s->queuefd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  int r = fd == -1 ? -1 : qfile_read(fd, &q);
-  if (r == 1 && q.state == QFILE_LIVE && q.id == m->q.id &&
-      !memcmp(q.nonce, m->q.nonce, QFILE_NONCE))
-    return fd;
-  int e = r == -1 ? errno : ENOENT;
-  if (fd != -1) close(fd);
-  if (e == ENOENT && m->place) { /* the keeper has moved it meanwhile */
-    m->place = 0;
-    return message_open(s, m);
-  }
-  return (errno = e, -1);
 }
 
 void message_new(struct send *s, uint64_t id, uint64_t place, unsigned int flags)
@@ -136,20 +70,44 @@ static void move_to_mess(struct send *s, uint64_t id, uint64_t place)
   keeper_say(&s->keeper, 'V', id, 0, 0, name, strlen(name));
 }
 
-void message_leave(struct send *s, struct msg *m, uint64_t when)
+static unsigned int flags_of(struct msg const *m)
+{
+  return (m->phase == PHASE_CHECKING ? WAIT_CHECK : 0) | (m->seen ? WAIT_SEEN : 0);
+}
+
+static void free_message(struct send *s, struct msg *m)
 {
   unlink_message(s, m);
-  int doomed = removal_left(s, m, when != 0);
   s->finishing -= m->phase == PHASE_FINISHING;
-  unsigned int flags = (m->phase == PHASE_CHECKING ? WAIT_CHECK : 0) | (m->told ? WAIT_TOLD : 0);
-  if (when && m->place) move_to_mess(s, m->q.id, m->place);
-  if (doomed && waiting_push(&s->doomed, m->q.id, m->place, flags)) {
-  } else if (when) message_wait(s, m->q.id, m->place, m->hurry ? 0 : when, flags);
-  else idset_remove(&s->known, m->q.id);
+  if (m->hop) group_unref(&s->dests.groups, m->hop);
   stralloc_free(&m->sender);
   stralloc_free(&m->extras);
   state_free(&m->state);
   free(m);
+}
+
+void message_leave(struct send *s, struct msg *m, uint64_t when)
+{
+  int doomed = removal_left(s, m, when != 0);
+  if (when && m->place) move_to_mess(s, m->q.id, m->place);
+  if (doomed && waiting_push(&s->doomed, m->q.id, m->place, flags_of(m))) {
+  } else if (when) message_wait(s, m->q.id, m->place, m->hurry ? 0 : when, flags_of(m));
+  else idset_remove(&s->known, m->q.id);
+  free_message(s, m);
+}
+
+/* A message that waits for a live next hop will not wait long: it may lie where it is. */
+void message_pause(struct send *s, struct msg *m)
+{
+  if (m->hop_several) message_put_off(m, clock_ms() + HOP_AGAIN);
+  int timed = m->due && m->due < WAIT_NEVER; /* others are held, which is no reason */
+  if (!m->hop || timed || m->hurry) {
+    message_leave(s, m, m->due ? m->due : clock_ms());
+    return;
+  }
+  if (m->place && m->hop->health.dead) move_to_mess(s, m->q.id, m->place);
+  if (!nexthop_park(s, m, flags_of(m))) idset_remove(&s->known, m->q.id);
+  free_message(s, m);
 }
 
 void message_unfinished(struct send *s, struct msg *m)
@@ -180,7 +138,7 @@ static void settle(struct send *s, struct msg *m)
   }
   if (m->delayed) message_tell(s, m, 'W', "", 0);
   m->phase = PHASE_SETTLING;
-  if (m->seq <= s->keeper.covered) message_leave(s, m, m->due);
+  if (m->seq <= s->keeper.covered) message_pause(s, m);
 }
 
 static void make_hungry(struct send *s, struct msg *m)
@@ -201,7 +159,7 @@ void message_progress(struct send *s, struct msg *m)
 {
   if (m->phase != PHASE_ACTIVE || m->hungry) return;
   if (m->more && !m->trouble && !m->recalled) {
-    if (m->loaded < PORTION / 2) make_hungry(s, m);
+    if (m->loaded <= load_room(s) / 2) make_hungry(s, m);
   } else if (!m->loaded) {
     settle(s, m);
   }
@@ -226,7 +184,7 @@ void message_settled(struct send *s, uint64_t covered)
 {
   for (struct msg *m = s->first, *next; m; m = next) {
     next = m->next;
-    if (m->phase == PHASE_SETTLING && m->seq <= covered) message_leave(s, m, m->due);
+    if (m->phase == PHASE_SETTLING && m->seq <= covered) message_pause(s, m);
   }
 }
 
@@ -245,13 +203,14 @@ void message_put_off(struct msg *m, uint64_t when)
 /* The heap's order stays right: what was put off, and what is held, comes after all of these. */
 size_t message_hurry(struct send *s, int held)
 {
-  size_t count = s->active;
+  size_t count = s->active + s->dests.groups.parked;
   for (size_t i = 0; i < s->later.count; i++) {
     if (!held && s->later.entries[i].key >> WAIT_SHIFT >= WAIT_NEVER) continue;
     s->later.entries[i].key &= WAIT_FLAGS;
     count++;
   }
   for (struct msg *m = s->first; m; m = m->next) message_again(m);
+  groups_hurry(&s->dests.groups, clock_ms());
   scan_hurry(s);
   return count;
 }
@@ -262,11 +221,12 @@ void message_pick(struct send *s, struct idset const *ids, int doomed)
     waiting_pick(&s->fresh, ids, WAIT_FLAGS, &s->doomed);
     waiting_pick(&s->found, ids, WAIT_FLAGS, &s->doomed);
   }
+  groups_pick(&s->dests.groups, ids, clock_ms(), doomed ? &s->doomed : &s->later);
   waiting_pick(&s->later, ids, WAIT_FLAGS, doomed ? &s->doomed : &s->later);
 }
 
 /* Why a message could not be taken in, and when to try again. */
-static void put_off(struct send *s, struct waiting_entry e, enum look look, unsigned int flags)
+static void refuse(struct send *s, struct waiting_entry e, enum look look, unsigned int flags)
 {
   char name[QFILE_NAME_MAX];
   if (e.place && look != LOOK_GONE) move_to_mess(s, e.id, e.place);
@@ -281,14 +241,16 @@ static void put_off(struct send *s, struct waiting_entry e, enum look look, unsi
   }
 }
 
-static struct msg *new_message(struct send *s, struct qfile const *q, uint64_t place, int force)
+static struct msg *new_message(struct send *s, struct qfile const *q, struct waiting_entry e)
 {
   struct msg *m = calloc(1, sizeof *m);
   if (!m) return 0;
   m->q = *q;
-  m->place = place;
+  m->place = e.place;
   m->more = 1;
-  m->force = force;
+  m->force = (e.key & WAIT_FORCE) || (e.key & WAIT_PROBE);
+  m->probe = (e.key & WAIT_PROBE) != 0;
+  m->seen = (e.key & WAIT_SEEN) != 0;
   int r = message_state(s, q, &m->state);
   if (r == -1) {
     log_trouble("trouble reading state", q->id);
@@ -303,8 +265,10 @@ static struct msg *new_message(struct send *s, struct qfile const *q, uint64_t p
   return m;
 }
 
-static void admit(struct send *s, struct waiting_entry e, unsigned int flags, int force)
+/* <expires>: of one that was parked; else 0. */
+static void admit(struct send *s, struct waiting_entry e, uint64_t expires)
 {
+  unsigned int flags = (unsigned int)(e.key & WAIT_FLAGS);
   char name[QFILE_NAME_MAX];
   struct qfile q;
   int fd;
@@ -314,49 +278,79 @@ static void admit(struct send *s, struct waiting_entry e, unsigned int flags, in
   if (look == LOOK_OK && q.id != e.id) look = LOOK_NOT_MAIL;
   if (e.place && (look == LOOK_GONE || look == LOOK_NOT_MAIL)) {
     e.place = 0; /* the keeper has moved it meanwhile */
-    return admit(s, e, flags, force);
+    return admit(s, e, expires);
   }
   if (look != LOOK_OK) {
-    put_off(s, e, look, flags);
+    refuse(s, e, look, flags);
     return;
   }
-  struct msg *m = new_message(s, &q, e.place, force);
+  struct msg *m = new_message(s, &q, e);
   if (!m) {
-    put_off(s, e, LOOK_TROUBLE, flags);
+    refuse(s, e, LOOK_TROUBLE, flags);
     return;
   }
-  m->told = (flags & WAIT_TOLD) != 0;
+  m->expires = expires;
   removal_doom(s, m);
   if (!(flags & WAIT_CHECK)) message_checked(s, m);
+  else if (!m->doomed && !load_dry(s, m)) message_pause(s, m);
   else if (!message_tell(s, m, 'C', "", 0)) message_leave(s, m, clock_ms() + TROUBLE_WAIT);
 }
 
-/* A heap whose first message may be taken in now, or NULL. New mail goes first,
- * then what a scan found and nobody tried, then what was tried; but every
- * ADMIT_FAIR-th turn goes the other way round, so that each of them moves. */
-static struct waiting *whose_turn(struct send *s, uint64_t now)
+enum { FROM_FRESH, FROM_PARKED, FROM_FOUND, FROM_LATER, FROM };
+
+static int has_one(struct send *s, int from, uint64_t now)
 {
-  int retries = s->later.count && s->later.entries[0].key >> WAIT_SHIFT <= now &&
-                s->active_again < ACTIVE_AGAIN;
-  struct waiting *order[] = { s->fresh.count ? &s->fresh : 0, s->found.count ? &s->found : 0,
-                              retries ? &s->later : 0 };
-  int back = s->admitted % ADMIT_FAIR == ADMIT_FAIR - 1;
-  for (int i = 0; i < 3; i++)
-    if (order[back ? 2 - i : i]) return order[back ? 2 - i : i];
-  return 0;
+  switch (from) {
+  case FROM_FRESH: return s->fresh.count > 0;
+  case FROM_PARKED: return group_any(&s->dests.groups, ACTIVE_MAX - s->active, now);
+  case FROM_FOUND: return s->found.count > 0;
+  }
+  return s->later.count && s->later.entries[0].key >> WAIT_SHIFT <= now &&
+         s->active_again < ACTIVE_AGAIN;
 }
 
+/* Where the next message to be taken in comes from, or FROM: there is none now. New mail goes
+ * first, then what has waited for a next hop, then what a scan found and nobody tried, then what
+ * was tried; but every ADMIT_FAIR-th turn goes the other way round, so that each of them moves. */
+static int whose_turn(struct send *s, uint64_t now)
+{
+  int back = s->admitted % ADMIT_FAIR == ADMIT_FAIR - 1;
+  for (int i = 0; i < FROM; i++) {
+    int from = back ? FROM - 1 - i : i;
+    if (has_one(s, from, now)) return from;
+  }
+  return FROM;
+}
+
+static void admit_from(struct send *s, int from, uint64_t now)
+{
+  struct waiting *const heaps[FROM] = { &s->fresh, 0, &s->found, &s->later };
+  struct waiting_entry e;
+  if (from == FROM_PARKED) {
+    if (group_unpark(&s->dests.groups, ACTIVE_MAX - s->active, now, &e))
+      admit(s, e, e.key >> WAIT_SHIFT);
+    return;
+  }
+  e = waiting_pop(heaps[from]);
+  if (from == FROM_LATER && !(e.key >> WAIT_SHIFT)) e.key |= WAIT_FORCE;
+  admit(s, e, 0);
+}
+
+/* Each is loaded before the next one is taken in: only then is it known what it adds to. */
 void message_admit(struct send *s)
 {
   uint64_t now = clock_ms();
-  struct waiting *w;
-  while (s->doomed.count) {
-    struct waiting_entry e = waiting_pop(&s->doomed);
-    admit(s, e, (unsigned int)(e.key & WAIT_FLAGS), 0);
-  }
-  while (s->active < ACTIVE_MAX && s->loaded < LOADED_MAX && (w = whose_turn(s, now))) {
-    struct waiting_entry e = waiting_pop(w);
+  int from;
+  s->admit_more = 0;
+  while (s->doomed.count) admit(s, waiting_pop(&s->doomed), 0);
+  for (int i = 0; s->active < ACTIVE_MAX && s->loaded < LOADED_MAX; i++) {
+    if ((from = whose_turn(s, now)) == FROM) return;
+    if (i == ADMIT_BATCH) {
+      s->admit_more = 1;
+      return;
+    }
     s->admitted++;
-    admit(s, e, (unsigned int)(e.key & WAIT_FLAGS), w == &s->later && !(e.key >> WAIT_SHIFT));
+    admit_from(s, from, now);
+    load_hungry(s);
   }
 }

@@ -133,6 +133,7 @@ static int init_signals(void)
 static struct send *init(int readyfd)
 {
   struct accounts a;
+  struct dest_rules rules = DEST_RULES_ZERO;
   char const *why;
   struct send *s = calloc(1, sizeof *s);
   if (!s || !(s->packet = malloc(sizeof *s->packet))) cannot_start("out of memory");
@@ -147,6 +148,8 @@ static struct send *init(int readyfd)
   if (!s->split) cannot_start_sys("unable to count the directories of queue/mess");
   s->lockfd = lock_queue(s->queuefd);
   if (!settings_load(&s->settings) || !routes_load(&s->routes)) cannot_start(control_why());
+  if (!dest_rules_load(&rules, &why)) cannot_start(why);
+  dests_obey(&s->dests, &rules);
   umask(007);
   if (!trigger_open(s)) cannot_start_sys("unable to open trigger");
   if (!scan_init(s)) cannot_start("out of memory");
@@ -160,14 +163,22 @@ static struct send *init(int readyfd)
 /* Everything is read before anything is changed. */
 static void reread(struct send *s)
 {
-  struct settings fresh = s->settings;
-  if (settings_load(&fresh) && routes_load(&s->routes)) {
+  struct settings fresh = SETTINGS_ZERO;
+  struct dest_rules rules = DEST_RULES_ZERO;
+  char const *why = 0;
+  if (!settings_load(&fresh)) why = control_why();
+  if (!why && dest_rules_load(&rules, &why) && !routes_load(&s->routes)) why = control_why();
+  if (!why) {
+    settings_free(&s->settings);
     s->settings = fresh;
+    dests_obey(&s->dests, &rules);
     return;
   }
+  settings_free(&fresh);
+  dest_rules_free(&rules);
   struct logline l = LOGLINE_ZERO;
   logline_text(&l, "alert: unable to reread controls, keeping the old values: ");
-  logline_text(&l, control_why());
+  logline_text(&l, why);
   logline_write(&l);
 }
 
@@ -198,6 +209,12 @@ static int wait_time(struct send const *s)
     if (at - now < wait) wait = at - now;
   }
   if (!s->stopping && command_wait(s) < wait) wait = command_wait(s);
+  uint64_t wake = s->dests.groups.wake_at;
+  if (wake && !s->stopping) {
+    if (wake <= now) wake = now;
+    if (wake - now < wait) wait = wake - now;
+  }
+  if (s->admit_more) wait = 0;
   if ((s->keeper.fd == -1 || s->feeder == -1) && wait > 100) wait = 100;
   return (int)(wait < 60000 ? wait : 60000);
 }
@@ -239,6 +256,7 @@ static void work(struct send *s)
   if (!s->stopping && !s->lost) {
     scan_turn(s);
     command_turn(s);
+    groups_wake(&s->dests.groups, clock_ms());
     message_admit(s);
     load_hungry(s);
     deliver_start(s);

@@ -66,15 +66,29 @@ static void failed(struct send *s, struct rcpt *r, char const *text, size_t len)
   m->failed++;
 }
 
-static void put_off(struct send *s, struct rcpt *r, uint32_t skip, uint32_t age)
+/* Seconds until it is tried again after this report. */
+static uint32_t wait_after(struct rcpt const *r, enum channel channel, uint32_t age,
+                           char const *text, size_t len)
+{
+  size_t said, status;
+  uint32_t wait = retry_wait(age, channel == CHANNEL_LOCAL ? RETRY_SKIP_LOCAL : RETRY_SKIP_REMOTE);
+  size_t slen = bounce_status(text, len, &status);
+  size_t n = bounce_said(text, len, &said);
+  if (n && channel == CHANNEL_REMOTE)
+    wait = retry_reply(retry_judge(text + said, n, text + status, slen), wait, !r->tried);
+  return retry_jitter(wait, r->msg->q.id);
+}
+
+static void put_off(struct send *s, struct rcpt *r, uint32_t age, uint32_t wait, struct group *hop)
 {
   stralloc line = STRALLOC_ZERO;
   struct msg *m = r->msg;
   struct state_rcpt st = { .when = (uint32_t)clock_wall(), .age = age,
-                           .wait = retry_wait(age, skip), .attempts = r->attempts };
-  uint64_t due = clock_ms() + (uint64_t)st.wait * 1000;
+                           .wait = wait, .attempts = r->attempts };
+  uint64_t due = clock_ms() + (uint64_t)wait * 1000;
   if (state_put_again(&line, r->index, s->run, &st)) tell(s, m, &line);
-  message_put_off(m, due);
+  if (hop) nexthop_rcpt(m, hop, age, settings_lifetime(&s->settings, r->addr, r->addrlen));
+  else message_put_off(m, due);
   stralloc_free(&line);
 }
 
@@ -88,11 +102,12 @@ static void warn(struct send *s, struct rcpt *r, char const *text, size_t len)
 
 /* A temporary failure: once more, or for good when the message is too old. */
 static void deferred(struct send *s, enum channel channel, struct rcpt *r, char const *text,
-                     size_t len)
+                     size_t len, struct group *hop)
 {
   uint32_t age = r->age + (uint32_t)((clock_ms() - r->loaded_at) / 1000);
   if (r->attempts < UINT16_MAX) r->attempts++;
-  if (retry_expired(age, s->settings.lifetime, r->attempts, clock_wall())) {
+  uint32_t lifetime = settings_lifetime(&s->settings, r->addr, r->addrlen);
+  if (retry_expired(age, lifetime, r->attempts, clock_wall())) {
     stralloc sa = STRALLOC_ZERO;
     if (stralloc_catb(&sa, text, len) &&
         (!len || text[len - 1] == '\n' || stralloc_append(&sa, '\n')) &&
@@ -106,11 +121,11 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
   }
   log_result(r, 'Z', text, len);
   if (s->settings.delaywarn && age >= s->settings.delaywarn) warn(s, r, text, len);
-  put_off(s, r, channel == CHANNEL_LOCAL ? RETRY_SKIP_LOCAL : RETRY_SKIP_REMOTE, age);
+  put_off(s, r, age, wait_after(r, channel, age, text, len), hop);
 }
 
 void result_take(struct send *s, enum channel channel, struct rcpt *r, char letter,
-                 char const *text, size_t len)
+                 char const *text, size_t len, struct group *hop)
 {
   switch (letter) {
   case 'K':
@@ -121,10 +136,10 @@ void result_take(struct send *s, enum channel channel, struct rcpt *r, char lett
     log_result(r, letter, text, len);
     failed(s, r, text, len);
     break;
-  case 'Z': deferred(s, channel, r, text, len); break;
+  case 'Z': deferred(s, channel, r, text, len, hop); break;
   default:
     log_mangled(r);
-    put_off(s, r, channel == CHANNEL_LOCAL ? RETRY_SKIP_LOCAL : RETRY_SKIP_REMOTE, r->age);
+    put_off(s, r, r->age, wait_after(r, channel, r->age, "", 0), hop);
   }
   message_without(s, r);
 }

@@ -74,6 +74,8 @@ extern int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char 
 
 /* Pass a note on a result of the first job on to send; as rslot_result. */
 extern int rslot_note(struct rspawn *r, struct rslot *s, uint32_t index, char note);
+/* Pass a G or C on. */
+extern void rslot_about(struct rspawn *r, struct job_packet const *p);
 
 /* 'Z' with the text to every recipient of the first job without a result; then the
  * job's end. The one behind it is the first one now. */

@@ -2,7 +2,7 @@
  *
  * A message that is known waits in <fresh> (just announced) or <found> (a scan
  * found it, nothing was tried), both in the order of arrival, or in <later>
- * (with a time); or it is active: its envelope in memory, in portions, its
+ * (with a time), or is parked with a next hop (group.h); or it is active: its envelope in memory, in portions, its
  * recipients with the destinations or in a job.
  * Its phases:
  *   checking   the keeper reads it through before the first delivery
@@ -36,21 +36,18 @@
 #define ACTIVE_AGAIN    500   /* of these, those that were tried before */
 #define FINISHING_MAX   64    /* messages waiting for the keeper: what a kill of both repeats at most */
 #define ADMIT_FAIR      8
-#define LOADED_MAX      10000 /* recipients in memory */
-#define PORTION         1000  /* recipients of one message that are loaded at once */
+#define ADMIT_BATCH     100   /* messages that are taken in before others have their turn */
+#define LOADED_MAX      20000 /* recipients in memory */
+#define PORTION         1000  /* recipients of one message that are loaded at once, */
+#define PORTION_PART    4     /* but no more than 1/4 of what may still be loaded, */
+#define PORTION_MIN     20    /* and at least so many */
 #define JOB_SHARE       50    /* recipients of one message at one domain in a job */
 #define TROUBLE_WAIT    60000 /* milliseconds until something that failed here is tried again */
+#define HOP_AGAIN      300000 /* milliseconds until a message that waits for several next hops is looked at */
 #define LOCKED_WAIT     100   /* milliseconds until a file that is locked is looked at again */
 #define AHEAD_TIME      500   /* milliseconds: where a job takes longer, none waits behind another */
 #define STOP_WAIT       60000 /* milliseconds that TERM waits for running deliveries */
 #define MESSAGE_BUCKETS 1024
-
-/* The keys of <later> are times (clock_ms()), those of the others ids, with a flag below. */
-#define WAIT_CHECK 1u /* check the sum before a delivery */
-#define WAIT_TOLD  2u /* the log has its "new msg" */
-#define WAIT_FLAGS 3u
-#define WAIT_SHIFT 2
-#define WAIT_NEVER (UINT64_MAX >> 8) /* when what is held is due */
 
 enum phase { PHASE_CHECKING, PHASE_ACTIVE, PHASE_SETTLING, PHASE_FINISHING };
 
@@ -59,7 +56,6 @@ struct msg {
   struct msg *prev, *next; /* all in memory */
   struct msg *hungry_next; /* those that have more to load */
   int hungry;
-  int told;           /* the log has its "new msg" */
   int doomed;         /* it is loaded only to lose recipients (removal.c) */
   int recalled;       /* no more of it is loaded: it is to lose recipients */
   int removed;        /* it has lost one */
@@ -83,6 +79,17 @@ struct msg {
   uint32_t delayed;   /* and those of whose delay */
   uint32_t again;     /* recipients that are to be tried later */
   uint64_t due;       /* clock_ms() of the next attempt, when there is one */
+  uint32_t hopping;      /* recipients that wait for a next hop, not for a time */
+  struct group *hop; /* the first of those next hops; NULL: none */
+  int hop_several;   /* there are others */
+  int hop_dead;      /* one was dead: when it is not, times that failures there have set do not count */
+  uint64_t hop_expires;      /* clock_ms() when the first of these recipients is too old */
+  uint64_t expires;   /* the same, as it was parked; 0: it was not */
+  int probe;          /* it may go to one dead next hop */
+  int seen;           /* it is in the log */
+  int dry;            /* looking only whether there is anything to do */
+  int open;           /* there is */
+  struct group const *stream; /* the next hop that it is loaded for, also where that has enough */
   uint64_t seq;       /* of its last packet to the keeper */
   uint32_t untold;    /* 1 + the recipient of whose success only the message's end tells; 0: none */
 };
@@ -92,6 +99,11 @@ struct running { /* a job in flight */
   struct msg *msg;
   struct dest *dest;
   uint64_t began; /* clock_ms() */
+  int line;       /* it has a connection; 0: it waits behind another one */
+  struct group *group;
+  int probe;      /* of a dead next hop */
+  char class;     /* of its failure (job.h), or 0 */
+  int delivered;  /* somebody has it */
   uint32_t count;
   struct rcpt *rcpts[]; /* NULL: has its result */
 };
@@ -131,6 +143,7 @@ struct send {
   struct removal removal;
   struct commands *commands;
   unsigned int admitted; /* messages taken in: whose turn it is */
+  int admit_more;        /* there are more that could be */
   struct msg *buckets[MESSAGE_BUCKETS];
   struct msg *first, *last;
   struct msg *hungry, *hungry_last;
@@ -157,6 +170,8 @@ extern enum look message_look(struct send const *s, char const *path, int *fd, s
 extern int message_state(struct send const *s, struct qfile const *q, struct state *st);
 /* A message that may be new, at <place> in free/ or (0) in mess/: it waits, with flags. */
 extern void message_new(struct send *s, uint64_t id, uint64_t place, unsigned int flags);
+/* <m> can go no further now: it waits for its time, or for its next hop. */
+extern void message_pause(struct send *s, struct msg *m);
 /* Wait until <when> (clock_ms(); 0: now, and whatever the recipients' own times). */
 extern void message_wait(struct send *s, uint64_t id, uint64_t place, uint64_t when,
                          unsigned int flags);
@@ -192,6 +207,11 @@ extern void message_put_off(struct msg *m, uint64_t when);
 
 /* load.c */
 
+/* Is there a recipient of <m> that may be tried now? It is as it was before then; else all that
+ * wait for a next hop are counted. */
+extern int load_dry(struct send *s, struct msg *m);
+/* Recipients of one message that may be in memory now. */
+extern uint32_t load_room(struct send const *s);
 /* Load recipients of those messages that have more. */
 extern void load_hungry(struct send *s);
 
@@ -204,9 +224,39 @@ extern int deliver_read(struct send *s, struct spawner *p);
 
 /* result.c: what comes of a delivery. */
 
-/* The result for one recipient, which is freed. */
+/* The result for one recipient, which is freed. <hop>: a dead next hop that it waits for, if it is
+ * to be tried again; NULL: it waits for its time. */
 extern void result_take(struct send *s, enum channel channel, struct rcpt *r, char letter,
-                        char const *text, size_t len);
+                        char const *text, size_t len, struct group *hop);
+
+/* nexthop.c: what becomes of next hops, and of the messages that wait for them. */
+
+enum way { WAY_LOAD, WAY_PROBE, WAY_PARK, WAY_EXPIRE };
+
+/* What is to be done with a recipient of <m> that leads to <g>. */
+extern enum way nexthop_way(struct send *s, struct msg *m, struct group *g, uint32_t age,
+                         uint32_t lifetime, uint32_t attempts);
+/* A recipient of <m> waits for <g>. */
+extern void nexthop_rcpt(struct msg *m, struct group *g, uint32_t age, uint32_t lifetime);
+/* Put <m>, which waits for one next hop only, there. 1, or 0 with ENOMEM. */
+extern int nexthop_park(struct send *s, struct msg *m, unsigned int flags);
+/* How old a recipient can be at most that was parked, since it was written down with this age at
+ * the wall clock time <when>. */
+extern uint32_t nexthop_age(struct msg const *m, uint32_t lifetime, uint32_t age, int64_t when,
+                         int64_t now);
+/* A job leads to the mail exchangers <name>. */
+extern void nexthop_joined(struct send *s, struct running *j, char const *name, size_t len);
+/* A job has failed, for a reason of this class. */
+extern void nexthop_failed(struct send *s, struct running *j, char class, char const *text, size_t len);
+/* A job has started, with a connection of its own if j->line says so. */
+extern void nexthop_started(struct send *s, struct running *j, struct dest *t);
+/* A job has ended; if it had a connection, that is the one of <next> now, which waited for one
+ * (NULL: none did). 1 when a connection has become free. */
+extern int nexthop_ended(struct send *s, struct running *j, struct running *next);
+/* A job was not sent, and its recipients are put off. */
+extern void nexthop_unsent(struct group *g);
+/* A job's recipient was delivered (K), put off (Z) or has failed (D). */
+extern void nexthop_count(struct running *j, char letter);
 
 /* children.c: the keeper and the feeder. */
 
@@ -246,5 +296,8 @@ extern void log_result(struct rcpt const *r, char letter, char const *text, size
 extern void log_mangled(struct rcpt const *r);
 extern void log_status(struct send const *s);
 extern void log_exiting(void);
+/* A next hop is dead, or alive again. */
+extern void log_dead(struct group const *g);
+extern void log_alive(struct group const *g, uint64_t ms);
 
 #endif

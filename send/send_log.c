@@ -111,3 +111,25 @@ void log_exiting(void)
   logline_text(&l, "status: exiting");
   logline_write(&l);
 }
+
+void log_dead(struct group const *g)
+{
+  struct logline l = LOGLINE_ZERO;
+  logline_text(&l, "destination dead: ");
+  logline_safe(&l, g->name, g->len);
+  logline_keyn(&l, "failures", g->health.failures);
+  logline_keyn(&l, "waiting", g->batches + g->parked[LANE_NEW].count + g->parked[LANE_AGAIN].count);
+  logline_keyn(&l, "probe", (g->health.probe_at - g->health.died_at) / 1000);
+  logline_key(&l, "reply", g->last ? g->last : "");
+  logline_write(&l);
+}
+
+void log_alive(struct group const *g, uint64_t ms)
+{
+  struct logline l = LOGLINE_ZERO;
+  logline_text(&l, "destination alive: ");
+  logline_safe(&l, g->name, g->len);
+  logline_keyn(&l, "seconds", ms / 1000);
+  logline_keyn(&l, "waiting", g->parked[LANE_NEW].count + g->parked[LANE_AGAIN].count);
+  logline_write(&l);
+}

@@ -7,6 +7,10 @@
 
 #define WAITING_MIN 64
 
+/* The heap has room for up to 3/2 of what is in it; the set of ids (idset.c) for up to 8/3. */
+_Static_assert(sizeof(struct waiting_entry) * 3 / 2 + sizeof(uint64_t) * 8 / 3 <= WAITING_BYTES,
+               "memory for each waiting message is promised");
+
 static int grow(struct waiting *w)
 {
   size_t room = w->room ? w->room + w->room / 2 : WAITING_MIN;
@@ -46,6 +50,7 @@ struct waiting_entry waiting_pop(struct waiting *w)
   struct waiting_entry first = w->entries[0];
   struct waiting_entry last = w->entries[--w->count];
   if (w->count) fill_hole(w, 0, last);
+  else waiting_free(w);
   return first;
 }
 
@@ -62,4 +67,10 @@ void waiting_pick(struct waiting *w, struct idset const *ids, uint64_t mask, str
   }
   w->count = kept;
   for (size_t i = kept / 2; i--;) fill_hole(w, i, w->entries[i]);
+}
+
+void waiting_free(struct waiting *w)
+{
+  free(w->entries);
+  *w = (struct waiting)WAITING_ZERO;
 }

@@ -7,6 +7,15 @@
 
 #include "idset.h"
 
+/* A key is a time (clock_ms()) or an id, and flags below it. */
+#define WAIT_CHECK 1u /* check the sum before a delivery */
+#define WAIT_SEEN  2u /* it is in the log */
+#define WAIT_FORCE 4u /* try it whatever its recipients' own times are */
+#define WAIT_PROBE 8u /* it may go to the dead host that it waited for */
+#define WAIT_FLAGS 15u
+#define WAIT_SHIFT 4
+#define WAIT_NEVER (UINT64_MAX >> 8) /* the time at which what is held is due */
+
 struct waiting_entry {
   uint64_t id;
   uint64_t place; /* its name in free/, or 0: it lies in mess/ */
@@ -19,6 +28,8 @@ struct waiting {
 };
 #define WAITING_ZERO { 0 }
 
+#define WAITING_BYTES 64 /* of a waiting message at most: its entry, with room to grow, and its id */
+
 /* 1, or 0 with ENOMEM. */
 extern int waiting_push(struct waiting *w, uint64_t id, uint64_t place, uint64_t key);
 /* Those whose ids are in <ids> move to <to>, which may be <w>, with only the bits <mask> of their
@@ -27,5 +38,6 @@ extern void waiting_pick(struct waiting *w, struct idset const *ids, uint64_t ma
                          struct waiting *to);
 /* Take the first one away; there must be one. */
 extern struct waiting_entry waiting_pop(struct waiting *w);
+extern void waiting_free(struct waiting *w);
 
 #endif

@@ -16,7 +16,7 @@ $(HELPERS): $B/tests/helpers/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) conf-ld
 	$(LD) -o $@ $(filter %.o,$^)
 SUITE = /usr/bin/python3 tests/suite.py $(if $(J),-j $J) $(if $(K),-k $K) $(if $(filter 1,$(SANITIZE)),-t 900) $B
 
-.PHONY: check check-sanitize check-all check-unit check-prog check-e2e check-crash crash hostile
+.PHONY: check check-sanitize check-all check-unit check-prog check-e2e check-crash check-world crash hostile
 # make check-unit K=control runs only the tests whose name holds "control".
 check-unit: $(UNITTESTS:%=$B/tests/%)
 	$(SUITE) $^
@@ -35,6 +35,11 @@ check: deps-check
 	$(CHECK) check-all
 check-sanitize: deps-check
 	$(CHECK) SANITIZE=1 B=build/san check-all
+
+# Twenty minutes: hundreds of next hops, with send and rspawn killed as well.
+check-world: deps-check
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@WORLD=long $(SUITE) -j 1 -t 3600 -v tests/e2e/world.py
 
 # Hours; each sweep tells its progress.
 crash: deps-check

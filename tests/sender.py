@@ -6,6 +6,15 @@ from queuefile import DONE, LIVE, crc32c
 
 SPLIT = 3
 
+homes = 0
+def fresh_home(**controls):
+    """A new home with these control files."""
+    global homes
+    homes += 1
+    home = make_home(os.path.join(SCRATCH, 'home%d' % homes), split=SPLIT)
+    for name, text in controls.items(): control(home, name, text)
+    return home
+
 last = 0
 def new_id():
     global last
@@ -24,9 +33,11 @@ class Mail:
                         crc32c(self.nonce + body + env))
         self.data = (b'pipit-q\n' + state + h + struct.pack('>I', crc32c(h))).ljust(128, b'\0') + body + env
         self.path = where or self.name('mess')
-        with open(self.path, 'wb') as f: f.write(self.data)
-        os.chmod(self.path, 0o660)
-        own(self.path)
+        new = '%s/mail.%d' % (home, self.id) # a scan must not find it before it is complete and the account's
+        with open(new, 'wb') as f: f.write(self.data)
+        os.chmod(new, 0o660)
+        own(new)
+        os.rename(new, self.path)
 
     def name(self, dir):
         return '%s/queue/%s/%d/%d' % (self.home, dir, self.id % SPLIT, self.id)
@@ -76,6 +87,15 @@ class Job:
     def result(self, letter, text='', index=0, num=None):
         if isinstance(text, str): text = text.encode()
         self.stub.send(b'R' + struct.pack('>II', self.num if num is None else num, index) + letter.encode() + text)
+
+    def group(self, name):
+        """Where it leads to: mail exchangers."""
+        self.stub.send(b'G' + struct.pack('>I', self.num) + name.encode())
+
+    def host_trouble(self, text="Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n", kind='h'):
+        """The host could not be reached; with kind 'n', its name not be looked up."""
+        self.stub.send(b'C' + struct.pack('>I', self.num) + kind.encode() + text.encode())
+        self.all('Z', text)
 
     def end(self):
         if self.fd != -1: os.close(self.fd)

@@ -6,14 +6,6 @@ from sender import *
 from syscalls import *
 from queuefile import BUSY
 
-homes = 0
-def fresh_home(**controls):
-    global homes
-    homes += 1
-    home = make_home(os.path.join(SCRATCH, 'home%d' % homes), split=SPLIT)
-    for name, text in controls.items(): control(home, name, text)
-    return home
-
 JOB_BODY_MAX = 49152 # bytes of a message that goes in a job's packet
 
 def succeed(j):

@@ -101,6 +101,7 @@ static void check_limits(int const s[2])
 
 static void check_reports(int const s[2])
 {
+  static char const big[JOB_GROUP_MAX + 1] = "x";
   check(job_send_hello(s[0], 20) == 1 && job_recv(s[1], &p) == 1 && p.type == 'H' && p.max == 20,
         "hello");
   check(job_send_ahead(s[0], 1) == 1 && job_recv(s[1], &p) == 1 && p.type == 'A' && p.max == 1,
@@ -110,6 +111,12 @@ static void check_reports(int const s[2])
             !memcmp(p.text, "a\0b", 3), "a result, any byte in its text");
   check(job_send_result(s[0], 5, 6, 'Z', "", 0) == 1 && job_recv(s[1], &p) == 1 && !p.textlen,
         "a result without text");
+  check(job_send_group(s[0], 5, "mx.example", 10) == 1 && job_recv(s[1], &p) == 1 && p.type == 'G' &&
+            p.num == 5 && p.textlen == 10 && !memcmp(p.text, "mx.example", 10), "mail exchangers");
+  check(job_send_group(s[0], 5, "", 0) == -1 && job_send_group(s[0], 5, big, JOB_GROUP_MAX + 1) == -1,
+        "a name of no or too many bytes is refused");
+  check(job_send_class(s[0], 6, JOB_HOST, "no\n", 3) == 1 && job_recv(s[1], &p) == 1 && p.type == 'C' &&
+            p.num == 6 && p.letter == JOB_HOST && p.textlen == 3, "the class of a failure");
   check(job_send_end(s[0], 5) == 1 && job_recv(s[1], &p) == 1 && p.type == 'E' && p.num == 5, "end");
 }
 
@@ -125,6 +132,10 @@ static struct {
   { "a hello that is too short", "H\0\0\0", 4, 0 },
   { "a number of jobs that is too long", "A\0\0\0\1x", 6, 0 },
   { "a job that may wait, without a descriptor", "W\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1h\0s\0\0r\0", 36, 0 },
+  { "a group without a name", "G\0\0\0\1", 5, 0 },
+  { "a group with a space in its name", "G\0\0\0\1mx example", 15, 0 },
+  { "a class that is none", "C\0\0\0\1x", 6, 0 },
+  { "a class that is too short", "C\0\0\0\1", 5, 0 },
   { "a hello with a descriptor", "H\0\0\0\1", 5, 1 },
   { "a job that stops in its numbers", "J\0\0\0\1", 5, 1 },
 #define FIXED "J\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1"

@@ -1,5 +1,7 @@
 /* t-retry.c - qmail's retry schedule, with clocks that jump */
 
+#include <string.h>
+
 #include "check.h"
 #include "../../send/retry.h"
 
@@ -32,5 +34,36 @@ int main(void)
   check(!retry_expired(WEEK + 1, WEEK, 1, NOW), "not after one attempt in this run");
   check(!retry_expired(WEEK + 1, WEEK, 2, 86400), "not with a clock that was never set");
   check(retry_expired(1, 0, 2, NOW), "queuelifetime 0: after the second attempt");
+  int ok = 1, differ = 0;
+  for (uint64_t id = 1700000000000000; id < 1700000000001000; id++) {
+    uint32_t w = retry_jitter(400, id);
+    if (w < 400 || w > 420 || w != retry_jitter(400, id)) ok = 0;
+    if (w != retry_jitter(400, 1700000000000000)) differ = 1;
+  }
+  check(ok && differ, "jitter: up to 5 per cent later, never earlier, the same for one id");
+  check(retry_jitter(UINT32_MAX / 2, 1) >= UINT32_MAX / 2, "which overflows nowhere");
+  static struct {
+    char const *said, *status;
+    enum retry_reply reply;
+  } const replies[] = {
+    { "450 4.7.1 <a@b>: Recipient address rejected: Greylisted", "4.7.1", RETRY_GREY },
+    { "451 4.3.0 grey-listed, please come back", "4.3.0", RETRY_GREY },
+    { "450 TRY AGAIN\nLATER", "", RETRY_GREY },
+    { "451 4.3.2 busy", "4.3.2", RETRY_PLAIN },
+    { "421 4.7.1 try again later", "4.7.1", RETRY_PLAIN },
+    { "452 4.2.2 no room", "4.2.2", RETRY_FULL },
+    { "450 4.7.1 user is over quota", "4.7.1", RETRY_FULL },
+    { "452 Mailbox full", "", RETRY_FULL },
+    { "552 mailbox full", "", RETRY_PLAIN },
+    { "45", "", RETRY_PLAIN },
+    { "", "", RETRY_PLAIN },
+  };
+  for (size_t i = 0; i < sizeof replies / sizeof *replies; i++)
+    check(retry_judge(replies[i].said, strlen(replies[i].said), replies[i].status,
+                      strlen(replies[i].status)) == replies[i].reply, replies[i].said);
+  check(retry_reply(RETRY_GREY, 400, 1) == RETRY_GREY_WAIT && retry_reply(RETRY_GREY, 400, 0) == 400 &&
+            retry_reply(RETRY_GREY, 100, 1) == 100, "a greylist: soon, the first time");
+  check(retry_reply(RETRY_FULL, 400, 1) == RETRY_FULL_WAIT && retry_reply(RETRY_FULL, 9000, 0) == 18000,
+        "a full mailbox: late");
   return check_done();
 }
