@@ -312,13 +312,14 @@ static void admit(struct send *s, struct waiting_entry e, unsigned int flags, in
     e.place = 0; /* the keeper has moved it meanwhile */
     return admit(s, e, flags, force);
   }
+  unsigned int kept = flags | (force ? WAIT_FORCE : 0);
   if (look != LOOK_OK) {
-    put_off(s, e, look, flags);
+    put_off(s, e, look, kept);
     return;
   }
   struct msg *m = new_message(s, &q, e.place, force);
   if (!m) {
-    put_off(s, e, LOOK_TROUBLE, flags);
+    put_off(s, e, LOOK_TROUBLE, kept);
     return;
   }
   m->told = (flags & WAIT_TOLD) != 0;
@@ -353,6 +354,7 @@ void message_admit(struct send *s)
   while (s->active < ACTIVE_MAX && s->loaded < LOADED_MAX && (w = whose_turn(s, now))) {
     struct waiting_entry e = waiting_pop(w);
     s->admitted++;
-    admit(s, e, (unsigned int)(e.key & WAIT_FLAGS), w == &s->later && !(e.key >> WAIT_SHIFT));
+    int force = w == &s->later && (!(e.key >> WAIT_SHIFT) || e.key & WAIT_FORCE);
+    admit(s, e, (unsigned int)(e.key & WAIT_FLAGS), force);
   }
 }

@@ -47,8 +47,9 @@
 /* The keys of <later> are times (clock_ms()), those of the others ids, with a flag below. */
 #define WAIT_CHECK 1u /* check the sum before a delivery */
 #define WAIT_TOLD  2u /* the log has its "new msg" */
-#define WAIT_FLAGS 3u
-#define WAIT_SHIFT 2
+#define WAIT_FORCE 4u /* load all, whatever their time: it was to be tried, and could not be opened */
+#define WAIT_FLAGS 7u
+#define WAIT_SHIFT 3
 #define WAIT_NEVER (UINT64_MAX >> 8) /* when what is held is due */
 
 enum phase { PHASE_CHECKING, PHASE_ACTIVE, PHASE_SETTLING, PHASE_FINISHING };
