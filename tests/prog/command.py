@@ -1,5 +1,5 @@
 """command.py - control of pipit-send while it runs: pipit-hold, -release, -flush, -queue-rm, and their socket"""
-import os, re, signal, socket, subprocess, sys, time
+import fcntl, os, re, signal, socket, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from sender import *
@@ -177,6 +177,13 @@ def test_flush():
     equal(tried(['-s', '@u0.example']), (3, ['later%d@d%d.example' % (i, i % 3) for i in (0, 2, 4)]), 'pipit-flush -s')
     equal(tried([str(ms[5].id)]), (1, ['later5@d2.example']), 'pipit-flush ID')
     equal(tried(['all']), (6, ['later%d@d%d.example' % (i, i % 3) for i in range(6)]), 'pipit-flush all')
+    with open(ms[0].name('mess')) as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        s.answers.seen.clear()
+        equal(said(home, 'flush', str(ms[0].id)), '1 message made due\n', 'a message whose file somebody holds')
+        time.sleep(0.3)
+        equal(s.answers.seen, [], 'is not tried meanwhile')
+    check(wait_for(lambda: s.answers.seen == ['later0@d0.example']), 'but as soon as he lets go')
     for args in (['nowhere.example'], ['e.example'], ['1'], ['-s', 'nobody@u0.example']):
         equal(said(home, 'flush', *args), '0 messages made due\n', 'nothing to flush: ' + args[-1])
     s.stop()
