@@ -155,14 +155,15 @@ log = i.log('send')
 equal(i.stop(), [], 'stopping leaves no process')
 
 def fates(m):
-    """What the state file of a message (send/lines.h, state.h) says: (recipient, d or f). Its lines end where a sum
+    """What the state file of a message (send/lines.h, state.h) says: (recipient, d or f, which a report of a failure is). Its lines end where a sum
     does not hold: what follows is of the message that had the file before."""
     try: title, *lines = open('%s/queue/state/%d/%d' % (i.home, m.id % SPLIT, m.id), 'rb').read().split(b'\n')
     except FileNotFoundError: return
     if title.split()[1] != m.nonce.hex().encode(): return
     for l in lines:
         if l[:8] != b'%08x' % crc32c(m.nonce + l[9:]): return
-        if l[9:10] in (b'd', b'f'): yield int(l.split()[2]), l[9:10]
+        words = l.split(b' ')
+        if words[1] == b'd' or words[1] == b'r' and words[3] == b'f': yield int(words[2]), words[3] if words[1] == b'r' else b'd'
 
 def in_queue():
     """Recipients of what is in the queue, by its files: those that wait, and those that will be in a bounce."""
