@@ -10,7 +10,7 @@
 #include "deliver.h"
 #include "program.h"
 
-static struct link link_now = LINK_ZERO; /* too large for the stack */
+static struct link link_now; /* too large for the stack */
 
 static int put(char const *s, size_t len)
 {
@@ -56,6 +56,7 @@ static int fill_rcpts(struct job *j, stralloc *rcpts, int n, char const *const *
 int cli_run(struct job *j, int n, char const *const *args)
 {
   stralloc rcpts = STRALLOC_ZERO;
+  link_init(&link_now);
   j->host = args[0];
   j->sender = args[1];
   if (n - 2 > JOB_RCPTS_MAX) return cli_report('Z', "Too many recipients at once. (#4.5.3)\n");

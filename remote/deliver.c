@@ -21,6 +21,11 @@ static int job_seconds(uint64_t length)
   return s < INT32_MAX ? (int)s : INT32_MAX;
 }
 
+void link_init(struct link *l)
+{
+  l->conn.fd = -1;
+}
+
 /* Has the connection carried as many messages as it may? */
 static int used_up(struct link const *l)
 {

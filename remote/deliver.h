@@ -23,7 +23,6 @@ struct work { /* a job under way; large: not for the stack */
   struct message message;
   struct transaction transaction;
 };
-#define WORK_ZERO { .outcome = OUTCOME_ZERO, .envelope = ENVELOPE_ZERO }
 
 /* Is there another job by now? 1 and its <*job>, which stays valid until it was
  * delivered; else 0. */
@@ -43,9 +42,9 @@ struct link { /* what is kept from job to job; large: not for the stack */
   void (*on_group)(void *arg, uint32_t num, char const *name);
   void *arg;               /* of both */
 };
-#define LINK_ZERO \
-  { .settings = SETTINGS_ZERO, .host = STRALLOC_ZERO, .conn = { .fd = -1 }, \
-    .works = { WORK_ZERO, WORK_ZERO } }
+
+/* Begin with a link that is all 0. */
+extern void link_init(struct link *l);
 
 /* Do the job that was taken while the one before was delivered, or else <j>: every
  * recipient has its verdict in the work's outcome afterwards (if that has as many:

@@ -29,8 +29,6 @@ struct envelope {
   size_t first, count; /* those of the present transaction; those before had theirs */
   unsigned int splits; /* further transactions that were needed for those that were too many */
 };
-#define ENVELOPE_ZERO \
-  { .sender = STRALLOC_ZERO, .params = STRALLOC_ZERO, .paths = STRALLOC_ZERO, .rcpts = 0 }
 
 struct envelope_domains { /* of the recipients that a connection has been told; all 0 at its start */
   char last[ENVELOPE_DOMAIN_MAX + 1];

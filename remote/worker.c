@@ -16,7 +16,7 @@
 #include "worker.h"
 
 /* Too large for the stack. */
-static struct link link_now = LINK_ZERO;
+static struct link link_now;
 static struct job_packet packets[WORKS];
 
 static uint32_t idle = IDLE_SECONDS; /* that the connection is kept */
@@ -149,6 +149,7 @@ static int wait_for_job(int sock)
 int worker_run(int sock)
 {
   int r = 1;
+  link_init(&link_now);
   link_now.take = take_ahead;
   link_now.on_group = on_group;
   link_now.arg = &sock;
