@@ -82,6 +82,41 @@ def test_dead():
     check(world.most['dead.example'] <= 20, 'at most concurrencyremote at a time')
     equal(s.stop(), 0, 'exit 0')
 
+def test_commands():
+    """The tools reach what waits for a dead host."""
+    home = fresh_home()
+    world = World(dead=(0, trouble), live=(0, succeed))
+    s = Send(home, remote=world)
+    def jobs(): return world.jobs.get('dead.example', 0)
+    def run(name, *args):
+        status, out, err = tool(home, name, *args)
+        if status or err: print(status, out, err)
+        return out
+    first = [Mail(home, 's@a.example', ['x@dead.example']).announce() for _ in range(DEAD_AFTER)]
+    check(s.wait_log('^destination dead: '), 'a host is dead')
+    parked = [Mail(home, 's@a.example', ['x@dead.example']).announce() for _ in range(20)]
+    both = Mail(home, 't@a.example', ['x@dead.example', 'y@live.example']).announce()
+    check(s.wait_log('delivery .*: success'), 'a message to it and to a live one is delivered there')
+    check(wait_for(lambda: s.log().count('info msg') == DEAD_AFTER + 21), 'all is taken in')
+    time.sleep(0.3)
+    before = jobs()
+    equal(run('flush', 'dead.example'), '26 messages made due\n', 'pipit-flush finds all that waits for it')
+    check(wait_for(lambda: jobs() == before + 1), 'and probes it at once')
+    time.sleep(0.3)
+    equal(jobs(), before + 1, 'with one job')
+    equal(run('queue-rm', '-i', str(parked[0].id)), '1 message: 1 recipient removed\n', 'pipit-queue-rm removes one that waits')
+    check(s.wait_log('^end msg %d$' % parked[0].id), 'which comes to its end')
+    run('hold', '-d', 'dead.example')
+    world.how['dead'] = 0, succeed
+    s.give(signal.SIGALRM)
+    time.sleep(0.5)
+    equal(jobs(), before + 1, 'pipit-hold holds what waits: nothing is tried, though all is due')
+    run('release', '-d', 'dead.example')
+    check(s.wait_log('^destination alive: dead'), 'pipit-release lets it go: the host is probed, and alive')
+    check(wait_for(lambda: s.log().count('end msg') == DEAD_AFTER + 21, 30), 'and all goes out')
+    check(all(s.log().count('info msg %d:' % m.id) == 1 for m in [*first, *parked, both]), 'each is in the log once')
+    equal(s.stop(), 0, 'exit 0')
+
 def test_single_in_time():
     """A big mailing does not delay one message elsewhere."""
     home = fresh_home(concurrencyremote='10')
