@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "dsn.h"
+#include "word.h"
 
 static struct {
   char const *word;
@@ -16,15 +17,10 @@ static struct {
 };
 #define WORDS (sizeof words / sizeof *words)
 
-static int is_word(char const *s, size_t len, char const *word)
-{
-  return strlen(word) == len && !strncasecmp(s, word, len);
-}
-
 static unsigned int bit_of(char const *s, size_t len)
 {
   for (size_t i = 0; i < WORDS; i++)
-    if (is_word(s, len, words[i].word)) return words[i].bit;
+    if (word_is(s, len, words[i].word)) return words[i].bit;
   return 0;
 }
 
@@ -56,8 +52,8 @@ void dsn_notify_put(char out[DSN_NOTIFY_MAX], unsigned int notify)
 
 enum dsn_ret dsn_ret(char const *s, size_t len)
 {
-  if (is_word(s, len, "FULL")) return DSN_RET_FULL;
-  return is_word(s, len, "HDRS") ? DSN_RET_HDRS : DSN_RET_NONE;
+  if (word_is(s, len, "FULL")) return DSN_RET_FULL;
+  return word_is(s, len, "HDRS") ? DSN_RET_HDRS : DSN_RET_NONE;
 }
 
 static int is_printable(char c)

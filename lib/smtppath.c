@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "smtppath.h"
+#include "word.h"
 
 struct cursor { /* what is left to read */
   char const *s;
@@ -124,17 +125,12 @@ int smtpparam_next(struct smtpparam *p, char const *s, size_t len, size_t *pos)
   return 1;
 }
 
-static int is_word(char const *s, size_t len, char const *word)
-{
-  return strlen(word) == len && !strncasecmp(s, word, len);
-}
-
 int smtpparam_is(struct smtpparam const *p, char const *name)
 {
-  return is_word(p->name, p->namelen, name);
+  return word_is(p->name, p->namelen, name);
 }
 
 int smtpparam_value_is(struct smtpparam const *p, char const *value)
 {
-  return is_word(p->value, p->valuelen, value);
+  return word_is(p->value, p->valuelen, value);
 }

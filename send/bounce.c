@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "bounce.h"
@@ -14,6 +13,7 @@
 #include "lines.h"
 #include "route.h"
 #include "state.h"
+#include "word.h"
 
 #define DOUBLE_SENDER "#@[]"
 #define RCPTS_MIN     16
@@ -106,8 +106,7 @@ static int read_reports(struct bounce *b, struct lines *l, struct qfile const *q
   stralloc text = STRALLOC_ZERO;
   char const *s;
   size_t len;
-  int r = lines_open(l, l->fd, STATE_TITLE);
-  if (r == 1 && memcmp(l->nonce, q->nonce, QFILE_NONCE)) r = 0;
+  int r = lines_open_own(l, l->fd, STATE_TITLE, q->nonce);
   while (r == 1 && (r = lines_next(l, &s, &len)) == 1)
     if (!take_line(b, s, len, &text)) r = -1;
   stralloc_free(&text);
@@ -245,11 +244,6 @@ static int read_copy(struct bounce *b, int fd, struct qfile const *q)
   return !b->copy.len || b->copy.s[b->copy.len - 1] == '\n' || stralloc_append(&b->copy, '\n');
 }
 
-static int is_word(char const *s, size_t len, char const *word)
-{
-  return strlen(word) == len && !strncasecmp(s, word, len);
-}
-
 /* Does this field say that nobody waits for the message? */
 static int says_automatic(struct header_field const *f)
 {
@@ -258,9 +252,9 @@ static int says_automatic(struct header_field const *f)
   for (end = at; end < f->len && !strchr(" \t\n;(", f->s[end]);) end++;
   char const *word = f->s + at;
   size_t n = end - at;
-  if (is_word(f->s, f->namelen, "Auto-Submitted")) return n && !is_word(word, n, "no");
-  return is_word(f->s, f->namelen, "Precedence") &&
-         (is_word(word, n, "bulk") || is_word(word, n, "list") || is_word(word, n, "junk"));
+  if (word_is(f->s, f->namelen, "Auto-Submitted")) return n && !word_is(word, n, "no");
+  return word_is(f->s, f->namelen, "Precedence") &&
+         (word_is(word, n, "bulk") || word_is(word, n, "list") || word_is(word, n, "junk"));
 }
 
 /* A delay of mail that a program sent is told to nobody. */

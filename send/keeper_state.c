@@ -114,8 +114,7 @@ static int64_t find_end(int fd, char const *nonce)
   char const *s;
   size_t len;
   if (!l) return -1;
-  int r = lines_open(l, fd, STATE_TITLE);
-  if (r == 1 && memcmp(l->nonce, nonce, QFILE_NONCE)) r = 0;
+  int r = lines_open_own(l, fd, STATE_TITLE, nonce);
   int mine = r == 1;
   while (r == 1) r = lines_next(l, &s, &len);
   int64_t end = r == -1 ? -1 : mine ? (int64_t)l->good : 0;

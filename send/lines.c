@@ -117,6 +117,12 @@ int lines_open(struct lines *l, int fd, char const *title)
   return 1;
 }
 
+int lines_open_own(struct lines *l, int fd, char const *title, char const nonce[QFILE_NONCE])
+{
+  int r = lines_open(l, fd, title);
+  return r == 1 && memcmp(l->nonce, nonce, QFILE_NONCE) ? 0 : r;
+}
+
 int lines_next(struct lines *l, char const **payload, size_t *len)
 {
   char sum[SUM_DIGITS];

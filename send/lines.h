@@ -34,6 +34,8 @@ struct lines { /* reading */
 
 /* Begin to read <fd> from its start. 1; 0 when the title does not hold; -1 with errno. */
 extern int lines_open(struct lines *l, int fd, char const *title);
+/* The same; 0 also when its nonce is another one. */
+extern int lines_open_own(struct lines *l, int fd, char const *title, char const nonce[QFILE_NONCE]);
 /* The next payload, good until the next call. 1; 0 at the end; -1 with errno. */
 extern int lines_next(struct lines *l, char const **payload, size_t *len);
 

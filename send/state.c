@@ -158,8 +158,7 @@ int state_read(struct state *st, int fd, char const nonce[QFILE_NONCE], uint32_t
   char const *s;
   size_t len;
   if (!l) return -1;
-  int r = lines_open(l, fd, STATE_TITLE);
-  if (r == 1 && memcmp(l->nonce, nonce, QFILE_NONCE)) r = 0;
+  int r = lines_open_own(l, fd, STATE_TITLE, nonce);
   if (r == 1) {
     st->count = count;
     st->rcpts = calloc(count ? count : 1, sizeof *st->rcpts);

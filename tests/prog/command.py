@@ -5,14 +5,6 @@ from pipit import *
 from sender import *
 from queuefile import Message, live_files
 
-homes = 0
-def fresh_home(**controls):
-    global homes
-    homes += 1
-    home = make_home(os.path.join(SCRATCH, 'home%d' % homes), split=SPLIT)
-    for name, text in controls.items(): control(home, name, text)
-    return home
-
 def said(home, name, *args):
     """What a command printed; its exit status when that is not 0."""
     status, out, err = tool(home, name, *args)
