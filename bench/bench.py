@@ -12,7 +12,7 @@ bench.py - measure mail transfer agents side by side on one machine.
   --out FILE       results, one JSON object per line, appended (default $BENCH_DIR/results.jsonl)
 
 MEASUREMENT: intake intakeq intakenew intake1m keepalive keepalivenew local relay relaynew relaydelay rcpts backlog
-             footprint syscalls probe   (see the functions m_... below; ...new: pipit has no file to use again, or none yet)
+             million footprint syscalls probe   (see the functions m_... below; ...new: pipit has no file to use again, or none yet)
 
 How it works. The harness re-executes itself in new mount and network name
 spaces: only the loopback device exists, so nothing can leave the machine,
@@ -556,6 +556,45 @@ def m_backlog(x, total=20000, part=1500):
     x.each([0], body)
 
 
+DEAD = 'u@dead.test'
+
+def m_million(x):
+    """a million messages wait for a dead host: memory, start, and what comes in meanwhile (pipit alone; use --fs tmpfs)"""
+    def body(p, rep, cell):
+        queue, sink = p.verb('spool').split()[0], Sink()
+        alone = dict(B_SCEN='relay', B_POOL=POOL)
+        run = lambda: relay_run(p, sink, 5, x.a.min_n or 5000, 4096, 1)
+        def single():
+            t, before = time.monotonic(), sink.get()['msgs']
+            load(s=1, m=1, l=4096, u='u%d', U=1, d='d0.test', q=seq(1), Q=True)
+            while sink.get()['msgs'] == before and time.monotonic() < t + 60: time.sleep(0.001)
+            return time.monotonic() - t
+        try:
+            p.up(x.a.fs, **alone)
+            run()
+            empty = run()
+            p.verb('stop')
+            p.wait_gone(2)
+            with open(queue + '/../control/smtproutes', 'a') as f: f.write('dead.test:[127.0.0.1]:1\n')
+            subprocess.run([sys.executable, HERE + '/fillqueue.py', queue, str(x.a.waiting), DEAD], check=True)
+            t, c = time.monotonic(), p.cpu()
+            p.verb('start', join=True)
+            p.wait_port()
+            first = single()
+            began = time.monotonic() - t
+            p.settle(300)
+            known, cpu, m = time.monotonic() - t, p.cpu() - c, p.memory()
+            later = [single() for _ in range(5)]
+            full = run()
+            x.record(m='million', peer=p.name, fs=x.a.fs, waiting=x.a.waiting, first_s=first, first_after_start_s=began, known_s=known,
+                     scan_cpu_s=cpu, send_pss_kb=m['by']['pipit-send'][1], single_s=max(later), rate_empty=empty['accept_rate'],
+                     rate_full=full['accept_rate'], ratio=full['accept_rate'] / empty['accept_rate'], relay_empty=empty['rate'],
+                     relay_full=full['rate'], ok=full['distinct'] == full['n'] and full['dup'] == 0)
+        finally:
+            sink.stop()
+    x.each([0], body)
+
+
 def m_footprint(x):
     """memory at rest, after work, and per open session"""
     def body(p, rep, cell):
@@ -663,6 +702,7 @@ def main():
     ap.add_argument('--reps', type=int, default=3)
     ap.add_argument('--secs', type=float, default=5)
     ap.add_argument('--min-n', type=int, default=0, help='at least so many messages in a relay run')
+    ap.add_argument('--waiting', type=int, default=1000000, help='messages of the measurement million')
     ap.add_argument('--drain', type=float, default=60)
     ap.add_argument('--fs', default='disk')
     ap.add_argument('--out', default=DIR + '/results.jsonl')

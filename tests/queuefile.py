@@ -12,8 +12,9 @@ def crc32c(data, c=0):
     for b in data: c = c >> 8 ^ TABLE[(c ^ b) & 255]
     return c ^ 0xffffffff
 
-def header(state=DONE, id=1, msglen=0, envlen=0, nonce=b'n' * 16, body=b''):
-    h = struct.pack('>IQQ16sQQIII', 1, id, id, nonce, msglen, envlen, 0, 0, crc32c(nonce + body))
+def header(state=DONE, id=1, msglen=0, envlen=0, nonce=b'n' * 16, body=b'', rcpts=0, sum=None):
+    if sum is None: sum = crc32c(nonce + body)
+    h = struct.pack('>IQQ16sQQIII', 1, id, id, nonce, msglen, envlen, 0, rcpts, sum)
     return (b'pipit-q\n' + state + h + struct.pack('>I', crc32c(h))).ljust(128, b'\0')
 
 def live_files(home):

@@ -96,8 +96,9 @@ class Site:
         equal(wrong, [], why + ': each under its own id')
 
     def scan(self):
-        with open(self.path('lock', 'overflow'), 'w'): pass
-        own(self.path('lock', 'overflow'))
+        with open(self.path('overflow'), 'w'): pass
+        own(self.path('overflow'))
+        os.rename(self.path('overflow'), self.path('lock', 'overflow')) # send may see it, and be done, at once
         return wait_for(lambda: not os.path.exists(self.path('lock', 'overflow')), 20)
 
     def newest_child(self):
