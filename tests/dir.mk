@@ -3,6 +3,8 @@ PROGTESTS := $(sort $(wildcard tests/prog/*.sh tests/prog/*.py))
 E2ETESTS := $(sort $(wildcard tests/e2e/*.sh tests/e2e/*.py))
 # Sweeps: a sample of their points, or all of them where CRASH=long is in the environment.
 CRASHTESTS := $(sort $(wildcard tests/crash/*.py))
+# What takes longest begins first, so that nobody waits for it at the end.
+LONGEST := tests/crash/power-cut.py tests/prog/send.py $(addprefix tests/prog/,recycling.py command.py destinations.py)
 # Hostile input: some of these have a long form too, with sizes past 4 GiB and more of everything.
 HOSTILETESTS = $(filter %/hostile-%,$(PROGTESTS) $(E2ETESTS))
 # What tests run beside them, where Python would take too long.
@@ -27,7 +29,7 @@ check-e2e: all
 check-crash: all $(HELPERS)
 	$(SUITE) $(CRASHTESTS)
 check-all: all $(HELPERS) $(UNITTESTS:%=$B/tests/%)
-	@$(SUITE) $(CRASHTESTS) $(E2ETESTS) $(PROGTESTS) $(UNITTESTS:%=$B/tests/%)
+	@$(SUITE) $(LONGEST) $(filter-out $(LONGEST),$(CRASHTESTS) $(E2ETESTS) $(PROGTESTS)) $(UNITTESTS:%=$B/tests/%)
 
 # In a second make, because the packages must be there first. Nothing is printed after the count.
 CHECK = @$(MAKE) --no-print-directory -s -j$$(nproc)
