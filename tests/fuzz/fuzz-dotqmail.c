@@ -182,13 +182,22 @@ static int is_ours(char const *s, size_t len, char const *address)
   return len == n && !memcmp(s, address, at) && !strncasecmp(s + at, address + at, len - at);
 }
 
+static int is_hop(char const *s, size_t len)
+{
+  static char const name[] = "Received:";
+  return len >= sizeof name - 1 && len <= LOOP_LINE_MAX && !strncasecmp(s, name, sizeof name - 1);
+}
+
 static int has_loop(char const *s, size_t len, char const *address)
 {
   struct fuzz f = { s, len };
+  unsigned int hops = 0;
   while (f.len) {
     struct fuzz line = fuzz_until(&f, '\n');
+    int ended = line.s + line.len < s + len;
     if (!line.len || (line.len == 1 && *line.s == '\r')) return 0;
     if (is_ours(line.s, line.len, address)) return 1;
+    if (ended && is_hop(line.s, line.len) && ++hops == LOOP_HOPS) return 1;
   }
   return 0;
 }
