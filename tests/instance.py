@@ -163,7 +163,16 @@ class Instance:
         return self
 
     def ready(self):
-        return self.pids('pipit-lspawn') and self.pids('pipit-rspawn') and self.queue_open() and self.banner()
+        return self.send_hears() and self.pids('pipit-rspawn') and self.queue_open() and self.banner()
+
+    def send_hears(self):
+        """Does send take ALRM? Before that it would die of it."""
+        alrm = 1 << signal.SIGALRM - 1
+        def hears(pid):
+            try: text = open('/proc/%d/status' % pid).read()
+            except OSError: return False
+            return any(int(m, 16) & alrm for m in re.findall(r'^Sig(?:Blk|Cgt):\s+(\w+)', text, re.M))
+        return self.pids('pipit-lspawn') and any(map(hears, self.send_pids()))
 
     def queue_open(self):
         """Does queued listen?"""

@@ -149,6 +149,13 @@ def endings():
     equal(os.listdir(ALIAS + '/Maildir/tmp'), [], 'nothing half lies about')
     s.end()
 
+def halt(pid):
+    """Stop a worker that waits: one that is on its way there could still take a job."""
+    def state(): return open('/proc/%d/stat' % pid).read().rsplit(')', 1)[1].split()[0]
+    wait_for(lambda: state() == 'S')
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: state() == 'T')
+
 def deaths():
     """Processes that are killed or stopped."""
     control(HOME, 'timeoutlocal', '2')
@@ -158,7 +165,7 @@ def deaths():
     check(wait_for(lambda: gone(pid)) and deliver(s) != pid, 'killed while it waits: the next message has another process')
     for inside in (False, True):
         pid = deliver(s)
-        os.kill(pid, signal.SIGSTOP)
+        halt(pid)
         n = len(new(ALIAS + '/Maildir'))
         num = s.send('joe@host.example', inside=inside)
         time.sleep(0.2)
@@ -174,13 +181,13 @@ def deaths():
     os.close(r), os.close(w)
     pid = deliver(s)
     check(pid != latest, 'and mail goes on')
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     began = time.monotonic()
     result = s.job('joe@host.example')
     equal((result[0], 'took too long' in result[1], time.monotonic() - began < 30), ('Z', True, True), 'one that hangs is ended')
     check(isinstance(deliver(s), int), 'and mail goes on')
     pid = deliver(s)
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     time.sleep(PAUSE + 1)
     check(deliver(s) != pid, 'one that stopped while it waited gets no more')
     os.kill(pid, signal.SIGKILL)
