@@ -125,7 +125,8 @@ def sweep(what, run, few=24, batch=1):
     for b in bad: print('  ' + b, flush=True)
     check(not bad, '%s: killed at %d of %d stops (every %d from %d), nothing is wrong' % (
         what, killed, count, stops.step, stops.start))
-    check(killed >= len(stops) * 0.8 - 1 and killed, '%s: nearly every stop was reached' % what)
+    # How many reads a pipe takes is another number each time.
+    check(killed >= len(stops) * 0.7 - 1 and killed, '%s: nearly every stop was reached' % what)
     print('  %.1f s; calls: %s' % (time.monotonic() - began, ' '.join(sorted(calls))))
     kills.append(killed)
     return calls
