@@ -142,11 +142,12 @@ static int open_handover(struct sockets *s, char const *path, unsigned int backl
                          gid_t gid)
 {
   struct sockaddr_un sa = { .sun_family = AF_UNIX };
-  if (strlen(path) >= sizeof sa.sun_path) {
+  size_t len = strlen(path);
+  if (len >= sizeof sa.sun_path) {
     strerr_warnw("cannot listen on ", path, ": the name of a socket has at most 107 bytes");
     return 0;
   }
-  strcpy(sa.sun_path, path);
+  memcpy(sa.sun_path, path, len + 1);
   int fd = unix_socket();
   if (!bind_handover(fd, &sa, backlog, uid, gid)) {
     strerr_warnwusys("listen on ", path);

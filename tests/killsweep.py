@@ -108,8 +108,10 @@ def sweep(what, run, few=24, batch=1):
         try: return run(stops)
         except Exception: return [], [traceback.format_exc()]
         finally: bury()
-    ends, bad = at([0])
-    count = ends[0].stops if ends else 0
+    # How many reads a pipe takes is another number each time: stops that the shortest run has are always there.
+    runs = [at([0]) for _ in range(1 if LONG else 3)]
+    bad = sum([wrong for ends, wrong in runs], [])
+    count = min(ends[0].stops if ends else 0 for ends, wrong in runs)
     stops = chosen(count, few)
     for i in range(0, len(stops), batch):
         these = list(stops[i:i + batch])
@@ -125,8 +127,7 @@ def sweep(what, run, few=24, batch=1):
     for b in bad: print('  ' + b, flush=True)
     check(not bad, '%s: killed at %d of %d stops (every %d from %d), nothing is wrong' % (
         what, killed, count, stops.step, stops.start))
-    # How many reads a pipe takes is another number each time.
-    check(killed >= len(stops) * 0.7 - 1 and killed, '%s: nearly every stop was reached' % what)
+    check(killed >= len(stops) * 0.8 - 1 and killed, '%s: nearly every stop was reached' % what)
     print('  %.1f s; calls: %s' % (time.monotonic() - began, ' '.join(sorted(calls))))
     kills.append(killed)
     return calls
