@@ -79,6 +79,7 @@ static void free_message(struct send *s, struct msg *m)
 {
   unlink_message(s, m);
   s->finishing -= m->phase == PHASE_FINISHING;
+  s->checking -= m->checking != 0;
   if (m->hop) group_unref(&s->dests.groups, m->hop);
   stralloc_free(&m->sender);
   stralloc_free(&m->extras);
@@ -177,6 +178,8 @@ void message_without(struct send *s, struct rcpt *r)
 void message_checked(struct send *s, struct msg *m)
 {
   m->phase = PHASE_ACTIVE;
+  s->checking -= m->checking != 0;
+  m->checking = 0;
   make_hungry(s, m);
 }
 
@@ -265,6 +268,14 @@ static struct msg *new_message(struct send *s, struct qfile const *q, struct wai
   return m;
 }
 
+/* Have the keeper read it through. */
+static void check(struct send *s, struct msg *m)
+{
+  m->checking = 1;
+  s->checking++;
+  if (!message_tell(s, m, 'C', "", 0)) message_leave(s, m, clock_ms() + TROUBLE_WAIT);
+}
+
 /* <expires>: of one that was parked; else 0. */
 static void admit(struct send *s, struct waiting_entry e, uint64_t expires)
 {
@@ -293,7 +304,7 @@ static void admit(struct send *s, struct waiting_entry e, uint64_t expires)
   removal_doom(s, m);
   if (!(flags & WAIT_CHECK)) message_checked(s, m);
   else if (!m->doomed && !load_dry(s, m)) message_pause(s, m);
-  else if (!message_tell(s, m, 'C', "", 0)) message_leave(s, m, clock_ms() + TROUBLE_WAIT);
+  else check(s, m);
 }
 
 enum { FROM_FRESH, FROM_PARKED, FROM_FOUND, FROM_LATER, FROM };
@@ -302,8 +313,9 @@ static int has_one(struct send *s, int from, uint64_t now)
 {
   switch (from) {
   case FROM_FRESH: return s->fresh.count > 0;
-  case FROM_PARKED: return group_any(&s->dests.groups, ACTIVE_MAX - s->active, now);
-  case FROM_FOUND: return s->found.count > 0;
+  case FROM_PARKED:
+    return s->checking < CHECKING_MAX && group_any(&s->dests.groups, ACTIVE_MAX - s->active, now);
+  case FROM_FOUND: return s->checking < CHECKING_MAX && s->found.count > 0;
   }
   return s->later.count && s->later.entries[0].key >> WAIT_SHIFT <= now &&
          s->active_again < ACTIVE_AGAIN;

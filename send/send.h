@@ -35,6 +35,7 @@
 #define ACTIVE_MAX      1000  /* messages in memory */
 #define ACTIVE_AGAIN    500   /* of these, those that were tried before */
 #define FINISHING_MAX   64    /* messages waiting for the keeper: what a kill of both repeats at most */
+#define CHECKING_MAX    100   /* messages that the keeper is asked to read through: its socket holds what it is told of ends besides */
 #define ADMIT_FAIR      8
 #define ADMIT_BATCH     100   /* messages that are taken in before others have their turn */
 #define LOADED_MAX      20000 /* recipients in memory */
@@ -56,6 +57,7 @@ struct msg {
   struct msg *prev, *next; /* all in memory */
   struct msg *hungry_next; /* those that have more to load */
   int hungry;
+  int checking;       /* the keeper was asked to read it through, and has not answered */
   int doomed;         /* it is loaded only to lose recipients (removal.c) */
   int recalled;       /* no more of it is loaded: it is to lose recipients */
   int removed;        /* it has lost one */
@@ -148,6 +150,7 @@ struct send {
   struct msg *first, *last;
   struct msg *hungry, *hungry_last;
   size_t active, active_again, loaded;
+  size_t checking;  /* messages that the keeper reads through */
   size_t finishing; /* messages that the keeper was told to make an end of, and has not yet */
   struct dests dests;
   uint64_t deliveries; /* the last delivery's number */

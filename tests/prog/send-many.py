@@ -1,5 +1,5 @@
 """send-many.py - pipit-send with many recipients, and with many messages at its start"""
-import fcntl, os, struct, sys, time
+import fcntl, os, signal, struct, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from sender import *
@@ -48,4 +48,25 @@ done_ids = len(set(ids))
 check(len(ids) == done_ids and 0 <= left - (COUNT + 1 - done_ids) <= IN_FLIGHT, 'killed: what was delivered is finished but for what was in flight, the rest is there')
 print('# %d delivered, %d left' % (done_ids, left))
 check(len(os.listdir(home + '/queue/free')) <= 1000, 'the pool keeps its bounds')
+
+# A keeper that lags behind has been told of all ends that send knows of.
+home = make_home(os.path.join(SCRATCH, 'lag'), split=SPLIT)
+control(home, 'concurrencyremote', str(IN_FLIGHT))
+for _ in range(3000): Mail(home, 's@a.example', ['x@x.example'], body=b'x\n')
+ids = []
+s = Send(home, remote=lambda j: (ids.append(j.id), j.all('K')))
+wait_for(lambda: len(ids) >= 60)
+keeper = s.children()[0]
+os.kill(keeper, signal.SIGSTOP)
+seen = -1
+while seen != len(ids):
+    seen = len(ids)
+    time.sleep(0.3)
+os.kill(s.pid, signal.SIGKILL)
+s.process.wait()
+os.kill(keeper, signal.SIGCONT)
+with open(home + '/queue/lock/sendmutex') as f: fcntl.flock(f, fcntl.LOCK_EX)
+left = len(glob.glob(home + '/queue/mess/*/*'))
+equal(left - (3000 - len(ids)), 0, 'send is killed while the keeper stands still: nothing that was delivered is repeated')
+s.stop()
 done()
