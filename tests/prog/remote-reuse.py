@@ -26,8 +26,8 @@ def start(sink, **controls):
     route(sink, **controls)
     return rspawn(home, os.path.join(SCRATCH, 'log'))
 
-def give(r, n, rcpts=('x@' + HOST,), waits=False, host=HOST):
-    return r.give_text(host, 's@a.example', list(rcpts), b'Subject: %d\n\nbody\n' % n, waits=waits)
+def give(r, n, rcpts=('x@' + HOST,), waits=False, host=HOST, extras=()):
+    return r.give_text(host, 's@a.example', list(rcpts), b'Subject: %d\n\nbody\n' % n, waits=waits, extras=extras)
 
 def give_all(r, s, count, **kw):
     """Jobs of which each may wait for the one before; no message goes out before all are there."""
@@ -236,6 +236,15 @@ def limits():
             check(least <= took < most and s.sessions[0].commands[-1] == 'QUIT', 'after connectionidle=%d seconds, with QUIT' % idle) or print(took)
             equal(letters([r.finish(give(r, 0))]), 'K', 'and the next job goes out')
             r.close()
+    limits = ['CONNMESSAGES=2', 'CONNIDLE=1'] # as send tells them for a next hop of concurrencydomains
+    with Sink() as s:
+        r = start(s, connectionmessages=5, connectionidle=9)
+        equal(letters([r.finish(give(r, n, extras=limits)) for n in range(4)]), 'KKKK', 'jobs that bring limits of their own')
+        equal([x.commands.count('DATA') for x in s.sessions], [2, 2], 'their messages of a connection count')
+        equal(letters([r.finish(give(r, 0, extras=limits))]), 'K', 'one more')
+        began = time.monotonic()
+        check(wait_for(lambda: len(s.sessions) == 3 and s.sessions[2].closed, 8) and time.monotonic() - began < 5, 'and so do their idle seconds')
+        r.close()
     with Sink() as s:
         for name, value in (('connectionmessages', '0'), ('connectionmessages', 'many'), ('connectionmessages', '1000001'),
                             ('connectionidle', '-1'), ('connectionidle', '3601'), ('connectionidle', '')):
