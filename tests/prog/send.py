@@ -252,7 +252,8 @@ def test_bounce():
     s.give(signal.SIGHUP)
     m = Mail(home, 'me@a.example', ['slow@x.example'], birth=(int(time.time()) - 5) * 1000000).announce()
     s.remote.job().all('Z', 'busy\n')
-    check(s.wait_log('^delivery %d: deferral: busy/ id=%d' % (s.log().count('\nstarting delivery'), m.id)), 'too old, but one attempt is none')
+    number = s.wait_log(r'^starting delivery (\d+): msg %d ' % m.id)[1]
+    check(s.wait_log('^delivery %s: deferral: busy/ id=%d' % (number, m.id)), 'too old, but one attempt is none')
     s.give(signal.SIGALRM)
     s.remote.job().all('Z', 'busy\n')
     check(s.wait_log("failure: busy/I'm_not_going_to_try_again;_this_message_has_been_in_the_queue_too_long./ id=%d " % m.id),
