@@ -8,7 +8,7 @@
 #define SELECTOR_MAX 1002 /* bytes of a value: an address of the envelope (qfile.h) */
 
 #define SELECTOR_ALL    'a'
-#define SELECTOR_DOMAIN 'd' /* recipients at this domain, after send's rewriting (send/route.h) */
+#define SELECTOR_DOMAIN 'd' /* recipients at this domain, after send's rewriting (rewrite.h) */
 #define SELECTOR_SENDER 's' /* an envelope sender, or with '@' at its start all of a domain */
 #define SELECTOR_ID     'i' /* one message; the value is its id in decimal */
 

@@ -9,32 +9,13 @@
 
 #include <skalibs/allreadwrite.h>
 
+#include "dotname.h"
 #include "dotqmail.h"
 #include "program.h"
 
 static int no_memory(struct report *r)
 {
   return report_fail(r, EXIT_TEMPORARY, "Out of memory. (#4.3.0)");
-}
-
-/* ext[0..len) as file names have it. */
-static int add_safe(stralloc *sa, char const *ext, size_t len)
-{
-  if (!stralloc_readyplus(sa, len)) return 0;
-  for (size_t i = 0; i < len; i++) {
-    char c = ext[i];
-    if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
-    sa->s[sa->len++] = c == '.' ? ':' : c;
-  }
-  return 1;
-}
-
-/* ".qmail<dash><ext[0..len)><suffix>". */
-static int make_name(stralloc *name, char const *dash, char const *ext, size_t len,
-                     char const *suffix)
-{
-  return stralloc_copyb(name, ".qmail", 6) && stralloc_catb(name, dash, strlen(dash)) &&
-         add_safe(name, ext, len) && stralloc_catb(name, suffix, strlen(suffix) + 1);
 }
 
 /* Only these say that there is no file; after anything else it may be there. */
@@ -76,7 +57,7 @@ static int try_exact(struct dotqmail_file *f, stralloc *name, char const *dash, 
 {
   static char const word[] = "default";
   size_t wordlen = sizeof word - 1;
-  if (!make_name(name, dash, ext, len, "")) return no_memory(r);
+  if (!dotname_make(name, dash, ext, len, "")) return no_memory(r);
   if (!try_file(f, name->s, r)) return 0;
   if (f->fd != -1 && len >= wordlen && !strncasecmp(ext + len - wordlen, word, wordlen))
     f->defaultfrom = len - wordlen;
@@ -88,9 +69,8 @@ static int search(struct dotqmail_file *f, stralloc *name, char const *dash, cha
 {
   size_t len = strlen(ext);
   if (!try_exact(f, name, dash, ext, len, r)) return 0;
-  for (size_t i = len + 1; f->fd == -1 && i--;) {
-    if (i && ext[i - 1] != '-') continue;
-    if (!make_name(name, dash, ext, i, "default")) return no_memory(r);
+  for (size_t i = len + 1; f->fd == -1 && dotname_shorter(ext, &i);) {
+    if (!dotname_make(name, dash, ext, i, "default")) return no_memory(r);
     if (!try_file(f, name->s, r)) return 0;
     if (f->fd != -1) f->defaultfrom = i;
   }
@@ -111,7 +91,7 @@ int dotqmail_exists(char const *dash, char const *ext, char const *suffix, struc
   struct stat st;
   stralloc name = STRALLOC_ZERO;
   int found = 1;
-  if (!make_name(&name, dash, ext, strlen(ext), suffix)) {
+  if (!dotname_make(&name, dash, ext, strlen(ext), suffix)) {
     no_memory(r);
     found = -1;
   } else if (stat(name.s, &st) == -1) {

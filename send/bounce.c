@@ -11,7 +11,7 @@
 #include "header.h"
 #include "records.h"
 #include "lines.h"
-#include "route.h"
+#include "rewrite.h"
 #include "state.h"
 #include "word.h"
 

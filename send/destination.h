@@ -18,7 +18,7 @@
 
 #include "group.h"
 #include "map.h"
-#include "route.h"
+#include "rewrite.h"
 
 #define DESTS_BUCKETS 4096
 #define DESTS_FAIR    8

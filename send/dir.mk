@@ -2,15 +2,13 @@ PROGRAMS += pipit-rspawn
 pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogram.c
 
 PROGRAMS += pipit-lspawn
-pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c send/lookup.c \
-	send/getpw.c
+pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c
 # It is forked for every address that gets mail: the fewer libraries, the less there is to copy.
 pipit-lspawn_LIBS := -l:libcdb.a -l:libskarnet.a
-t-getpw_SRCS := send/getpw.c
 
 # the scheduler, and what starts it
 PROGRAMS += pipit-send pipit-start
-SEND_COMMON := send/lines.c send/state.c send/records.c send/route.c send/report.c send/log.c
+SEND_COMMON := send/lines.c send/state.c send/records.c send/report.c send/log.c
 SEND_BOUNCE := send/bounce.c send/bounce_put.c send/bounce_status.c send/bounce_text.c
 pipit-send_SRCS := send/pipit-send.c send/children.c send/command.c send/command_peer.c send/deliver.c \
 	send/destination.c send/feeder.c send/group.c send/health.c send/held.c send/hold.c send/hold_file.c \
@@ -19,7 +17,6 @@ pipit-send_SRCS := send/pipit-send.c send/children.c send/command.c send/command
 	send/nexthop.c send/park.c send/pool.c send/queue_scan.c send/removal.c send/result.c send/retry.c \
 	send/send_log.c send/settings.c send/waiting.c send/walk.c remote/route.c $(SEND_COMMON) $(SEND_BOUNCE)
 pipit-start_SRCS := send/pipit-start.c
-t-route_SRCS := send/route.c
 t-retry_SRCS := send/retry.c
 t-health_SRCS := send/health.c
 t-limits_SRCS := send/limits.c

@@ -19,7 +19,7 @@
 #include "health.h"
 #include "limits.h"
 #include "map.h"
-#include "route.h"
+#include "rewrite.h"
 #include "waiting.h"
 
 #define GROUPS_BUCKETS  1024

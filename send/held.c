@@ -26,7 +26,7 @@ int command_takes(struct send *s, struct msg *m, uint32_t index, char const *add
   static stralloc sa = STRALLOC_ZERO;
   if (!m->doomed && !s->holds.count) return 0;
   sa.len = 0;
-  if (route_rewrite(&s->routes, addr, len, &sa) == -1) return -1;
+  if (rewrite_address(&s->routes, addr, len, &sa) == -1) return -1;
   int removed = removal_takes(s, m, index, sa.s, sa.len);
   if (removed) return removed;
   if (!holds_rcpt(&s->holds, m->q.id, m->sender.s, m->sender.len, sa.s, sa.len)) return 0;

@@ -107,7 +107,7 @@ static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt
                char const *addr, size_t len, int64_t now)
 {
   d->addr.len = d->sender.len = 0;
-  int channel = route_rewrite(&s->routes, addr, len, &d->addr);
+  int channel = rewrite_address(&s->routes, addr, len, &d->addr);
   struct dest *t =
       channel == -1 ? 0 : dests_find(&s->dests, (enum channel)channel, d->addr.s, d->addr.len);
   if (!t) return 0;

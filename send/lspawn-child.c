@@ -18,6 +18,8 @@
 
 #include "address.h"
 #include "copy.h"
+#include "finduser.h"
+#include "getpw.h"
 #include "home.h"
 #include "lspawn.h"
 #include "priv.h"
@@ -47,6 +49,20 @@ static void settle(struct lspawn const *l, int in, int report)
   if (setsid() == -1) die(LSPAWN_SYS, "make a session");
   priv_restore_memory();
   if (setrlimit(RLIMIT_NOFILE, &l->files) == -1) die(LSPAWN_SYS, "restore limits");
+}
+
+/* Who gets the mail. */
+static void look_up(struct lspawn const *l, char const *local, size_t len, struct mailuser *u)
+{
+  static enum lspawn_exit const codes[] = {
+      [FINDUSER_OK] = LSPAWN_OK,       [FINDUSER_CDB] = LSPAWN_CDB,
+      [FINDUSER_GETPW] = LSPAWN_GETPW, [FINDUSER_HOME] = LSPAWN_NFS,
+      [FINDUSER_ALIAS] = LSPAWN_NOALIAS, [FINDUSER_MEMORY] = LSPAWN_NOMEM,
+  };
+  struct finduser_source const source = {
+      .accounts = &l->accounts, .home = l->home, .stamp = l->stamp, .getpw = getpw_find};
+  enum lspawn_exit code = codes[finduser(&source, local, len, u)];
+  if (code != LSPAWN_OK) _exit(code);
 }
 
 static void become(struct lspawn const *l, struct mailuser const *u)
@@ -109,8 +125,7 @@ void lspawn_child(struct lspawn const *l, struct job const *j, int in, int repor
   settle(l, in, report);
   char *local = strndup(j->rcpts, at);
   if (!local) die(LSPAWN_NOMEM, "look up a user");
-  enum lspawn_exit code = lspawn_lookup(l, local, at, &u);
-  if (code != LSPAWN_OK) _exit(code);
+  look_up(l, local, at, &u);
   become(l, &u);
   make_environment(l, env);
   char const *own = home_program("pipit-local");

@@ -93,9 +93,4 @@ extern void worker_defer(struct slot *s, char const *text);
 extern void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report)
     __attribute__((noreturn));
 
-/* lookup.c: find out who gets mail for local[0..len). LSPAWN_OK and <u>, or why
- * not; then a line with the details is on descriptor 2. */
-extern enum lspawn_exit lspawn_lookup(struct lspawn const *l, char const *local, size_t len,
-                                      struct mailuser *u);
-
 #endif

@@ -147,7 +147,7 @@ static struct send *init(int readyfd)
   s->split = qfile_split(s->queuefd);
   if (!s->split) cannot_start_sys("unable to count the directories of queue/mess");
   s->lockfd = lock_queue(s->queuefd);
-  if (!settings_load(&s->settings) || !routes_load(&s->routes)) cannot_start(control_why());
+  if (!settings_load(&s->settings) || !rewrite_load(&s->routes)) cannot_start(control_why());
   if (!dest_rules_load(&rules, &why)) cannot_start(why);
   dests_obey(&s->dests, &rules);
   umask(007);
@@ -167,7 +167,7 @@ static void reread(struct send *s)
   struct dest_rules rules = DEST_RULES_ZERO;
   char const *why = 0;
   if (!settings_load(&fresh)) why = control_why();
-  if (!why && dest_rules_load(&rules, &why) && !routes_load(&s->routes)) why = control_why();
+  if (!why && dest_rules_load(&rules, &why) && !rewrite_load(&s->routes)) why = control_why();
   if (!why) {
     settings_free(&s->settings);
     s->settings = fresh;

@@ -27,7 +27,7 @@
 #include "job.h"
 #include "keeper_link.h"
 #include "qfile.h"
-#include "route.h"
+#include "rewrite.h"
 #include "settings.h"
 #include "state.h"
 #include "waiting.h"
@@ -131,7 +131,7 @@ struct send {
   unsigned int split;
   uint64_t run; /* tells this run from others: its start, in microseconds */
   struct settings settings;
-  struct routes routes;
+  struct rewrite routes;
   struct spawner spawners[CHANNELS];
   struct keeper_link keeper;
   uint64_t keeper_at; /* clock_ms() before which no other keeper is started */

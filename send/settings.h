@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "map.h"
-#include "route.h"
+#include "rewrite.h"
 
 #define CONCURRENCY_LOCAL  10
 #define CONCURRENCY_REMOTE 20

@@ -116,7 +116,7 @@ static int is_meant(struct walk *w, struct send const *s, char const *addr, size
   if (w->state.rcpts && i < w->state.count && w->state.rcpts[i].fate != STATE_OPEN) return 0;
   if (w->sel.kind != SELECTOR_DOMAIN && (w->held || !s->holds.count)) return 1;
   w->addr.len = 0;
-  if (route_rewrite(&s->routes, addr, len, &w->addr) == -1) return -1;
+  if (rewrite_address(&s->routes, addr, len, &w->addr) == -1) return -1;
   return selector_rcpt(&w->sel, w->addr.s, w->addr.len) &&
          (w->held || !holds_rcpt(&s->holds, w->q.id, w->sender.s, w->sender.len, w->addr.s,
                                  w->addr.len));

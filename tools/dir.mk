@@ -1,6 +1,6 @@
 # the queue, as qmail-qread shows it
 PROGRAMS += pipit-qread
-pipit-qread_SRCS := tools/pipit-qread.c send/route.c send/state.c send/records.c send/lines.c \
+pipit-qread_SRCS := tools/pipit-qread.c send/state.c send/records.c send/lines.c \
 	send/hold.c send/hold_file.c
 
 # commands to pipit-send

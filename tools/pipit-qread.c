@@ -26,7 +26,7 @@
 
 #include "../send/hold.h"
 #include "../send/records.h"
-#include "../send/route.h"
+#include "rewrite.h"
 #include "../send/state.h"
 #include "accounts.h"
 #include "control.h"
@@ -46,7 +46,7 @@ struct found {
 struct qread {
   int queue; /* descriptor of queue/ */
   unsigned int split;
-  struct routes routes;
+  struct rewrite routes;
   struct holds holds;
   genalloc found; /* of struct found */
   stralloc out;  /* what is printed of the message at hand */
@@ -186,7 +186,7 @@ static void add_title(struct qread *q, struct qfile const *m)
 static void add_rcpt(struct qread *q, struct qfile const *m, char const *s, size_t len, int done)
 {
   q->addr.len = 0;
-  int channel = route_rewrite(&q->routes, s, len, &q->addr);
+  int channel = rewrite_address(&q->routes, s, len, &q->addr);
   if (channel == -1) nomem();
   if (done) add(q, "  done");
   else if (holds_rcpt(&q->holds, m->id, q->sender.s, q->sender.len, q->addr.s, q->addr.len))
@@ -269,14 +269,14 @@ static void open_queue(struct qread *q)
 
 int main(int argc, char const *const *argv)
 {
-  static struct qread q = { .routes = ROUTES_ZERO };
+  static struct qread q = { .routes = REWRITE_ZERO };
   (void)argv;
   program_start("pipit-qread");
   if (argc != 1) strerr_dieusage(EXIT_PERMANENT, USAGE);
   if (!priv_limit_memory(MEMORY)) strerr_diefusys(EXIT_TEMPORARY, "limit the memory");
   become();
   open_queue(&q);
-  if (!routes_load(&q.routes)) strerr_dief(EXIT_TEMPORARY, control_why());
+  if (!rewrite_load(&q.routes)) strerr_dief(EXIT_TEMPORARY, control_why());
   collect_all(&q);
   size_t count = genalloc_len(struct found, &q.found);
   if (count) qsort(genalloc_s(struct found, &q.found), count, sizeof(struct found), by_age);

@@ -10,13 +10,13 @@ FUZZ_RUNS := 10000000
 FUZZ_SECONDS := 60
 
 fuzz-address_SRCS := remote/quote.c
-fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c send/route.c remote/route.c
+fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c remote/route.c
 fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
 fuzz-dotqmail_WRAP := open
 fuzz-inject_SRCS := $(addprefix queue/inject-,header.c rewrite.c settings.c input.c)
 fuzz-job_SRCS := $(addprefix send/,rprogram.c bounce_text.c bounce_status.c bounce_put.c bounce.c \
-  report.c lines.c state.c records.c route.c)
+  report.c lines.c state.c records.c)
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c

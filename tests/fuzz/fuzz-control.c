@@ -1,4 +1,4 @@
-/* fuzz-control.c - control files: lib/control.c, map.c, smtpd/settings.c, netlist.c, both route.c
+/* fuzz-control.c - control files: lib/control.c, map.c, smtpd/settings.c, netlist.c, rewrite.c, remote/route.c
  *
  * Input: a byte that says which, then (unpacked) parts that end with a NUL
  * each; in a control file that is to hold a NUL, it is the byte 1. A part that
@@ -16,7 +16,7 @@
 #include <skalibs/stralloc.h>
 
 #include "../../remote/route.h"
-#include "../../send/route.h"
+#include "rewrite.h"
 #include "../../smtpd/settings.h"
 #include "control.h"
 #include "fuzz.h"
@@ -255,21 +255,21 @@ static int rewrite(struct sending const *w, stralloc *a)
 
 static void test_send_route(struct fuzz f)
 {
-  struct routes r = ROUTES_ZERO;
+  struct rewrite r = REWRITE_ZERO;
   struct sending w = { take_and_put(&f, "control/locals"),
                        take_and_put(&f, "control/virtualdomains"),
                        take_and_put(&f, "control/percenthack"),
                        take_and_put(&f, "control/envnoathost") };
   int bad = has_bad_line(&w.locals, 1) || has_bad_line(&w.vdoms, 1) ||
             has_bad_line(&w.percenthack, 1) || has_bad_line(&w.envnoathost, 0);
-  REQUIRE(routes_load(&r) == !bad);
+  REQUIRE(rewrite_load(&r) == !bad);
   struct fuzz addr = fuzz_until(&f, 0);
   if (!bad) {
     stralloc expected = STRALLOC_ZERO, got = STRALLOC_ZERO;
     append(&expected, addr.s, addr.len);
     append(&got, "x", 1);
     int channel = rewrite(&w, &expected);
-    REQUIRE(route_rewrite(&r, addr.s, addr.len, &got) == channel);
+    REQUIRE(rewrite_address(&r, addr.s, addr.len, &got) == channel);
     REQUIRE(got.len == expected.len + 1 && !memcmp(got.s + 1, expected.s, expected.len));
     stralloc_free(&expected);
     stralloc_free(&got);

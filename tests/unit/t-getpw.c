@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "../../send/getpw.h"
+#include "getpw.h"
 
 static char home[4096];
 static int trouble;     /* the code that the database answers with, when not 0 */

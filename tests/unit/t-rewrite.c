@@ -1,4 +1,4 @@
-/* t-route.c - where recipients go, and the senders of VERP */
+/* t-rewrite.c - where recipients go, and the senders of VERP */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "check.h"
 #include "control.h"
-#include "../../send/route.h"
+#include "rewrite.h"
 
 static void write_control(char const *name, char const *text)
 {
@@ -43,12 +43,12 @@ static struct {
   { "an empty domain", "u@", CHANNEL_REMOTE, "u@" },
 };
 
-static void check_routes(struct routes const *r)
+static void check_routes(struct rewrite const *r)
 {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     stralloc out = STRALLOC_ZERO;
     stralloc_cats(&out, "before");
-    int c = route_rewrite(r, cases[i].in, strlen(cases[i].in), &out);
+    int c = rewrite_address(r, cases[i].in, strlen(cases[i].in), &out);
     check(c == cases[i].channel && out.len == 6 + strlen(cases[i].out) && !memcmp(out.s, "before", 6) &&
               !memcmp(out.s + 6, cases[i].out, out.len - 6), cases[i].why);
     stralloc_free(&out);
@@ -81,34 +81,34 @@ static void check_senders(void)
 
 int main(void)
 {
-  struct routes r = ROUTES_ZERO;
+  struct rewrite r = REWRITE_ZERO;
   char const *scratch = getenv("SCRATCH");
   if (!scratch || chdir(scratch) == -1 || setenv("PIPIT_HOME", ".", 1) || mkdir("control", 0755) == -1)
     return 111;
-  check(!routes_load(&r), "without control/me nothing is known");
+  check(!rewrite_load(&r), "without control/me nothing is known");
   write_control("me", "me.example\n");
-  check(routes_load(&r), "control/me is enough");
+  check(rewrite_load(&r), "control/me is enough");
   stralloc out = STRALLOC_ZERO;
-  check(route_rewrite(&r, "x@Me.example", 12, &out) == CHANNEL_LOCAL, "without locals, me is local");
+  check(rewrite_address(&r, "x@Me.example", 12, &out) == CHANNEL_LOCAL, "without locals, me is local");
   write_control("locals", "here.example\nboth.example\nnoat.example\n");
   write_control("virtualdomains", "virt.example:joe-virt\nboss@virt.example:jane\nme@virt.example:\n"
                                   ".sub.example:sub\nout.sub.example:\nboth.example:never\n");
   write_control("percenthack", "hack.example\n");
   write_control("envnoathost", "noat.example\n");
-  check(routes_load(&r), "all files can be read");
+  check(rewrite_load(&r), "all files can be read");
   check_routes(&r);
   check(truncate("control/percenthack", 0) == 0 && unlink("control/percenthack") == 0 &&
-            mkdir("control/percenthack", 0755) == 0 && !routes_load(&r) && *control_why(),
+            mkdir("control/percenthack", 0755) == 0 && !rewrite_load(&r) && *control_why(),
         "one that cannot be read is an error");
   check_routes(&r);
   rmdir("control/percenthack");
   write_control("virtualdomains", ":all\nvirt.example:\n");
-  check(routes_load(&r), "read again");
+  check(rewrite_load(&r), "read again");
   out.len = 0;
-  check(route_rewrite(&r, "x@any.example", 13, &out) == CHANNEL_LOCAL && out.len == 17 &&
+  check(rewrite_address(&r, "x@any.example", 13, &out) == CHANNEL_LOCAL && out.len == 17 &&
             !memcmp(out.s, "all-x@any.example", 17), "virtualdomains: the empty key is for all others");
   out.len = 0;
-  check(route_rewrite(&r, "x@virt.example", 14, &out) == CHANNEL_REMOTE, "but for an exception");
+  check(rewrite_address(&r, "x@virt.example", 14, &out) == CHANNEL_REMOTE, "but for an exception");
   check_senders();
   stralloc_free(&out);
   return check_done();

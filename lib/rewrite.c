@@ -1,11 +1,11 @@
-/* route.c - where a recipient's mail goes; see route.h */
+/* rewrite.c - where a recipient's mail goes; see rewrite.h */
 
 #include <errno.h>
 #include <string.h>
 
 #include "address.h"
 #include "control.h"
-#include "route.h"
+#include "rewrite.h"
 
 /* Build <m> from a list that may be missing. 1, or 0 and control_why(). */
 static int load_map(struct map *m, char const *name, char separator)
@@ -29,7 +29,7 @@ static int load_locals(struct map *m)
   return ok;
 }
 
-static void routes_free(struct routes *r)
+static void rewrite_free(struct rewrite *r)
 {
   map_free(&r->locals);
   map_free(&r->vdoms);
@@ -37,22 +37,22 @@ static void routes_free(struct routes *r)
   stralloc_free(&r->envnoathost);
 }
 
-int routes_load(struct routes *r)
+int rewrite_load(struct rewrite *r)
 {
-  struct routes fresh = ROUTES_ZERO;
+  struct rewrite fresh = REWRITE_ZERO;
   if (!load_locals(&fresh.locals) || !load_map(&fresh.vdoms, "virtualdomains", ':') ||
       !load_map(&fresh.percenthack, "percenthack", 0) ||
       control_line_or_me("envnoathost", &fresh.envnoathost) != 1) {
-    routes_free(&fresh);
+    rewrite_free(&fresh);
     return 0;
   }
-  routes_free(r);
+  rewrite_free(r);
   *r = fresh;
   return 1;
 }
 
 /* Undo the percent signs of <sa>, whose address begins at <from>. */
-static void percent_hack(struct routes const *r, stralloc *sa, size_t from)
+static void percent_hack(struct rewrite const *r, stralloc *sa, size_t from)
 {
   size_t at = from + address_at(sa->s + from, sa->len - from);
   while (at < sa->len && map_find(&r->percenthack, sa->s + at + 1, sa->len - at - 1)) {
@@ -66,14 +66,14 @@ static void percent_hack(struct routes const *r, stralloc *sa, size_t from)
 }
 
 /* What virtualdomains says about addr[0..len), whose '@' is at <at>; or NULL. */
-static char const *find_virtual(struct routes const *r, char const *addr, size_t len, size_t at)
+static char const *find_virtual(struct rewrite const *r, char const *addr, size_t len, size_t at)
 {
   char const *value = map_find(&r->vdoms, addr, len);
   if (!value && at < len) value = map_find_domain(&r->vdoms, addr + at + 1, len - at - 1);
   return value ? value : map_find(&r->vdoms, "", 0);
 }
 
-int route_rewrite(struct routes const *r, char const *addr, size_t len, stralloc *out)
+int rewrite_address(struct rewrite const *r, char const *addr, size_t len, stralloc *out)
 {
   size_t from = out->len;
   if (!stralloc_catb(out, addr, len)) return -1;
