@@ -108,13 +108,18 @@ int job_send_ahead(int sock, uint32_t max)
   return send_number(sock, 'A', max);
 }
 
-uint32_t job_number(struct job const *j, char const *name, uint32_t otherwise)
+char const *job_text(struct job const *j, char const *name)
 {
   size_t n = strlen(name);
-  unsigned int value;
   for (size_t i = 0; i < j->extraslen; i += strlen(j->extras + i) + 1)
-    if (!strncmp(j->extras + i, name, n) && uint0_scan(j->extras + i + n, &value)) return value;
-  return otherwise;
+    if (!strncmp(j->extras + i, name, n)) return j->extras + i + n;
+  return "";
+}
+
+uint32_t job_number(struct job const *j, char const *name, uint32_t otherwise)
+{
+  unsigned int value;
+  return uint0_scan(job_text(j, name), &value) ? value : otherwise;
 }
 
 /* Take the next NUL-terminated string from s[*pos..len). NULL when none ends there. */

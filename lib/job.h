@@ -18,7 +18,8 @@
  *   N num:4 index:4 note:1                 note: P, the next hop has taken on the duty to tell
  *                                                of a success (RFC 3461, 5.2.1)
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
- *   G num:4 name                            name: host,host,... sorted, in lower case
+ *   G num:4 name                            name: host,host,... sorted, in lower case;
+ *                                                then :port where it is not 25
  *   C num:4 class:1 text                    class: JOB_HOST or JOB_NAMES; what R says as well
  *   E num:4
  *   H max:4
@@ -41,9 +42,12 @@
 #define JOB_TEXT_MAX   3000  /* bytes of a result's text; longer ones are cut */
 #define JOB_GROUP_MAX  200   /* bytes of the name of mail exchangers */
 
-/* Extras that send adds: numbers, messages of one connection and seconds that it is kept idle. */
+/* Extras that send adds: numbers, messages of one connection and seconds that it is kept idle; and
+ * the name of the next hop that the host led to lately (of G, or of a relay: remote/route.h). A
+ * connection to that may be used again, whichever host it was made for. */
 #define JOB_CONNMESSAGES "CONNMESSAGES="
 #define JOB_CONNIDLE     "CONNIDLE="
+#define JOB_NEXTHOP      "NEXTHOP="
 
 #define JOB_HOST  'h' /* no connection, 421, or the connection died: nothing against the message */
 #define JOB_NAMES 'n' /* the host's name or addresses could not be looked up now */
@@ -89,7 +93,9 @@ extern int job_send_end(int sock, uint32_t num);
 extern int job_send_hello(int sock, uint32_t max);
 extern int job_send_ahead(int sock, uint32_t max);
 
-/* The number of the extra that begins with <name>, or <otherwise>. */
+/* The text of the extra that begins with <name>, or "". */
+extern char const *job_text(struct job const *j, char const *name);
+/* Its number, or <otherwise>. */
 extern uint32_t job_number(struct job const *j, char const *name, uint32_t otherwise);
 
 /* Receive: 1 and <*p> (a descriptor in p->job.fd is close-on-exec, and the

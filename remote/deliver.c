@@ -26,11 +26,19 @@ void link_init(struct link *l)
   l->conn.fd = -1;
 }
 
+/* Is the connection one for the job's host? */
+static int leads_to(struct link const *l, struct job const *j)
+{
+  return !strcasecmp(l->host.s, j->host) ||
+         (*l->nexthop && !strcmp(l->nexthop, job_text(j, JOB_NEXTHOP)));
+}
+
 /* Has the connection carried as many messages as it may? */
 static int used_up(struct link const *l)
 {
   unsigned int most = l->conn.limits.mailmax;
-  return l->conn.messages >= job_number(l->now->job, JOB_CONNMESSAGES, l->settings.messages) || (most && l->conn.messages >= most);
+  uint32_t may = job_number(l->now->job, JOB_CONNMESSAGES, l->settings.messages);
+  return l->conn.messages >= may || (most && l->conn.messages >= most);
 }
 
 /* Look at the job, apart from the network. */
@@ -73,7 +81,7 @@ static struct transaction *next_transaction(void *arg)
   if (!l->take(l->arg, &j)) return 0;
   l->next = w;
   begin(w, j);
-  if (!w->ready || strcasecmp(l->host.s, j->host) || !begin_transaction(l, w, 0)) return 0;
+  if (!w->ready || !leads_to(l, j) || !begin_transaction(l, w, 0)) return 0;
   return transact_prepare(&w->transaction) ? &w->transaction : 0;
 }
 
@@ -111,7 +119,7 @@ static enum run run(struct link *l, struct work *w, int fresh)
  * side whenever it likes, and that is nothing against this message. */
 static int is_kept(struct link *l, struct work *w)
 {
-  if (l->conn.fd != -1 && !strcasecmp(l->host.s, w->job->host)) return 1;
+  if (l->conn.fd != -1 && leads_to(l, w->job)) return 1;
   w->lost = w->transaction.ahead;
   w->transaction.ahead = 0;
   return 0;
@@ -119,7 +127,7 @@ static int is_kept(struct link *l, struct work *w)
 
 /* Connect to one place and try there, where a session begins before <find_end>. */
 static enum run try_place(struct link *l, struct work *w, struct place const *p,
-                          tain const *find_end)
+                          char const *nexthop, tain const *find_end)
 {
   tain const end = l->conn.limit;
   struct outcome *o = &w->outcome;
@@ -144,6 +152,7 @@ static enum run try_place(struct link *l, struct work *w, struct place const *p,
     return RUN_NEXT;
   }
   l->conn.limit = end;
+  memcpy(l->nexthop, p->best ? nexthop : "", p->best ? strlen(nexthop) + 1 : 1);
   return run(l, w, 1);
 }
 
@@ -154,7 +163,7 @@ static enum run try_places(struct link *l, struct work *w, struct places const *
   for (size_t i = 0; i < p->count && (!i || tain_future(&find_end)); i++) {
     deliver_quit(l);
     l->conn.limit = *end;
-    enum run r = try_place(l, w, p->list + i, &find_end);
+    enum run r = try_place(l, w, p->list + i, p->nexthop, &find_end);
     if (r != RUN_NEXT) return r;
   }
   return RUN_DONE;

@@ -11,6 +11,7 @@
 #include "job.h"
 #include "message.h"
 #include "outcome.h"
+#include "route.h"
 #include "settings.h"
 #include "transact.h"
 
@@ -33,6 +34,7 @@ typedef int deliver_take_func(void *arg, struct job const **job);
 struct link { /* what is kept from job to job; large: not for the stack */
   struct settings settings; /* of the connection */
   stralloc host;            /* that the connection is for */
+  char nexthop[ROUTE_RELAY_MAX]; /* what it leads to, for other hosts too; "": for none */
   struct conn conn;
   struct envelope_domains domains;
   struct work works[WORKS];

@@ -9,7 +9,6 @@
 #include "find.h"
 #include "logline.h"
 #include "mxgroup.h"
-#include "route.h"
 #include "self.h"
 
 struct search {
@@ -136,11 +135,10 @@ static int drop_self(struct search *s)
   return keep > 0;
 }
 
-static void add_place(struct search const *s, struct places *p, struct dns_ip const *ip)
+static void add_place(struct search const *s, struct places *p, struct dns_ip const *ip, int best)
 {
   if (p->count == PLACES_MAX) return;
-  p->list[p->count].ip = *ip;
-  p->list[p->count++].port = s->route.port;
+  p->list[p->count++] = (struct place){ .ip = *ip, .port = s->route.port, .best = best };
 }
 
 /* The next unused address of a family among hosts[from..to), NULL when there is
@@ -165,8 +163,8 @@ static void add_group(struct search const *s, struct places *p, size_t from, siz
   for (size_t nth = 0; !nth || six || four; nth++) {
     six = next_ip(s, from, to, AF_INET6, nth);
     four = next_ip(s, from, to, AF_INET, nth);
-    if (six) add_place(s, p, six);
-    if (four) add_place(s, p, four);
+    if (six) add_place(s, p, six, !from);
+    if (four) add_place(s, p, four, !from);
   }
 }
 
@@ -204,8 +202,9 @@ static void name_group(struct search const *s, struct places *p)
 {
   struct dns_mx self = { 0 };
   memcpy(self.name, s->route.name, sizeof self.name);
-  if (s->mx) mxgroup_name(p->group, s->mx, s->count);
-  else mxgroup_name(p->group, &self, 1);
+  if (s->mx) mxgroup_name(p->group, s->mx, s->count, s->route.port);
+  else mxgroup_name(p->group, &self, 1, s->route.port);
+  memcpy(p->nexthop, p->group, sizeof p->group);
 }
 
 static int find_by_name(struct search *s, struct places *p)
@@ -233,7 +232,7 @@ static int find_by_ip(struct search *s, struct places *p)
   int loop = !s->route.fixed && self_is_ip(&self, &s->route.ip);
   self_close(&self);
   if (loop) ambiguous(s);
-  else add_place(s, p, &s->route.ip);
+  else add_place(s, p, &s->route.ip, 1);
   return !loop;
 }
 
@@ -242,7 +241,7 @@ int find_places(struct places *p, char const *host, struct settings const *setti
 {
   struct search s = { .host = host, .settings = settings, .o = o };
   p->count = 0;
-  *p->group = 0;
+  *p->group = *p->nexthop = 0;
   switch (route_find(&s.route, host)) {
   case ROUTE_TEMPORARY:
     outcome_message(o, 'Z', "Unable to read control files. (#4.3.0)\n%s\n", route_why());
@@ -252,6 +251,7 @@ int find_places(struct places *p, char const *host, struct settings const *setti
     return 0;
   case ROUTE_OK: break;
   }
+  route_relay_name(&s.route, p->nexthop);
   int ok = s.route.kind == ROUTE_IP ? find_by_ip(&s, p) : find_by_name(&s, p);
   dns_close(s.dns);
   free(s.mx);

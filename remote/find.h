@@ -8,15 +8,18 @@
 #include "job.h"
 #include "limits.h"
 #include "outcome.h"
+#include "route.h"
 #include "settings.h"
 
 struct place {
   struct dns_ip ip;
   unsigned int port;
+  int best; /* of best preference, or of the relay: what <nexthop> names */
 };
 
 struct places {
   char group[JOB_GROUP_MAX + 1]; /* mxgroup.h; "" with a fixed route, or before the answer */
+  char nexthop[ROUTE_RELAY_MAX]; /* the same, or the name of the relay; "" there is no name */
   size_t count;
   struct place list[PLACES_MAX];
 };

@@ -8,9 +8,11 @@
 
 #include <skalibs/bytestr.h>
 
+#include "limits.h"
 #include "mxgroup.h"
 
 #define HASH_ROOM 18 /* '#', 16 digits, NUL */
+#define PORT_ROOM 6  /* ':', 5 digits */
 
 static int compare(void const *a, void const *b)
 {
@@ -44,7 +46,7 @@ static size_t join(char out[JOB_GROUP_MAX + 1], char const *const *names, size_t
   size_t len = 0;
   for (size_t i = 0; i < n; i++) {
     size_t more = strlen(names[i]) + (i != 0);
-    size_t room = JOB_GROUP_MAX - len - (i + 1 < n ? HASH_ROOM : 0);
+    size_t room = JOB_GROUP_MAX - PORT_ROOM - len - (i + 1 < n ? HASH_ROOM : 0);
     if (more > room)
       return len + (size_t)snprintf(out + len, HASH_ROOM, "#%016llx",
                                     (unsigned long long)hash_names(names, n));
@@ -56,7 +58,8 @@ static size_t join(char out[JOB_GROUP_MAX + 1], char const *const *names, size_t
   return len;
 }
 
-size_t mxgroup_name(char out[JOB_GROUP_MAX + 1], struct dns_mx const *list, size_t n)
+size_t mxgroup_name(char out[JOB_GROUP_MAX + 1], struct dns_mx const *list, size_t n,
+                    unsigned int port)
 {
   size_t best = 0;
   char const **names = n ? calloc(n, sizeof *names) : 0;
@@ -66,6 +69,7 @@ size_t mxgroup_name(char out[JOB_GROUP_MAX + 1], struct dns_mx const *list, size
     if (list[i].preference == list[0].preference) names[best++] = list[i].name;
   size_t len = join(out, names, unite(names, best));
   case_lowerb(out, len);
+  if (port != SMTP_PORT) len += (size_t)snprintf(out + len, PORT_ROOM + 1, ":%u", port);
   free(names);
   return len;
 }

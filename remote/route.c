@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include <skalibs/bytestr.h>
 #include <skalibs/stralloc.h>
 #include <skalibs/types.h>
 
@@ -90,6 +91,17 @@ int route_parse_relay(struct route *r, char const *value)
   }
   if (!value[len]) return 1;
   return value[len] == ':' && scan_port(r, value + len + 1);
+}
+
+void route_relay_name(struct route const *r, char out[ROUTE_RELAY_MAX])
+{
+  char ip[INET6_ADDRSTRLEN];
+  *out = 0;
+  if (!r->fixed || r->kind == ROUTE_MX) return;
+  if (r->kind == ROUTE_HOST) snprintf(out, ROUTE_RELAY_MAX, "%s:%u", r->name, r->port);
+  else if (inet_ntop(r->ip.family, r->ip.ip, ip, sizeof ip))
+    snprintf(out, ROUTE_RELAY_MAX, "[%s]:%u", ip, r->port);
+  case_lowerb(out, strlen(out));
 }
 
 /* The relay of smtproutes for <host>, NULL when there is none. */

@@ -39,6 +39,11 @@ extern char const *route_why(void);
  * "[address]", "[address]:port", "" (MX). 1, or 0 when it is none of them. */
 extern int route_parse_relay(struct route *r, char const *value);
 
+#define ROUTE_RELAY_MAX (DNS_NAME_MAX + 16) /* bytes of "[address]:port" or "name:port" */
+
+/* The name of a relay of smtproutes as next hop, in lower case; "" when <r> is none. */
+extern void route_relay_name(struct route const *r, char out[ROUTE_RELAY_MAX]);
+
 /* Read a host: a name, [1.2.3.4] or [IPv6:...]. 1, or 0 when it is none of them. */
 extern int route_parse_host(struct route *r, char const *host);
 

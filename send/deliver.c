@@ -117,15 +117,19 @@ static int add_extras(stralloc *text, struct rcpt const *r, uint32_t n)
 static int add_limit(stralloc *text, char const *name, uint32_t value)
 {
   char fmt[UINT32_FMT];
-  return !value || (stralloc_cats(text, name) &&
-                    stralloc_catb(text, fmt, uint32_fmt(fmt, value)) && stralloc_0(text));
+  return stralloc_cats(text, name) &&
+         stralloc_catb(text, fmt, value ? uint32_fmt(fmt, value) : 0) && stralloc_0(text);
 }
 
-/* Before what the message brings along: the first one of a name counts. */
-static int add_limits(stralloc *text, struct limits const *l)
+/* What a worker has to know about the connection. Before what the message brings along, and each of
+ * them, be it empty: the first one of a name counts. */
+static int add_connection(stralloc *text, struct dest const *t)
 {
-  return add_limit(text, JOB_CONNMESSAGES, l->connmessages) &&
-         add_limit(text, JOB_CONNIDLE, l->connidle);
+  struct limits const *l = &t->group->limits;
+  return t->channel == CHANNEL_LOCAL ||
+         (add_limit(text, JOB_CONNMESSAGES, l->connmessages) &&
+          add_limit(text, JOB_CONNIDLE, l->connidle) && stralloc_cats(text, JOB_NEXTHOP) &&
+          stralloc_cats(text, dest_nexthop(t, clock_ms())) && stralloc_0(text));
 }
 
 /* Fill in the job for the <n> first recipients of <b>; rcpts and extras in <text>. */
@@ -134,7 +138,7 @@ static int make_job(struct job *j, struct batch const *b, uint32_t n, size_t byt
   struct rcpt *r = b->first;
   struct msg *m = b->msg;
   size_t at = address_at(r->addr, r->addrlen);
-  if (!add_limits(text, &b->dest->group->limits) ||
+  if (!add_connection(text, b->dest) ||
       !stralloc_catb(text, m->extras.s, m->extras.len) || !add_extras(text, r, n))
     return 0;
   size_t extras = text->len;

@@ -1,8 +1,6 @@
 /* destination.c - recipients that wait for their turn; see destination.h */
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,28 +11,21 @@
 #include "destination.h"
 #include "../remote/route.h"
 
-#define RELAY_NAME_MAX (DNS_NAME_MAX + 16) /* bytes of "[address]:port" or "name:port" */
-
 /* --- where a domain leads to --- */
 
 /* The relay that <domain> goes to, "" for none. */
-static void find_relay(struct dests const *d, char const *domain, char out[RELAY_NAME_MAX])
+static void find_relay(struct dests const *d, char const *domain, char out[ROUTE_RELAY_MAX])
 {
   struct route r;
-  char ip[INET6_ADDRSTRLEN];
   *out = 0;
-  if (route_look(&r, &d->relays, domain) != ROUTE_OK || r.kind == ROUTE_MX || !r.fixed) return;
-  if (r.kind == ROUTE_HOST) snprintf(out, RELAY_NAME_MAX, "%s:%u", r.name, r.port);
-  else if (inet_ntop(r.ip.family, r.ip.ip, ip, sizeof ip))
-    snprintf(out, RELAY_NAME_MAX, "[%s]:%u", ip, r.port);
-  case_lowerb(out, strlen(out));
+  if (route_look(&r, &d->relays, domain) == ROUTE_OK) route_relay_name(&r, out);
 }
 
 /* The group of a domain whose mail exchangers are not known; the caller has a reference. */
 static struct group *first_group(struct dests *d, enum channel channel, char const *domain,
                                  size_t len)
 {
-  char relay[RELAY_NAME_MAX];
+  char relay[ROUTE_RELAY_MAX];
   if (channel == CHANNEL_LOCAL) return group_take(&d->groups, GROUP_LOCAL, "local", 5);
   find_relay(d, domain, relay);
   if (*relay) return group_take(&d->groups, GROUP_RELAY, relay, strlen(relay));
@@ -381,11 +372,13 @@ static void move(struct dests *d, struct dest *t, struct group *g)
   group_unref(&d->groups, was);
 }
 
-struct group *dests_join(struct dests *d, struct dest *t, char const *name, size_t len)
+struct group *dests_join(struct dests *d, struct dest *t, char const *name, size_t len,
+                         uint64_t now)
 {
   struct limits l;
   struct group *g = t->group;
   g->known = 1;
+  t->joined_at = now;
   if (g->kind == GROUP_LOCAL || g->kind == GROUP_RELAY) return g;
   if (limits_find(&d->groups.rules, t->domain, t->len, &l)) return g;
   if (g->kind == GROUP_MX && g->len == len && !memcmp(g->name, name, len)) return g;
@@ -393,6 +386,13 @@ struct group *dests_join(struct dests *d, struct dest *t, char const *name, size
   if (!g) return t->group; /* no memory: it stays by itself */
   move(d, t, g);
   return g;
+}
+
+char const *dest_nexthop(struct dest const *t, uint64_t now)
+{
+  struct group const *g = t->group;
+  if (g->kind == GROUP_RELAY) return g->name;
+  return g->kind == GROUP_MX && t->joined_at && now - t->joined_at < NEXTHOP_FRESH ? g->name : "";
 }
 
 /* smtproutes or concurrencydomains have changed: a destination may lead elsewhere. */

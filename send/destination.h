@@ -23,6 +23,7 @@
 #define DESTS_BUCKETS 4096
 #define DESTS_FAIR    8
 #define DESTS_IDLE    1000
+#define NEXTHOP_FRESH 60000 /* milliseconds that the answer of the DNS on mail exchangers is gone by */
 
 struct msg;
 
@@ -66,6 +67,7 @@ struct dest {
   struct dest_lane lanes[LANES];
   uint32_t inflight; /* jobs */
   uint32_t lines;    /* connections that they have, as far as is known here */
+  uint64_t joined_at; /* clock_ms() when a worker told last that it leads to its group, 0: never */
   uint64_t took;     /* milliseconds from start to end of the job that has ended last */
   size_t len;
   char domain[];
@@ -104,8 +106,13 @@ extern void dests_ended(struct dests *d, struct dest *t);
 /* The batch of <t> whose turn is next, or NULL. */
 extern struct batch *dest_batch(struct dest const *t);
 
-/* The destination leads to the mail exchangers <name>. The group that it has now. */
-extern struct group *dests_join(struct dests *d, struct dest *t, char const *name, size_t len);
+/* The destination leads to the mail exchangers <name>, as a worker found <now>. The group that it
+ * has now. */
+extern struct group *dests_join(struct dests *d, struct dest *t, char const *name, size_t len,
+                                uint64_t now);
+
+/* The name of the next hop that <t> leads to, if that is known and was not learnt too long ago, or "". */
+extern char const *dest_nexthop(struct dest const *t, uint64_t now);
 
 /* Take one batch of <g> out of memory; the caller frees its recipients and it. NULL: none is left. */
 extern struct batch *dests_evict(struct dests *d, struct group *g);

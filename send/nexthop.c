@@ -134,7 +134,7 @@ void nexthop_joined(struct send *s, struct running *j, char const *name, size_t 
 {
   struct groups *gs = &s->dests.groups;
   struct group *was = j->group;
-  struct group *g = dests_join(&s->dests, j->dest, name, len);
+  struct group *g = dests_join(&s->dests, j->dest, name, len, clock_ms());
   if (g == was) return;
   pass_probe(j, g);
   j->group = g;

@@ -47,6 +47,7 @@ struct rslot {
   tain until;
   tain since;    /* of a worker: when it began its present job */
   stralloc host; /* of a worker's last job, NUL-terminated */
+  stralloc nexthop; /* where its connection leads to as far as is known, NUL-terminated; "" unknown */
   struct rjob jobs[RSLOT_JOBS]; /* the present one, and those that wait */
   unsigned int njobs;
   int proven;      /* the worker has ended a job */

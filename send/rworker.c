@@ -107,17 +107,26 @@ static struct rslot *start(struct rspawn *r)
   s->peer = sock[1];
   s->njobs = 0;
   s->proven = 0;
+  s->nexthop.len = 0;
   s->state = RSLOT_IDLE;
   return s;
 }
 
-/* Of the idle workers for the host, the one that was busy last. */
-static struct rslot *find_idle(struct rspawn *r, char const *host)
+/* Does the worker's connection lead to <name>? */
+static int leads_to(struct rslot const *s, char const *name)
 {
+  return *name && s->nexthop.len && !strcmp(s->nexthop.s, name);
+}
+
+/* Of the idle workers for the job's host, or for what that leads to, the one that was busy last. */
+static struct rslot *find_idle(struct rspawn *r, struct job const *j)
+{
+  char const *nexthop = job_text(j, JOB_NEXTHOP);
   struct rslot *best = 0;
   for (size_t i = 0; i < r->nslots; i++) {
     struct rslot *s = r->slots + i;
-    if (s->state != RSLOT_IDLE || strcasecmp(s->host.s, host)) continue;
+    if (s->state != RSLOT_IDLE) continue;
+    if (strcasecmp(s->host.s, j->host) && !leads_to(s, nexthop)) continue;
     if (!best || tain_less(&best->until, &s->until)) best = s;
   }
   return best;
@@ -130,7 +139,8 @@ static int is_better(struct rslot const *a, struct rslot const *b)
   return a->njobs != b->njobs ? a->njobs < b->njobs : tain_less(&b->since, &a->since);
 }
 
-/* The busy worker for the host that another job should wait for. */
+/* The busy worker for the host that another job should wait for: for this very host, because send
+ * counts what waits by it. */
 static struct rslot *find_busy(struct rspawn *r, char const *host)
 {
   struct rslot *best = 0;
@@ -142,10 +152,17 @@ static struct rslot *find_busy(struct rspawn *r, char const *host)
   return best;
 }
 
+static int set_nexthop(struct rslot *s, char const *name, size_t len)
+{
+  return stralloc_copyb(&s->nexthop, name, len) && stralloc_0(&s->nexthop);
+}
+
 static int pass_on(struct rslot *s, struct job const *j)
 {
-  if (!stralloc_copys(&s->host, j->host) || !stralloc_0(&s->host) || job_send(s->fd, j) != 1)
-    return 0;
+  char const *nexthop = job_text(j, JOB_NEXTHOP);
+  if (!stralloc_copys(&s->host, j->host) || !stralloc_0(&s->host)) return 0;
+  if (*nexthop && !set_nexthop(s, nexthop, strlen(nexthop))) return 0;
+  if (job_send(s->fd, j) != 1) return 0;
   rslot_add(s, j);
   s->state = RSLOT_BUSY;
   return 1;
@@ -154,7 +171,7 @@ static int pass_on(struct rslot *s, struct job const *j)
 /* To a worker whose connection is there: an idle one, or, where the job may wait, a busy one. */
 static int give_known(struct rspawn *r, struct job const *j, int waits)
 {
-  struct rslot *s = find_idle(r, j->host);
+  struct rslot *s = find_idle(r, j);
   if (s && pass_on(s, j)) return 1;
   if (s) kill_worker(s);
   s = waits ? find_busy(r, j->host) : 0;
@@ -230,6 +247,22 @@ static void on_end(struct rspawn *r, struct rslot *s)
   relieve(r, s->host.s);
 }
 
+/* The worker is about to connect, and tells where to. Where nobody knew, its connection takes the
+ * place of an idle one: send counts only those of jobs. */
+static void on_group(struct rspawn *r, struct rslot *s, struct job_packet const *p)
+{
+  int known = s->nexthop.len == p->textlen + 1 && !memcmp(s->nexthop.s, p->text, p->textlen);
+  rslot_about(r, p);
+  if (known) return;
+  if (!set_nexthop(s, p->text, p->textlen)) s->nexthop.len = 0;
+  for (size_t i = 0; i < r->nslots; i++) {
+    struct rslot *other = r->slots + i;
+    if (other->state != RSLOT_IDLE || !s->nexthop.len || !leads_to(other, s->nexthop.s)) continue;
+    let_go(other);
+    return;
+  }
+}
+
 /* A packet from a worker. 1, or 0 when it makes no sense. */
 static int obey(struct rspawn *r, struct rslot *s, struct job_packet const *p)
 {
@@ -237,6 +270,7 @@ static int obey(struct rspawn *r, struct rslot *s, struct job_packet const *p)
   if (p->type == 'N') return rslot_note(r, s, p->index, p->letter);
   if (p->type == 'R') return rslot_result(r, s, p->index, p->letter, p->text, p->textlen);
   if (p->type == 'E') on_end(r, s);
+  else if (p->type == 'G') on_group(r, s, p);
   else rslot_about(r, p);
   return 1;
 }

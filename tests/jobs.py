@@ -9,7 +9,7 @@ class Spawner:
         self.process = pipit.as_account(argv, stdin=theirs, env=env, stderr=stderr)
         theirs.close()
         self.num, self.max, self.ahead = 0, None, 0
-        self.results, self.ended = {}, set()
+        self.results, self.ended, self.groups = {}, set(), []
 
     def give(self, host, sender, rcpts, fd, offset, length, extras=(), num=None, body=None, waits=False):
         """Send a job, with the message in the descriptor or in the packet; returns its number."""
@@ -45,6 +45,7 @@ class Spawner:
             num, index = struct.unpack('>II', packet[1:9])
             if index in self.results[num]: raise AssertionError('two results for recipient %d' % index)
             self.results[num][index] = packet[9:].decode('latin-1')
+        elif packet[:1] == b'G': self.groups.append(packet[5:].decode())
         elif packet[:1] == b'E':
             num = struct.unpack('>I', packet[1:5])[0]
             if num in self.ended: raise AssertionError('two ends of job %d' % num)

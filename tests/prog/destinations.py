@@ -141,9 +141,10 @@ def test_limits():
         j.group('a.mx.example,b.mx.example')
         succeed(j)
     world = World(capped=(0.03, succeed), fast=(0, succeed), one=(0.03, via), two=(0.03, via), free=(0.03, succeed))
-    seen = {}
+    seen, last = {}, {}
     def answer(j):
         seen.setdefault(j.host, j.extras)
+        last[j.host] = j.extras
         world(j)
     s = Send(home, remote=answer)
     for n, d in enumerate(('one', 'two'), 1): # one job may go out before its next hop is known
@@ -163,7 +164,12 @@ def test_limits():
     check(wait_for(lambda: world.jobs.get('fast.example') == 40, 10), 'rate=40')
     t = world.times['fast.example']
     check(0.8 < t[-1] - t[0] < 2.5, '40 messages take a second (%.2f)' % (t[-1] - t[0]))
-    equal(seen['fast.example'], ['CONNMESSAGES=7', 'CONNIDLE=9'], 'what a connection may do is told')
+    equal(seen['fast.example'], ['CONNMESSAGES=7', 'CONNIDLE=9', 'NEXTHOP='], 'what a connection may do is told')
+    equal((seen['one.example'][-1], last['one.example'][-1]), ('NEXTHOP=', 'NEXTHOP=a.mx.example,b.mx.example'), 'and where it leads, once that is known')
+    world.how['forged'] = 0, succeed
+    Mail(home, 's@a.example', ['x@forged.example'], extras=['NEXTHOP=mx.bank.example', 'CONNIDLE=3600']).announce()
+    check(wait_for(lambda: 'forged.example' in seen), 'a message that brings such records of its own')
+    equal(seen['forged.example'][:3], ['CONNMESSAGES=', 'CONNIDLE=', 'NEXTHOP='], 'comes to nothing with them: the first one of a name counts')
     control(home, 'concurrencydomains', 'capped.example: connections=1')
     s.give(signal.SIGHUP)
     time.sleep(0.1)

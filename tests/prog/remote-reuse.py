@@ -6,6 +6,7 @@ SEED= repeats a run of the random peer.
 import os, random, re, signal, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
+from dnsserver import DNSServer
 from jobs import children, remote, rspawn
 from sink import Close, Reset, Silent, Sink, Slow
 
@@ -19,7 +20,7 @@ DUPLICATE = 'Possible duplicate!'
 
 def route(sink, **controls):
     control(home, 'smtproutes', ':[127.0.0.1]:%d' % sink.port)
-    for name in ('timeoutremote', 'connectionmessages', 'connectionidle'): control(home, name, None)
+    for name in ('timeoutremote', 'connectionmessages', 'connectionidle', 'resolvers'): control(home, name, None)
     for name, value in controls.items(): control(home, name, str(value))
 
 def start(sink, **controls):
@@ -338,5 +339,40 @@ def random_peer():
         if not check(not wrong and len(jobs) == count, '%d jobs and a server that does anything: true results, one each' % count): print(wrong[:10])
         print('# %d connections, %s' % (len(s.sessions), {l: sum(x[0] == l for g in r.results.values() for x in g.values()) for l in 'KZD'}))
 
-for test in (ahead, refused, dropped, many, limits, crashes, random_peer): test()
+def other_hosts():
+    """A connection is for all hosts that lead to the same place."""
+    def hosts(r, s, jobs):
+        return letters([r.finish(give(r, n, host=h, rcpts=['x@' + h], extras=['NEXTHOP=' + hop])) for n, (h, hop) in enumerate(jobs)])
+    with Sink() as s:
+        r = start(s)
+        relay = '[127.0.0.1]:%d' % s.port
+        equal(hosts(r, s, [('a.example', relay), ('b.example', relay), ('c.example', relay)]), 'KKK', 'jobs for three hosts behind one relay')
+        equal((len(s.sessions), subjects(s)), (1, [0, 1, 2]), 'one connection')
+        equal((hosts(r, s, [('d.example', ''), ('e.example', 'elsewhere:25')]), len(s.sessions)), ('KK', 3), 'each that may lead elsewhere has its own')
+        nums = give_all(r, s, 1, host='a.example', extras=['NEXTHOP=' + relay]) + [give(r, 9, host='b.example', waits=True, extras=['NEXTHOP=' + relay])]
+        equal(letters([r.finish(n) for n in nums]), 'KK', 'a job that may wait, and one for another host under way')
+        r.close()
+    with Sink() as s, Sink('127.0.0.2', s.port) as backup, Sink('127.0.0.3', s.port) as third:
+        zone = {d + '.example': {'MX': ['10 mx.example', '20 backup.' + d + '.example']} for d in 'abc'}
+        zone.update({'mx.example': {'A': ['127.0.0.1']}, **{'backup.%s.example' % d: {'A': ['127.0.0.2']} for d in 'ac'},
+                     'backup.b.example': {'A': ['127.0.0.3']}})
+        dns = DNSServer(zone).start()
+        r = start(s, resolvers=dns.resolver)
+        control(home, 'smtproutes', '::%d' % s.port)
+        mx = 'mx.example:%d' % s.port
+        equal(hosts(r, s, [('a.example', '')]), 'K', 'a job by MX')
+        equal(r.groups[-1], mx, 'tells where it leads')
+        equal((hosts(r, s, [('b.example', mx)]), len(s.sessions)), ('K', 1), 'a host with the same best mail exchanger has its connection')
+        equal((hosts(r, s, [('c.example', '')]), len(s.sessions)), ('K', 2), 'one of which that is not known gets its own')
+        check(wait_for(lambda: s.sessions[0].closed and s.sessions[0].commands[-1] == 'QUIT', 2), 'in place of the idle one')
+        s.script['greeting'] = Close('421 not now')
+        r.close()
+        r = start(s, resolvers=dns.resolver)
+        control(home, 'smtproutes', '::%d' % s.port)
+        equal((hosts(r, s, [('a.example', mx), ('b.example', mx)]), len(backup.transactions), len(third.transactions)), ('KK', 1, 1),
+              'a connection to the second best is for its own host only')
+        r.close()
+        dns.stop()
+
+for test in (other_hosts, ahead, refused, dropped, many, limits, crashes, random_peer): test()
 done()
