@@ -75,6 +75,8 @@ class DNSServer:
 
     def stop(self):
         self.stopping = True
+        try: self.tcp.shutdown(socket.SHUT_RDWR) # a thread waits in accept
+        except OSError: pass
         self.tcp.close()
         try: self.udp.shutdown(socket.SHUT_RDWR)
         except OSError: pass
