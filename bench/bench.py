@@ -31,7 +31,7 @@ Everything lies below $BENCH_DIR (default /var/tmp/pipit-bench), which other acc
 reach. Prepare it first: sh setup.sh (as root; Debian).
 CPU time is read from a control group of version 1 (cpuacct) or 2, whichever is there.
 """
-import argparse, json, mmap, os, random, re, signal, struct, subprocess, sys, time, glob, shutil
+import argparse, json, mmap, os, random, re, signal, statistics, struct, subprocess, sys, time, glob, shutil
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DIR = os.environ.setdefault('BENCH_DIR', '/var/tmp/pipit-bench')
@@ -590,6 +590,32 @@ def m_million(x):
                      scan_cpu_s=cpu, send_pss_kb=m['by']['pipit-send'][1], single_s=max(later), rate_empty=empty['accept_rate'],
                      rate_full=full['accept_rate'], ratio=full['accept_rate'] / empty['accept_rate'], relay_empty=empty['rate'],
                      relay_full=full['rate'], ok=full['distinct'] == full['n'] and full['dup'] == 0)
+        finally:
+            sink.stop()
+    x.each([0], body)
+
+
+def m_dead(x):
+    """mail for a live host, alone and beside 50,000 messages for a dead one that came in by SMTP (pipit alone)"""
+    def body(p, rep, cell):
+        control, sink = p.verb('spool').split()[0] + '/../control/', Sink()
+        run = lambda: relay_run(p, sink, 10, x.a.min_n or 5000, 4096, 1)
+        try:
+            p.up(x.a.fs, B_SCEN='relay', B_POOL=POOL)
+            p.verb('stop')
+            p.wait_gone(2)
+            with open(control + 'smtproutes', 'a') as f: f.write('dead.test:[127.0.0.1]:1\n')
+            p.verb('start', join=True)
+            p.wait_port()
+            run()
+            alone = [run() for _ in range(5)]
+            n = x.a.waiting // 20
+            fill = load(s=10, m=n, l=4096, u='u%d', U=1000, d='dead.test', t=300)
+            p.settle(30)
+            beside = [run() for _ in range(5)]
+            rate = lambda runs: statistics.median(r['rate'] for r in runs)
+            x.record(m='dead', peer=p.name, fs=x.a.fs, waiting=fill['sent'], fill_rate=fill['rate'], rate_alone=rate(alone), rate_beside=rate(beside),
+                     ratio=rate(beside) / rate(alone), ok=all(r['distinct'] == r['n'] and r['dup'] == 0 for r in alone + beside))
         finally:
             sink.stop()
     x.each([0], body)
