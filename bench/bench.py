@@ -46,6 +46,16 @@ HZ = os.sysconf('SC_CLK_TCK')
 
 
 # ---- name spaces -----------------------------------------------------------
+def add_users():
+    """Accounts bench0 to benchN in a password file of this name space."""
+    names = {l.split(':')[0] for l in open('/etc/passwd')}
+    missing = [(i, f'bench{i}') for i in range(USERS) if f'bench{i}' not in names]
+    for name, line in (('passwd', '{n}:x:{i}:{i}::' + HOME + '/{n}:/bin/sh\n'), ('group', '{n}:x:{i}:\n')):
+        with open(f'{RUN}/{name}', 'w') as f:
+            f.write(open(f'/etc/{name}').read() + ''.join(line.format(n=n, i=50000 + i) for i, n in missing))
+        subprocess.run(['mount', '--bind', f'{RUN}/{name}', f'/etc/{name}'], check=True)
+
+
 def isolate():
     if os.environ.get('BENCH_ISOLATED') != '1':
         os.environ['BENCH_ISOLATED'] = '1'
@@ -729,11 +739,14 @@ def main():
     ap.add_argument('--secs', type=float, default=5)
     ap.add_argument('--min-n', type=int, default=0, help='at least so many messages in a relay run')
     ap.add_argument('--waiting', type=int, default=1000000, help='messages of the measurement million')
+    ap.add_argument('--users', type=int, default=USERS, help='that get mail in the measurement local')
     ap.add_argument('--drain', type=float, default=60)
     ap.add_argument('--fs', default='disk')
     ap.add_argument('--out', default=DIR + '/results.jsonl')
     a = ap.parse_args()
+    globals()['USERS'] = a.users
     isolate()
+    add_users()
     log = subprocess.Popen([BIN + '/logsink', '/dev/log', RUN + '/syslog'])
     x = Ctx(a)
     try:
