@@ -36,7 +36,9 @@ class Host(Sink):
         normal = {'greeting': '220 sink.example ESMTP', 'mail': '250 ok', 'rcpt': '250 ok', 'data': '354 go', 'dot': '250 ok'}[stage]
         def act(session, line):
             if stage == 'greeting': return self.greet(session, normal)
-            if self.kind == 'refusing' and stage == 'rcpt': return '550 5.1.1 nobody of that name'
+            if self.kind == 'refusing' and stage == 'rcpt':
+                self.seen.add(line)
+                return '550 5.1.1 nobody of that name'
             if self.kind == 'greylist' and stage == 'rcpt' and line not in self.seen:
                 self.seen.add(line)
                 return '450 4.7.1 greylisted'
@@ -136,8 +138,9 @@ def bounced():
     return collections.Counter(a.decode() for a in found)
 
 def left():
-    """Recipients that nothing final is said of in the log. One that failed may wait in its message for the bounce."""
-    return set(sent) - set(re.findall(r'delivery \d+: (?:success|failure): .* rcpt=(\S+)', '\n'.join(i.log('send'))))
+    """Recipients that no host has taken or refused."""
+    refused = {address(line) for h in set(hosts.values()) if h.kind == 'refusing' for line in list(h.seen)}
+    return set(sent) - delivered() - refused
 
 # The world calms down: storms end, names can be looked up.
 for h in hosts.values(): h.mad = h.kind == 'dropping'
