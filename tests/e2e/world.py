@@ -139,7 +139,7 @@ def bounced():
 
 def left():
     """Recipients that no host has taken or refused."""
-    refused = {address(line) for h in set(hosts.values()) if h.kind == 'refusing' for line in list(h.seen)}
+    refused = {address(line.decode()) for h in set(hosts.values()) if h.kind == 'refusing' for line in list(h.seen)}
     return set(sent) - delivered() - refused
 
 # The world calms down: storms end, names can be looked up.
