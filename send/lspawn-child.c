@@ -81,11 +81,25 @@ static void look_up(struct lspawn const *l, char const *addr, struct mailuser *u
   _exit(LSPAWN_MAILBOXES);
 }
 
+/* Does the user get the groups that the group database gives him? A mailbox has just its
+ * gid, and so has an entry of users/cdb whose user is none of that name here. */
+static int has_groups(struct lspawn const *l, struct mailuser const *u)
+{
+  uid_t uid;
+  gid_t gid;
+  if (!l->groups || u->delivery) return 0;
+  int r = getpw_ids(u->user, &uid, &gid);
+  if (r == -1) die(LSPAWN_GETPW, "look up the user's groups");
+  return r && uid == u->uid;
+}
+
 static void become(struct lspawn const *l, struct mailuser const *u)
 {
   if (l->accounts.separated) {
     if (!u->uid || !u->gid) _exit(LSPAWN_ROOT);
-    if (!priv_drop(u->uid, u->gid)) die(LSPAWN_SYS, "become the user");
+    int ok = has_groups(l, u) ? priv_drop_groups(u->user, u->uid, u->gid)
+                              : priv_drop(u->uid, u->gid);
+    if (!ok) die(LSPAWN_SYS, "become the user");
   }
   if (!getuid() || !geteuid()) _exit(LSPAWN_ROOT);
 }

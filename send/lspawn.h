@@ -63,6 +63,7 @@ struct lspawn {
   unsigned long users;            /* how often others were seen */
   struct rlimit files;            /* as it was at the start, for the users' programs */
   unsigned long seconds;          /* that a delivery may take */
+  unsigned long groups;           /* 1: users get their supplementary groups */
   struct slot *slots;
   unsigned int max;
   struct job_packet *packet;

@@ -242,7 +242,8 @@ static void set_up(struct loop *o, char const *defaultdelivery)
   if (l->accounts.separated && geteuid())
     strerr_dief(111, "start this as root: this instance delivers to many users");
   l->seconds = DELIVERY_SECONDS;
-  if (control_number("timeoutlocal", &l->seconds, TIMEOUT_MAX) == -1)
+  if (control_number("timeoutlocal", &l->seconds, TIMEOUT_MAX) == -1 ||
+      control_number("supplementarygroups", &l->groups, 1) == -1)
     strerr_dief(111, control_why());
   if (!l->seconds) strerr_dief(111, "control/timeoutlocal: 0 seconds are too few for a delivery");
   l->home = realpath(home_dir(), 0);
