@@ -25,6 +25,10 @@ extern int cdbmap_open_copy(struct cdbmap **map, int dirfd, char const *path);
  * errno (EPROTO: the file is damaged, ENOMEM). */
 extern int cdbmap_get(struct cdbmap *map, char const *key, size_t len, stralloc *value);
 
+/* Is there a key that is the domain itself, in lower case, or one of its parents with a
+ * leading dot (morercpthosts.cdb)? As cdbmap_get. */
+extern int cdbmap_has_domain(struct cdbmap *map, char const *domain, size_t len);
+
 /* A cdb has no checksum, so a damaged one may say "not found" of a key that is
  * there. Walk the whole file and check that every record can be found: 1, or
  * -1 with errno EPROTO. The file that held last is remembered in <*stamp> (start
