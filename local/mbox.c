@@ -14,6 +14,7 @@
 #include <skalibs/buffer.h>
 
 #include "clock.h"
+#include "folder.h"
 #include "mbox.h"
 #include "program.h"
 
@@ -106,20 +107,6 @@ static int append(int fd, off_t size, struct delivery const *d, struct message *
          buffer_flush(&o.b) && fsync(fd) == 0;
 }
 
-/* A new file must have its name on disk too. */
-static int sync_folder(char const *path)
-{
-  char const *slash = strrchr(path, '/');
-  char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-  int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-  int ok = fd != -1 && fsync(fd) == 0;
-  int e = errno;
-  if (fd != -1) close(fd);
-  free(dir);
-  errno = e;
-  return ok;
-}
-
 /* Get one lock before <deadline>; 1, or 0 with errno (EWOULDBLOCK: somebody has it). */
 static int lock_by(int fd, int (*lock)(int), uint64_t deadline)
 {
@@ -179,7 +166,7 @@ static int deliver(int fd, struct delivery const *d, struct message *m, char con
   /* Nobody asks us to end while half a message is there. */
   sigfillset(&all);
   sigprocmask(SIG_BLOCK, &all, &old);
-  int ok = append(fd, st.st_size, d, m) && (st.st_size || sync_folder(path));
+  int ok = append(fd, st.st_size, d, m) && (st.st_size || folder_sync_above(path));
   if (!ok) {
     report_fail(r, EXIT_TEMPORARY, "Unable to write %s: %s. (#4.3.0)", path, strerror(errno));
     if (ftruncate(fd, st.st_size) == 0) fsync(fd);

@@ -14,6 +14,7 @@
 
 #include "delivery.h"
 #include "dotqmail.h"
+#include "maildir.h"
 #include "message.h"
 #include "report.h"
 
@@ -21,7 +22,8 @@
 
 struct perform {
   int describe; /* only say what would be done */
-  int tidy;     /* look for old files in tmp/ of Maildirs */
+  int mailbox;  /* no dot-qmail file is looked for: the default delivery is all there is to do */
+  struct maildir_how maildir;
   struct delivery d;
   struct message m;
   struct dotqmail q;
@@ -31,7 +33,7 @@ struct perform {
   uint64_t qp;                      /* of the forwards */
 };
 
-/* Go home and find out what is to be done. <p> is empty but for the first two
+/* Go home and find out what is to be done. <p> is empty but for the first three
  * fields; args[0..DELIVERY_ARGS) must live as long as it. */
 extern void perform_begin(struct perform *p, char const *const *args);
 

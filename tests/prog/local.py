@@ -471,6 +471,35 @@ def mboxes():
     local()
     check(MSG in read('real'), 'a link to an mbox is followed')
 
+def mailboxes():
+    """-M: a virtual mailbox, of which the default delivery says all."""
+    fresh()
+    M = dict(options=['-M'], dash='-', ext='ann', local='joe-ann')
+    put('.qmail-ann', '|touch no\n')
+    put('.qmail-ann-owner', '')
+    equal(local(fallback='./a/b/Maildir/', **M), (0, 'did 1+0+0\n'), '-M delivers by the default delivery, though there is a dot-qmail file')
+    equal((len(new('a/b/Maildir')), read('no')), (1, None), 'a Maildir that is missing is made')
+    modes = {d: stat.S_IMODE(os.stat(os.path.join(USER, 'a', d)).st_mode) for d in ('', 'b', 'b/Maildir', 'b/Maildir/tmp', 'b/Maildir/new', 'b/Maildir/cur')}
+    equal(set(modes.values()), {0o700}, 'as are the folders above it, for the user alone')
+    os.rmdir(USER + '/a/b/Maildir/cur'), shutil.rmtree(USER + '/a/b/Maildir/new')
+    equal((local(fallback='%s/a/b/Maildir/' % USER, **M)[0], len(new('a/b/Maildir')), os.path.isdir(USER + '/a/b/Maildir/cur')),
+          (0, 1, True), 'one that was made in part is completed')
+    equal((local(fallback='./a/b/Maildir/.Junk/', **M)[0], os.path.exists(USER + '/a/b/Maildir/.Junk/maildirfolder')), (0, True), 'a subfolder is marked as such')
+    equal((local(fallback='./.b/', **M)[0], os.path.exists(USER + '/.b/maildirfolder')), (0, False), 'a Maildir with a dot in front is none')
+    equal(forward(fallback='&a@b.example\n&c@d.example', **M)[2], b'Fme@there.example\0Ta@b.example\0Tc@d.example\0\0',
+          'forwards come from the sender, whoever owns the name')
+    put('.qmail-ann', './x\n', 0o646)
+    equal(local(options=['-M', '-n'], dash='-', ext='ann', fallback='|echo $DEFAULT\n./Maildir/', length=None), (0, 'program echo $DEFAULT\nmaildir ./Maildir/\n'), '-n tells what -M would do')
+    put('file', '')
+    equal(local(fallback='./file/Maildir/', **M)[0], 111, 'a file in the way defers')
+    os.chmod(USER, 0o757)
+    equal(local(fallback='./Maildir/', **M)[0], 111, 'a home that all can write is refused')
+    os.chmod(USER, 0o755)
+    equal(local(fallback='./new/Maildir/', options=[])[0], 111, 'without -M nothing is made')
+    for bad in ('', '10M', '1,', ',1', '1S,1X', '-1', '1 S', '9' * 30):
+        code, out = local(options=['-M', '-q', bad])
+        check(code == 111 and 'is none' in out, 'a quota that is none defers: %r' % bad)
+
 def locks():
     fresh()
     put('.qmail', './box\n')
@@ -591,7 +620,7 @@ def stopped():
 def main():
     os.umask(0o022)
     locked = start_locked()
-    for f in (usage, kinds, policies, cascade, environment, programs, forwards, owners, queued, lengths, loops, maildirs, mboxes, locks, faults,
+    for f in (usage, kinds, policies, cascade, environment, programs, forwards, owners, queued, lengths, loops, maildirs, mboxes, mailboxes, locks, faults,
               full_disk, stopped):
         f()
     end_locked(*locked)
