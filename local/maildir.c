@@ -11,6 +11,7 @@
 
 #include "folder.h"
 #include "maildir.h"
+#include "maildirsize.h"
 #include "program.h"
 
 #define TRIES    10  /* names that are tried in tmp/ */
@@ -110,8 +111,19 @@ static void clean(int tmp, time_t now)
   closedir(dir);
 }
 
-static int deliver(struct maildir *dir, struct delivery const *d, struct message *m,
-                   struct maildir_how const *how, struct report *r)
+/* Make it appear in new/, if there is room for it. */
+static int publish(struct maildir const *dir, char const *path, uint64_t size,
+                   struct quota const *quota, struct report *r)
+{
+  struct maildirsize room;
+  if (!maildirsize_enter(&room, dir->self, path, quota, size, r)) return 0;
+  int ok = move(dir) || trouble(r);
+  maildirsize_leave(&room, ok);
+  return ok;
+}
+
+static int deliver(struct maildir *dir, char const *path, struct delivery const *d,
+                   struct message *m, struct maildir_how const *how, struct report *r)
 {
   char host[HOST_MAX];
   struct timespec now;
@@ -123,7 +135,7 @@ static int deliver(struct maildir *dir, struct delivery const *d, struct message
   if (close(fd) == -1 && ok) ok = trouble(r);
   if (ok) {
     name_it(dir, &now, host, &st);
-    if (!move(dir)) ok = trouble(r);
+    ok = publish(dir, path, (uint64_t)st.st_size, &how->quota, r);
   }
   if (!ok) {
     unlinkat(dir->tmp, dir->tmpname, 0);
@@ -168,7 +180,7 @@ int maildir_deliver(struct delivery const *d, struct message *m, char const *pat
 {
   struct maildir dir = {.self = -1, .tmp = -1, .new = -1};
   int ok = enter_or_make(&dir, path, how->make)
-               ? deliver(&dir, d, m, how, r)
+               ? deliver(&dir, path, d, m, how, r)
                : report_fail(r, EXIT_TEMPORARY, "Unable to chdir to maildir. (#4.2.1) %s: %s", path,
                              strerror(errno));
   leave(&dir);
