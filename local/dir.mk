@@ -1,7 +1,7 @@
 PROGRAMS += pipit-local
 pipit-local_SRCS := local/pipit-local.c local/command.c local/delivery.c local/dotqmail.c \
 	local/folder.c local/forward.c local/lock.c local/loop.c local/maildir.c \
-	local/maildircount.c local/maildirsize.c local/mbox.c local/message.c \
+	local/maildircount.c local/maildirsize.c local/mbox.c local/mboxlock.c local/message.c \
 	local/perform.c local/quota.c local/report.c local/sizefile.c local/worker.c
 
 t-dotqmail_SRCS := local/dotqmail.c local/report.c

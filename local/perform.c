@@ -157,6 +157,8 @@ size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX])
   if (p->qp)
     n += snprintf(out + n, PERFORM_SUMMARY_MAX - (size_t)n, "qp %llu\n",
                   (unsigned long long)p->qp);
+  if (*p->r.text)
+    n += snprintf(out + n, PERFORM_SUMMARY_MAX - (size_t)n, "%s\n", p->r.text);
   return (size_t)n;
 }
 

@@ -18,7 +18,7 @@
 #include "message.h"
 #include "report.h"
 
-#define PERFORM_SUMMARY_MAX 128 /* bytes */
+#define PERFORM_SUMMARY_MAX (REPORT_MAX + 128) /* bytes */
 
 struct perform {
   int describe; /* only say what would be done */
@@ -44,7 +44,8 @@ extern void perform_deliver(struct perform *p, char const *data, int fd, uint64_
 /* Write what would be done to descriptor 1. */
 extern void perform_describe(struct perform const *p);
 
-/* "did F+W+P\n", and "qp ID\n" after forwards; the length is returned. */
+/* "did F+W+P\n", "qp ID\n" after forwards, and what is to be said about an mbox; the length is
+ * returned. */
 extern size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX]);
 
 /* Was it nothing but one Maildir or mbox? Then the process is as it was before. */
