@@ -6,6 +6,7 @@
 #include <skalibs/bytestr.h>
 #include <skalibs/types.h>
 
+#include "../local/quota.h"
 #include "address.h"
 #include "getpw.h"
 #include "mailbox-words.h"
@@ -41,14 +42,8 @@ char const *words_address(char const *s, size_t len, int catchall)
 
 char const *words_quota(char const *s)
 {
-  static char const bad[] = "the quota is none: write bytes and messages as 10000000S,1000C";
-  uint64_t number;
-  do {
-    size_t n = uint64_scan(s, &number);
-    if (!n || number > INT64_MAX || (s[n] != 'S' && s[n] != 'C')) return bad;
-    s += n + 1;
-  } while (*s == ',' && *++s);
-  return *s || s[-1] == ',' ? bad : 0;
+  struct quota q;
+  return quota_read(&q, s, strlen(s)) ? 0 : "the quota is none: write bytes and messages as 10000000S,1000C";
 }
 
 char const *words_path(char const *s)

@@ -25,7 +25,7 @@ extern char const *words_cut(struct words *p, int max, char const *s, size_t len
  * mean something else to a program that reads lists of addresses or lines. */
 extern char const *words_address(char const *s, size_t len, int catchall);
 
-/* Is it a quota: numbers with commas between them, each followed by S (bytes) or C (messages)? */
+/* Is it a quota of Maildir++? */
 extern char const *words_quota(char const *s);
 
 /* Is it a path below another one: no part of it is empty, "." or ".."? */
