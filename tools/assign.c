@@ -39,14 +39,16 @@ char const *assign_line(struct assign *a, char const *s, size_t len)
 {
   char const *field[FIELDS];
   size_t name = byte_chr(s, len, ':');
-  if (name == len || !name) return "no address with a colon after it: write =address:user:uid:gid:home:dash:ext:";
+  if (name == len || !name)
+    return "no address with a colon after it: write =address:user:uid:gid:home:dash:ext:";
   char const *why = make_key(a, *s, s + 1, name - 1);
   if (why) return why;
   if (!stralloc_copyb(&a->value, s + name + 1, len - name - 1)) return NOMEM;
   size_t pos = 0;
   for (int i = 0; i < FIELDS; i++) {
     size_t n = byte_chr(a->value.s + pos, a->value.len - pos, ':');
-    if (pos + n >= a->value.len) return "seven colons are needed: =address:user:uid:gid:home:dash:ext:";
+    if (pos + n >= a->value.len)
+      return "seven colons are needed: =address:user:uid:gid:home:dash:ext:";
     field[i] = a->value.s + pos;
     pos += n;
     a->value.s[pos++] = 0;

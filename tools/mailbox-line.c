@@ -14,7 +14,7 @@
 #define NUMBER 20 /* bytes of a uid or gid as text, with the NUL */
 
 enum { OWN_NAME, OWN_USER, OWN_GROUP, OWN_PATH, OWN_QUOTA, OWN_PARTS }; /* of a line with '=' */
-enum { DEF_USER, DEF_GROUP, DEF_BASE, DEF_QUOTA, DEF_PARTS };            /* of one with '*' */
+enum { DEF_USER, DEF_GROUP, DEF_BASE, DEF_QUOTA, DEF_PARTS };           /* of one with '*' */
 
 static int set(stralloc *sa, char const *s)
 {
@@ -27,7 +27,8 @@ static char const *read_defaults(struct mailbox_defaults *d, char const *s, size
   struct words p = {.text = STRALLOC_ZERO};
   char const *why = words_cut(&p, DEF_PARTS, s, len);
   if (!why) why = words_ids(p.word[DEF_USER], p.word[DEF_GROUP], &d->uid, &d->gid);
-  if (!why && *p.word[DEF_BASE] != '/') why = "the third part has to be a folder that begins with /";
+  if (!why && *p.word[DEF_BASE] != '/')
+    why = "the third part has to be a folder that begins with /";
   if (!why) why = words_path(p.word[DEF_BASE] + 1);
   if (!why && *p.word[DEF_QUOTA]) why = words_quota(p.word[DEF_QUOTA]);
   if (!why && (!set(&d->user, p.word[DEF_USER]) || !set(&d->base, p.word[DEF_BASE]) ||
@@ -38,7 +39,8 @@ static char const *read_defaults(struct mailbox_defaults *d, char const *s, size
   return why;
 }
 
-/* Where the mail of a mailbox goes: as which account, from which folder, and to which below that. */
+/* Where the mail of a mailbox goes: as which account, from which folder, and to which below that.
+ */
 struct place {
   uid_t uid;
   gid_t gid;
@@ -57,7 +59,8 @@ static char const *find_account(struct place *to, struct mailbox_defaults const 
     return words_ids(to->user, word[OWN_GROUP], &to->uid, &to->gid);
   }
   if (*word[OWN_GROUP]) return "a group without a user";
-  if (!d->given) return "whose is it? write a user into its second part, or a line with * before it";
+  if (!d->given)
+    return "whose is it? write a user into its second part, or a line with * before it";
   to->user = d->user.s;
   to->uid = d->uid;
   to->gid = d->gid;

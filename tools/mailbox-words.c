@@ -43,7 +43,9 @@ char const *words_address(char const *s, size_t len, int catchall)
 char const *words_quota(char const *s)
 {
   struct quota q;
-  return quota_read(&q, s, strlen(s)) ? 0 : "the quota is none: write bytes and messages as 10000000S,1000C";
+  return quota_read(&q, s, strlen(s))
+             ? 0
+             : "the quota is none: write bytes and messages as 10000000S,1000C";
 }
 
 char const *words_path(char const *s)

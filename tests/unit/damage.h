@@ -32,8 +32,10 @@ static inline void damage_load(struct damage *d, char const *path)
 }
 
 /* Damage the file that was loaded, in <path>, and count what <lies> finds: cut to each
- * size, and with each byte changed in one bit, which is another one every time. */
-static inline int damage_cut(struct damage *d, char const *path, int (*lies)(struct damage const *, size_t))
+ * size; with each byte changed in one bit, which is another one every time; with nothing
+ * but zeros from each sector on, as what a disk that was full has not got. */
+static inline int damage_cut(struct damage *d, char const *path,
+                             int (*lies)(struct damage const *, size_t))
 {
   int bad = 0;
   for (size_t n = 0; n < d->size; n++) {
@@ -43,7 +45,8 @@ static inline int damage_cut(struct damage *d, char const *path, int (*lies)(str
   return bad;
 }
 
-static inline int damage_spoil(struct damage *d, char const *path, int (*lies)(struct damage const *, size_t))
+static inline int damage_spoil(struct damage *d, char const *path,
+                               int (*lies)(struct damage const *, size_t))
 {
   int bad = 0;
   for (size_t at = 0; at < d->size; at++) {
@@ -51,6 +54,19 @@ static inline int damage_spoil(struct damage *d, char const *path, int (*lies)(s
     d->broken[at] = (char)(d->broken[at] ^ 1 << (at * 5 % 8));
     damage_store(path, d->broken, d->size);
     bad += lies(d, at);
+  }
+  return bad;
+}
+
+static inline int damage_zero(struct damage *d, char const *path,
+                              int (*lies)(struct damage const *, size_t))
+{
+  int bad = 0;
+  for (size_t from = 0; from < d->size; from += 512) {
+    memcpy(d->broken, d->whole, from);
+    memset(d->broken + from, 0, d->size - from);
+    damage_store(path, d->broken, d->size);
+    bad += lies(d, DAMAGE_CUT);
   }
   return bad;
 }

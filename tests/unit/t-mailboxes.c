@@ -74,11 +74,14 @@ static int is_allowed(struct line const *l)
 static void write_line(struct line const *l, size_t i, char text[128])
 {
   int n = i % 2;
-  if (l->kind == '+') sprintf(text, "+%s%s", l->domain, n ? ":" : "");
+  if (l->kind == '+')
+    sprintf(text, "+%s%s", l->domain, n ? ":" : "");
   else if (l->kind == '&')
     sprintf(text, "&%s@%s:f%zu@Far.example,g@h%s", l->local, l->domain, i, n ? ":" : "");
-  else if (n) sprintf(text, "=%s@%s:::sub/m%zu:10S,2C", l->local, l->domain, i);
-  else sprintf(text, "=%s@%s:%zu:7:/own/m%zu/:-:", l->local, l->domain, 100 + i, i);
+  else if (n)
+    sprintf(text, "=%s@%s:::sub/m%zu:10S,2C", l->local, l->domain, i);
+  else
+    sprintf(text, "=%s@%s:%zu:7:/own/m%zu/:-:", l->local, l->domain, 100 + i, i);
 }
 
 /* Put <n> of the lines into the file; those that are refused leave the table. How often that was
@@ -190,9 +193,9 @@ static struct line const known[] = {
     {'&', "", "y.ex"},    {'=', "bob", "z.ex"},   {'+', "", "z.ex"},
 };
 static struct line const who[] = {
-    {0, "Ann", "X.ex"},  {0, "ann+c", "x.ex"}, {0, "ann+b+c", "x.ex"}, {0, "info", "x.ex"},
-    {0, "nobody", "x.ex"}, {0, "joe", "y.ex"}, {0, "other", "y.ex"},   {0, "bob", "z.ex"},
-    {0, "other", "z.ex"},  {0, "ann", "w.ex"}, {0, "", "x.ex"},
+    {0, "Ann", "X.ex"},    {0, "ann+c", "x.ex"}, {0, "ann+b+c", "x.ex"}, {0, "info", "x.ex"},
+    {0, "nobody", "x.ex"}, {0, "joe", "y.ex"},   {0, "other", "y.ex"},   {0, "bob", "z.ex"},
+    {0, "other", "z.ex"},  {0, "ann", "w.ex"},   {0, "", "x.ex"},
 };
 #define COUNT(a) (sizeof a / sizeof *(a))
 
@@ -217,8 +220,10 @@ static void damage(void)
   check(make(known, COUNT(known)) == 0 && nlines == COUNT(known), "a table of all kinds of lines");
   damage_load(&d, PATH);
   damage_store(BROKEN, d.whole, d.size);
-  check(lies(&d, 0) == 0 && find(BROKEN, "nobody", "x.ex", &m) == MAILBOXES_NONE, "says what is right");
+  check(lies(&d, 0) == 0 && find(BROKEN, "nobody", "x.ex", &m) == MAILBOXES_NONE,
+        "says what is right");
   check(damage_cut(&d, BROKEN, lies) == 0, "cut anywhere: the right answer, or none");
+  check(damage_zero(&d, BROKEN, lies) == 0, "zeros from anywhere: the same");
   check(damage_spoil(&d, BROKEN, lies) == 0, "a bit turned in any byte: the right answer, or none");
   stralloc_free(&m.text);
 }
@@ -284,6 +289,15 @@ static void refused(void)
   }
 }
 
+/* A cdb, but not such a table. */
+static void foreign(void)
+{
+  struct cdbwrite *w;
+  struct mailbox m = MAILBOX_ZERO;
+  if (!cdbwrite_begin(&w, AT_FDCWD, "foreign.cdb") || !cdbwrite_commit(w)) exit(111);
+  check(find("foreign.cdb", "ann", "x.ex", &m) == -1 && errno == EPROTO, "an empty cdb is trouble");
+}
+
 int main(void)
 {
   char const *scratch = getenv("SCRATCH");
@@ -291,6 +305,7 @@ int main(void)
   if (!scratch || chdir(scratch)) return 111;
   check(find("missing.cdb", "ann", "x.ex", &m) == MAILBOXES_ELSEWHERE, "without a file, elsewhere");
   refused();
+  foreign();
   random_tables();
   damage();
   return check_done();

@@ -1,4 +1,5 @@
-/* t-usersdb.c - users/cdb against a plain table; damaged in any byte it never says "no such user" */
+/* t-usersdb.c - users/cdb against a plain table; damaged in any byte it never says "no such user"
+ */
 
 #include <cdb.h>
 #include <endian.h>
@@ -16,10 +17,10 @@
 #include "damage.h"
 #include "usersdb.h"
 
-#define LINES_MAX  12
+#define LINES_MAX 12
 #define LOCAL_MAX 8
-#define TABLES     400 /* random ones */
-#define SEED       20261128
+#define TABLES    400 /* random ones */
+#define SEED      20261128
 
 /* A line of users/assign; the ones with '+' are wildcards. */
 struct line {
@@ -28,10 +29,14 @@ struct line {
 };
 
 static struct line const known[] = {
-    {'=', "joe", "joe", ""},           {'+', "joe-", "joe", ""},
-    {'+', "joe-list-", "lists", "l-"}, {'=', "joe-list-one", "one", "x"},
-    {'+', "joe", "joesthing", ""},     {'=', "Ann", "ann", ""},
-    {'=', "joe", "second", ""},        {'+', "Info+", "info", "pre"},
+    {'=', "joe", "joe", ""},
+    {'+', "joe-", "joe", ""},
+    {'+', "joe-list-", "lists", "l-"},
+    {'=', "joe-list-one", "one", "x"},
+    {'+', "joe", "joesthing", ""},
+    {'=', "Ann", "ann", ""},
+    {'=', "joe", "second", ""},
+    {'+', "Info+", "info", "pre"},
     {'+', "", "all", ""},
 };
 #define NKNOWN (sizeof known / sizeof *known)
@@ -193,8 +198,10 @@ static int lies(struct damage const *d, size_t at)
   int bad = 0;
   for (size_t i = 0; i < NLOCALS; i++) {
     int r = find("broken.cdb", locals[i], &u);
-    if (r == -1) bad += errno != EPROTO;
-    else if (!is_right(r, &u, locals[i])) bad += r != 1 || at == DAMAGE_CUT || !is_value(d, at);
+    if (r == -1)
+      bad += errno != EPROTO;
+    else if (!is_right(r, &u, locals[i]))
+      bad += r != 1 || at == DAMAGE_CUT || !is_value(d, at);
   }
   stralloc_free(&u.text);
   return bad;
@@ -207,6 +214,7 @@ static void damage(void)
   make("users.cdb");
   damage_load(&d, "users.cdb");
   check(damage_cut(&d, "broken.cdb", lies) == 0, "a file cut anywhere: the right answer, or none");
+  check(damage_zero(&d, "broken.cdb", lies) == 0, "zeros from anywhere: the same");
   check(damage_spoil(&d, "broken.cdb", lies) == 0,
         "a bit turned in any byte: the right answer, or none, or another value");
 }
@@ -256,6 +264,16 @@ static void odd_values(void)
   }
 }
 
+static void foreign(void)
+{
+  struct cdb_make m;
+  struct mailuser u = MAILUSER_ZERO;
+  int fd = open("foreign.cdb", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  if (fd == -1 || cdb_make_start(&m, fd) || cdb_make_finish(&m) || close(fd)) exit(111);
+  check(find("foreign.cdb", "u", &u) == -1 && errno == EPROTO,
+        "a cdb without the key \"\" is trouble");
+}
+
 static void stamps(void)
 {
   static struct damage d;
@@ -285,6 +303,7 @@ int main(void)
   model(1);
   random_tables();
   odd_values();
+  foreign();
   stamps();
   damage();
   return check_done();
