@@ -64,7 +64,7 @@ s.end()
 
 s = Lspawn(HOME, env={'QMAILLOCAL': '/bin/true'})
 deferred(s, 'bob@one.example', 'QMAILLOCAL', 'with QMAILLOCAL, mail for mailboxes waits')
-equal((s.job('bob@three.example'), s.job('x@one.example')[0]), (('K', ''), 'Z'), 'other mail does not')
+equal((s.job('bob@three.example'), s.job('x@one.example')[0]), (('K', ''), 'D'), 'other mail does not, and what is no address bounces')
 s.end()
 
 # Damage, and no table at all
