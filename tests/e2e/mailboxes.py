@@ -36,7 +36,7 @@ def people():
 def compile(i):
     with open(i.home + '/users/mailboxes', 'w') as f:
         f.write('*vmail::%s:1000000S\n=ann@one.example\n=bob@two.example:::deep/er\n=small@one.example::::300S\n'
-                '&info@one.example:ann@one.example,joe@mail.example\n=@two.example:::rest\n.\n' % BASE)
+                '&info@one.example:ann@one.example,joe@mail.example\n&postmaster@one.example:ann@one.example\n=@two.example:::rest\n.\n' % BASE)
     return i.run(os.path.join(i.home, 'bin', 'pipit-newmailboxes'))
 
 def took(path):

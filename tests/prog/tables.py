@@ -80,6 +80,8 @@ def newmailboxes():
     code, _, err = run('newmailboxes')
     equal((code, [(n, w) for n in range(1, 12) for w in ('locals', 'rcpthosts') for l in err.split('\n') if 'line %d:' % n in l and 'control/' + w in l]),
           (0, [(7, 'rcpthosts'), (8, 'locals'), (9, 'locals'), (9, 'rcpthosts')]), 'newmailboxes: it warns of domains that no mail comes for')
+    equal([d for d in ('one', 'two', 'three', 'a.three') if 'postmaster@%s.example:' % d in err], ['two', 'a.three'],
+          'newmailboxes: and of those without a postmaster')
     fields = {k: v[4:].split(b'\0') for k, v in records(target)}
     ids = [b'%d' % ACCOUNT.pw_uid, b'%d' % ACCOUNT.pw_gid]
     equal(fields[b'!ann@one.example'], ids[:1] + ids + [b'/base', b'1000S', b'./one.example/ann/', b''], 'newmailboxes: a mailbox with what all have')
