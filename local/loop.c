@@ -6,15 +6,18 @@
 #include "address.h"
 #include "loop.h"
 
-enum { HEADER, LONGLINE, BODY };
+/* At the start of a line, with the field so far in hand; after a CR there; in the blanks of a
+ * folded line; in a line; behind the header. */
+enum { START, CR, FOLD, FIELD, BODY };
 
 void loop_init(struct loop *l, char const *address, size_t len)
 {
   l->address = address;
   l->addresslen = len;
-  l->state = HEADER;
+  l->state = START;
   l->found = 0;
   l->hops = 0;
+  l->toolong = 0;
   l->len = 0;
 }
 
@@ -23,55 +26,79 @@ static int is_blank(char c)
   return c == ' ' || c == '\t' || c == '\r';
 }
 
+/* Where the value of the field begins if this is its name, or else 0. */
+static size_t value_of(struct loop const *l, char const *name, size_t len)
+{
+  if (l->len < len || strncasecmp(l->line, name, len)) return 0;
+  while (len < l->len && is_blank(l->line[len])) len++;
+  return len < l->len && l->line[len] == ':' ? len + 1 : 0;
+}
+
 static int is_ours(struct loop const *l)
 {
-  static char const name[] = "Delivered-To:";
+  static char const name[] = "Delivered-To";
   size_t at = address_at(l->address, l->addresslen);
-  char const *s = l->line;
-  size_t len = l->len;
-  if (len < sizeof name - 1 || strncasecmp(s, name, sizeof name - 1)) return 0;
-  s += sizeof name - 1;
-  len -= sizeof name - 1;
+  size_t start = l->toolong ? 0 : value_of(l, name, sizeof name - 1);
+  if (!start) return 0;
+  char const *s = l->line + start;
+  size_t len = l->len - start;
   while (len && is_blank(*s)) s++, len--;
   while (len && is_blank(s[len - 1])) len--;
   return len == l->addresslen && !memcmp(s, l->address, at) &&
          !strncasecmp(s + at, l->address + at, len - at);
 }
 
-static int is_hop(struct loop const *l)
+/* The field in hand is complete. */
+static void end_field(struct loop *l)
 {
-  static char const name[] = "Received:";
-  return l->len >= sizeof name - 1 && !strncasecmp(l->line, name, sizeof name - 1);
+  static char const received[] = "Received";
+  if (is_ours(l)) l->found = 1;
+  if (value_of(l, received, sizeof received - 1) && ++l->hops == LOOP_HOPS) l->found = 1;
+  l->len = 0;
+  l->toolong = 0;
 }
 
-/* A line has ended, or the message in one. */
-static void end_line(struct loop *l)
+static void put(struct loop *l, char const *s, size_t n)
 {
-  if (l->state == HEADER) {
-    if (!l->len || (l->len == 1 && l->line[0] == '\r'))
-      l->state = BODY;
-    else if (is_ours(l) || (is_hop(l) && ++l->hops == LOOP_HOPS))
-      l->found = 1;
-  } else if (l->state == LONGLINE) {
-    l->state = HEADER;
+  size_t room = sizeof l->line - l->len;
+  if (n > room) {
+    n = room;
+    l->toolong = 1;
   }
-  l->len = 0;
+  memcpy(l->line + l->len, s, n);
+  l->len += n;
+}
+
+/* Look at the first byte of a line, after a CR where there was one, or of what follows the blanks
+ * of a folded one: 1 when that was all about it, 0 when it stands in the line. */
+static int begin_line(struct loop *l, char c)
+{
+  int folds = l->state == FOLD || (l->state == START && l->len);
+  if (folds && is_blank(c) && (c != '\r' || l->state == FOLD)) return (l->state = FOLD, 1);
+  if (c == '\n' && l->state == FOLD) return (l->state = START, 1);
+  if (c == '\r' && l->state == START) return (l->state = CR, 1);
+  if (l->state != FOLD) end_field(l);
+  if (l->state == CR && c != '\n') put(l, "\r", 1);
+  l->state = c == '\n' ? BODY : FIELD;
+  return c == '\n';
+}
+
+/* The bytes of a line: how many of s[0..len) are done. Blanks at its end go, as those do at the
+ * start of the next one if it is folded. */
+static size_t in_line(struct loop *l, char const *s, size_t len)
+{
+  char const *newline = memchr(s, '\n', len);
+  put(l, s, newline ? (size_t)(newline - s) : len);
+  if (!newline) return len;
+  while (l->len > 1 && is_blank(l->line[l->len - 1])) l->len--;
+  l->state = START;
+  return (size_t)(newline - s) + 1;
 }
 
 int loop_look(struct loop *l, char const *s, size_t len)
 {
   while (len && l->state != BODY && !l->found) {
-    char const *newline = memchr(s, '\n', len);
-    size_t n = newline ? (size_t)(newline - s) : len;
-    if (n > sizeof l->line - l->len) l->state = LONGLINE;
-    if (l->state == HEADER) {
-      memcpy(l->line + l->len, s, n);
-      l->len += n;
-    }
-    if (newline) {
-      end_line(l);
-      n++;
-    }
+    size_t n = l->state == FIELD ? in_line(l, s, len) : (size_t)begin_line(l, *s);
     s += n;
     len -= n;
   }
@@ -80,6 +107,6 @@ int loop_look(struct loop *l, char const *s, size_t len)
 
 int loop_end(struct loop *l)
 {
-  if (l->state == HEADER && l->len && is_ours(l)) l->found = 1;
+  if (l->state != BODY) end_field(l);
   return !l->found;
 }

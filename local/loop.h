@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#define LOOP_LINE_MAX 2048 /* bytes of a line that are compared; addresses are much shorter */
+#define LOOP_LINE_MAX 2048 /* bytes of a field that are compared; addresses are much shorter */
 #define LOOP_HOPS     100  /* Received fields that a message may not reach, as in pipit-smtpd */
 
 struct loop {
@@ -14,6 +14,7 @@ struct loop {
   int state;
   int found;
   unsigned int hops;
+  int toolong; /* there is no room for all of the field in hand */
   size_t len;
   char line[LOOP_LINE_MAX];
 };
@@ -22,11 +23,11 @@ struct loop {
 extern void loop_init(struct loop *l, char const *address, size_t len);
 
 /* Look at the next piece of the message. 1 to go on; 0 when the header has a
- * line "Delivered-To: local@host" (the case of the name and of the host does not
- * matter), or LOOP_HOPS Received fields. Pieces may be cut anywhere. */
+ * field "Delivered-To: local@host" (the case of the name and of the host does not
+ * matter, nor where it is folded), or LOOP_HOPS Received fields. Pieces may be cut anywhere. */
 extern int loop_look(struct loop *l, char const *s, size_t len);
 
-/* The message has ended: look at a last line without newline. As loop_look. */
+/* The message has ended: look at the last field. As loop_look. */
 extern int loop_end(struct loop *l);
 
 #endif

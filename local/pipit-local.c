@@ -72,7 +72,7 @@ static void read_arguments(struct options *o, int argc, char const *const *argv)
     }
   argc -= l.ind;
   o->args = argv + l.ind;
-  if (o->worker ? argc != WORKER_ARGS || o->how.describe : argc < DELIVERY_ARGS) usage();
+  if (o->worker ? argc != WORKER_ARGS || o->how.describe : argc != DELIVERY_ARGS) usage();
   if (o->args[1][0] != '/') usage();
 }
 

@@ -169,37 +169,69 @@ static void test_lines(unsigned int options, char const *s, size_t len)
 
 /* --- Delivered-To --- */
 
-static int is_ours(char const *s, size_t len, char const *address)
+static int is_space(char c)
 {
-  static char const name[] = "Delivered-To:";
-  size_t n = strlen(address), at = address_at(address, n);
-  if (len > LOOP_LINE_MAX || len < sizeof name - 1 || strncasecmp(s, name, sizeof name - 1))
-    return 0;
-  s += sizeof name - 1;
-  len -= sizeof name - 1;
-  while (len && strchr(" \t\r", *s) && *s) s++, len--;
-  while (len && strchr(" \t\r", s[len - 1]) && s[len - 1]) len--;
-  return len == n && !memcmp(s, address, at) && !strncasecmp(s + at, address + at, len - at);
+  return c == ' ' || c == '\t' || c == '\r';
 }
 
-static int is_hop(char const *s, size_t len)
+/* A field without its folds. */
+struct field {
+  char s[LOOP_LINE_MAX];
+  size_t len;
+  int cut;
+};
+
+/* Where the value begins, when this is the field's name. */
+static size_t value_of(struct field const *f, char const *name)
 {
-  static char const name[] = "Received:";
-  return len >= sizeof name - 1 && len <= LOOP_LINE_MAX && !strncasecmp(s, name, sizeof name - 1);
+  size_t n = strlen(name);
+  if (f->len < n || strncasecmp(f->s, name, n)) return 0;
+  while (n < f->len && is_space(f->s[n])) n++;
+  return n < f->len && f->s[n] == ':' ? n + 1 : 0;
+}
+
+static int is_ours(struct field const *f, char const *address)
+{
+  size_t n = strlen(address), at = address_at(address, n);
+  size_t start = value_of(f, "delivered-to"), end = f->len;
+  if (!start || f->cut) return 0;
+  while (start < end && is_space(f->s[start])) start++;
+  while (start < end && is_space(f->s[end - 1])) end--;
+  return end - start == n && !memcmp(f->s + start, address, at) &&
+         !strncasecmp(f->s + start + at, address + at, n - at);
+}
+
+static void append(struct field *f, struct fuzz line, int ended)
+{
+  size_t room = sizeof f->s - f->len;
+  f->cut |= line.len > room;
+  if (line.len < room) room = line.len;
+  memcpy(f->s + f->len, line.s, room);
+  f->len += room;
+  while (ended && f->len > 1 && is_space(f->s[f->len - 1])) f->len--;
 }
 
 static int has_loop(char const *s, size_t len, char const *address)
 {
+  static struct field field;
   struct fuzz f = { s, len };
   unsigned int hops = 0;
-  while (f.len) {
+  for (field.len = 0;;) {
+    int over = !f.len;
     struct fuzz line = fuzz_until(&f, '\n');
-    int ended = line.s + line.len < s + len;
-    if (!line.len || (line.len == 1 && *line.s == '\r')) return 0;
-    if (is_ours(line.s, line.len, address)) return 1;
-    if (ended && is_hop(line.s, line.len) && ++hops == LOOP_HOPS) return 1;
+    int ended = !over && line.s + line.len < s + len;
+    int empty = !line.len || (line.len == 1 && *line.s == '\r');
+    int folded = field.len && line.len && (*line.s == ' ' || *line.s == '\t');
+    while (folded && line.len && is_space(*line.s)) line.s++, line.len--;
+    if (!folded) {
+      if (is_ours(&field, address)) return 1;
+      if (value_of(&field, "received") && ++hops == LOOP_HOPS) return 1;
+      field.len = 0;
+      field.cut = 0;
+      if (over || empty) return 0;
+    }
+    append(&field, line, ended);
   }
-  return 0;
 }
 
 static void test_loop(uint32_t seed, char const *s, size_t len)

@@ -59,9 +59,10 @@ def qmail(text):
     with open(path, 'w') as f: f.write(text)
     own_by(path, UID, GID)
 
-def deliver(seconds=60):
+QUOTA = ['-q', '100000000S']
+def deliver(seconds=60, options=(), default='./Maildir/'):
     """(exit code, what it said) of a delivery to the user, as the user."""
-    p = as_account([os.path.join(BIN, 'pipit-local'), '-l', str(len(MSG)), '--', 'user', user, 'user', '', '', 'host.example', 'me@there.example', './Maildir/'],
+    p = as_account([os.path.join(BIN, 'pipit-local'), *options, '-l', str(len(MSG)), '--', 'user', user, 'user', '', '', 'host.example', 'me@there.example', default],
                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, PIPIT_HOME=home, QMAILQUEUE='/bin/false'))
     try: out = p.communicate(MSG, seconds)[0]
     except subprocess.TimeoutExpired:
@@ -82,19 +83,20 @@ def put(path, what, target):
 
 def attacks():
     if not ROOT: return skip('files of other users: needs root')
-    for name, lines in (('.qmail', None), ('Maildir', './Maildir/\n'), ('Maildir/tmp', './Maildir/\n'), ('Maildir/new', './Maildir/\n'), ('box', './box\n')):
+    for name, lines in (('.qmail', None), ('Maildir', './Maildir/\n'), ('Maildir/tmp', './Maildir/\n'), ('Maildir/new', './Maildir/\n'), ('Maildir/maildirsize', './Maildir/\n'), ('box', './box\n')):
         for what in ('symbolic link', 'hard link', 'FIFO', 'folder', 'device', 'link to itself'):
             for owner in (other, roots):
                 for file in ('file', 'readable'):
                     if what not in ('symbolic link', 'hard link') and (owner, file) != (roots, 'file'): continue
-                    directory = name.startswith('Maildir')
+                    options = QUOTA if name == 'Maildir/maildirsize' else []
+                    directory = name.startswith('Maildir') and not options
                     if directory and (what == 'hard link' or file == 'readable'): continue
                     fresh()
                     if lines: qmail(lines)
                     target = os.path.join(owner, name if directory else file)
                     put(os.path.join(user, name), what, target)
                     before = snapshot()
-                    code, out = deliver()
+                    code, out = deliver(options=options)
                     same = snapshot() == before
                     leak = SECRET in b''.join(open(f, 'rb').read() for f in glob.glob(user + '/Maildir/new/*') + glob.glob(user + '/box') if os.path.isfile(f) and not os.path.islink(f)
                                               and os.stat(f).st_nlink == 1)
@@ -102,6 +104,60 @@ def attacks():
                     fine = code == 111 or (name == '.qmail' and (what in ('FIFO', 'folder', 'device') or file == 'readable') and code == 0) or \
                         (name in ('Maildir/tmp', 'Maildir/new') and what == 'folder' and code == 0)
                     check(fine and same and not leak, '%s is a %s to %s of %s: deferred, nothing of theirs is touched' % (name, what, file, os.path.basename(owner))) or print(code, out, same, leak)
+
+def followed():
+    """A link to an mbox, or above a Maildir, leads where the user's own rights do, and no further."""
+    if not ROOT: return skip('files of other users: needs root')
+    fresh()
+    qmail('./box\n')
+    os.chmod(other + '/readable', 0o666)
+    put(user + '/box', 'symbolic link', other + '/readable')
+    code, out = deliver()
+    with open(other + '/readable', 'rb') as f: text = f.read()
+    check(code == 0 and text.startswith(SECRET + b'\nFrom ') and text.endswith(MSG + b'\n'), "a link to another's file that he may write is followed, as in qmail")
+    for folder, mode, want in ((other, 0o755, 111), (other, 0o777, 0)):
+        fresh()
+        os.chmod(folder, mode)
+        put(user + '/way', 'symbolic link', folder)
+        before = snapshot()
+        code, out = deliver(options=['-M'], default='./way/in/Maildir/')
+        equal((code, {k: v for k, v in snapshot().items() if k in before} == before, os.path.exists(folder + '/in/Maildir/new')), (want, True, not want), 'so is one on the way to a Maildir that is made: mode %o' % mode)
+    fresh()
+    qmail('./box\n')
+    control(home, 'mboxdotlock', '1')
+    put(user + '/box.lock', 'symbolic link', roots + '/file')
+    os.utime(user + '/box.lock', (1, 1), follow_symlinks=False)
+    before = snapshot()
+    code, out = deliver()
+    equal((code, snapshot() == before, os.path.lexists(user + '/box.lock')), (0, True, False), 'a lock file that is an old link is removed itself')
+    control(home, 'mboxdotlock', None)
+
+HOLDER = '''import fcntl, os, signal, sys, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+fds = [os.open(f, os.O_RDWR) for f in sys.argv[1:]]
+for fd in fds: fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print(flush=True)
+time.sleep(60)
+'''
+
+def leases():
+    """A user can make every open() of his files by others wait; not this one."""
+    for name in ('.qmail', 'box', 'Maildir/maildirsize'):
+        fresh()
+        qmail('./box\n' if name == 'box' else './Maildir/\n')
+        path = os.path.join(user, name)
+        if name != '.qmail':
+            with open(path, 'w') as f: f.write('100000S\n0 0\n')
+            own_by(path, UID, GID)
+        p = as_account([sys.executable, '-c', HOLDER, path], stdout=subprocess.PIPE)
+        if p.stdout.readline() != b'\n': skip('leases: not on this file system')
+        else:
+            began = time.monotonic()
+            code, out = deliver()
+            check(code == 111 and time.monotonic() - began < 20, 'a lease on %s defers at once' % name) or print(code, out)
+        p.kill()
+        p.wait()
+        p.stdout.close()
 
 SWAPPER = '''import ctypes, os, sys
 libc = ctypes.CDLL(None)
@@ -111,14 +167,22 @@ while True: libc.renameat2(-100, a, -100, b, 2)
 
 def races():
     if not ROOT: return skip('races against files of other users: needs root')
-    for name, lines in (('Maildir', './Maildir/\n'), ('Maildir/tmp', './Maildir/\n'), ('Maildir/new', './Maildir/\n'), ('box', './box\n'), ('.qmail', './Maildir/\n'), ('file', '|cat >>got\n./file\n')):
+    for name, lines in (('Maildir', './Maildir/\n'), ('Maildir/tmp', './Maildir/\n'), ('Maildir/new', './Maildir/\n'), ('box', './box\n'), ('.qmail', './Maildir/\n'), ('file', '|cat >>got\n./file\n'),
+                        ('Maildir/maildirsize', './Maildir/\n'), ('way', './way/Maildir/\n')):
         fresh()
         qmail(lines)
-        directory = name.startswith('Maildir')
+        options = QUOTA if name == 'Maildir/maildirsize' else []
+        directory = name.startswith('Maildir') and not options
         mine, theirs = os.path.join(user, name), os.path.join(user, 'theirs')
         if name == 'box' or name == 'file':
             open(mine, 'w').close(); own_by(mine, UID, GID)
-        os.symlink(os.path.join(roots, name if directory else 'file'), theirs)
+        if name == 'way':
+            os.mkdir(mine, 0o755); own_by(mine, UID, GID)
+            maildir(mine + '/Maildir', UID, GID)
+        elif options:
+            with open(mine, 'w') as f: f.write('100000000S\n0 0\n')
+            own_by(mine, UID, GID)
+        os.symlink(roots if name == 'way' else os.path.join(roots, name if directory else 'file'), theirs)
         own_by(theirs, UID, GID)
         # Even where all may write: what is reached by a link is not his Maildir.
         if name in ('Maildir/tmp', 'Maildir/new'):
@@ -130,7 +194,7 @@ def races():
         began = time.monotonic()
         n = 0
         while n < DELIVERIES and time.monotonic() - began < (120 if LONG else 6):
-            code, out = deliver()
+            code, out = deliver(options=options)
             codes[code] = codes.get(code, 0) + 1
             n += 1
         p.kill()
@@ -177,7 +241,7 @@ def edits():
     t.join()
     check(set(codes) <= {0, 111}, 'one that is cut and grows while it is read: delivered or deferred, never refused')
 
-for test in (attacks, races, edits):
+for test in (attacks, followed, leases, races, edits):
     if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]:
         began = time.monotonic()
         test()

@@ -13,6 +13,7 @@ def usage():
         return subprocess.run([LOCAL, *argv], stdin=subprocess.DEVNULL, capture_output=True).returncode
     equal(code(), 100, 'no arguments is a usage error')
     equal(code('joe', '/x', 'l', '', '', 'h', 's'), 100, 'seven arguments are a usage error')
+    equal(code('joe', '/x', 'l', '', '', 'h', 's', './M/', 'more'), 100, 'so are nine')
     equal(code('joe', 'x', 'l', '', '', 'h', 's', './M/'), 100, 'a home that is no absolute path is refused')
     equal(code('-x', 'joe', '/x', 'l', '', '', 'h', 's', './M/'), 100, 'an unknown option is refused')
     equal(code('-l', '1x', 'joe', '/x', 'l', '', '', 'h', 's', './M/'), 100, 'a length that is none is refused')

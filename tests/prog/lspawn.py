@@ -104,13 +104,13 @@ def time_limit(home):
     alias = os.path.join(home, 'alias')
     control(home, 'timeoutlocal', '1')
     write(os.path.join(alias, '.qmail-hang'), '|echo $$ >hang; sleep 60\n')
-    write(os.path.join(alias, '.qmail-deaf'), '|trap "" TERM; echo $$ >deaf; sleep 60; sleep 60\n')
+    write(os.path.join(alias, '.qmail-deaf'), '|trap "" TERM; echo $$ >deaf; sleep 60 & echo $! >deafchild; sleep 60; sleep 60\n')
     s = Lspawn(home)
     began = time.monotonic()
     is_temporary(s.job('hang@host.example'), 'took too long', 'a delivery that hangs is stopped')
     check(time.monotonic() - began < 5, 'in time')
-    s.job('deaf@host.example')
-    for name in ('hang', 'deaf'):
+    is_temporary(s.job('deaf@host.example'), 'took too long', 'so is one whose program ignores SIGTERM')
+    for name in ('hang', 'deaf', 'deafchild'):
         pid = int(open(os.path.join(alias, name)).read())
         check(wait_for(lambda: not os.path.exists('/proc/%d' % pid)), 'its program is gone: ' + name)
     r, w = os.pipe()

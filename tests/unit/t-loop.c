@@ -15,6 +15,18 @@ static struct loop_case {
     {"case of the name and the host", "delivered-TO: joe@HOST.Example\n\n", 1},
     {"blanks and CR around", "Delivered-To:\t joe@host.example \r\n\r\n", 1},
     {"no blank", "Delivered-To:joe@host.example\n", 1},
+    {"a blank before the colon", "Delivered-To : joe@host.example\n", 1},
+    {"folded before the address", "A: b\nDelivered-To:\n joe@host.example\nC: d\n\n", 1},
+    {"folded with CR, twice", "Delivered-To:\r\n\t\r\n  joe@host.example\r\n\r\nx", 1},
+    {"folded in the address", "Delivered-To: joe@ \n\thost.example\n\n", 1},
+    {"folded, and the message ends", "Delivered-To:\n joe@host.example", 1},
+    {"a folded field of another name", "A:\n Delivered-To: joe@host.example\n\n", 0},
+    {"behind a folded field", "A:\n b\n c\nDelivered-To: joe@host.example\n", 1},
+    {"a fold of our line that says more", "Delivered-To: joe@host.example\n x\n\n", 0},
+    {"blanks at the start of the message", " x\nDelivered-To: joe@host.example\n", 1},
+    {"a CR at the start of a line", "A: b\n\rC: d\nDelivered-To: joe@host.example\n", 1},
+    {"8-bit text around", "A: \xff\xc3\xa4\nDelivered-To: joe@host.example\xff\n\xe9: \xe9\n\n", 0},
+    {"8-bit text in front", "A: \xff\n \xc3\xa4\nDelivered-To: joe@host.example\n", 1},
     {"a last line without newline", "A: b\nDelivered-To: joe@host.example", 1},
     {"case of the local part matters", "Delivered-To: Joe@host.example\n", 0},
     {"another host", "Delivered-To: joe@host.example.org\n", 0},
@@ -50,9 +62,10 @@ static void long_lines(void)
   check(good, "our line behind a line of any length");
 }
 
+#define LONG (LOOP_LINE_MAX + 10)
 static void hops(void)
 {
-  static char s[LOOP_HOPS * 16 + 64];
+  static char s[LOOP_HOPS * LONG];
   size_t len = 0;
   for (int i = 1; i < LOOP_HOPS; i++) len += (size_t)sprintf(s + len, "received: a\n b\n");
   check(!run(s, len, 7), "as many Received fields as may be");
@@ -60,6 +73,12 @@ static void hops(void)
   check(!run(s, more, 7), "one in the body does not count");
   more = len + (size_t)sprintf(s + len, "Received: x\n\n");
   check(run(s, more, 7) && run(s, more, sizeof s), "one too many");
+  memset(s, 'x', sizeof s);
+  for (int i = 0; i < LOOP_HOPS; i++) {
+    memcpy(s + LONG * i, "Received:", 9);
+    s[LONG * (i + 1) - 1] = '\n';
+  }
+  check(run(s, LONG * LOOP_HOPS, 777), "long ones count");
 }
 
 int main(void)
