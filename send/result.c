@@ -43,14 +43,27 @@ static void report(struct send *s, struct rcpt *r, char action, char const *text
   stralloc_free(&line);
 }
 
+void result_sofar(struct send *s, struct rcpt *r, char const *text, size_t len)
+{
+  stralloc line = STRALLOC_ZERO;
+  if (state_put_sofar(&line, r->index, text, len)) tell(s, r->msg, &line);
+  stralloc_free(&line);
+}
+
+/* What the sender is told of a success here. */
+static char action_of(enum channel channel, struct rcpt const *r, char const *text, size_t len)
+{
+  if (channel == CHANNEL_REMOTE) return STATE_ACT_RELAYED;
+  return r->note == JOB_LISTED ? STATE_ACT_DELIVERED : bounce_local_action(text, len);
+}
+
 static void delivered(struct send *s, enum channel channel, struct rcpt *r, char const *text,
                       size_t len)
 {
   stralloc line = STRALLOC_ZERO;
   struct msg *m = r->msg;
-  if (is_asked(r, DSN_SUCCESS) && !r->passed) {
-    char action = channel == CHANNEL_LOCAL ? bounce_local_action(text, len) : STATE_ACT_RELAYED;
-    report(s, r, action, text, len);
+  if (is_asked(r, DSN_SUCCESS) && r->note != JOB_PASSED) {
+    report(s, r, action_of(channel, r, text, len), text, len);
     m->arrived++;
   } else if (says_itself(m)) m->untold = r->index + 1;
   else if (state_put_done(&line, r->index)) tell(s, m, &line);
