@@ -1,7 +1,7 @@
 PROGRAMS += pipit-local
 pipit-local_SRCS := local/pipit-local.c local/command.c local/delivery.c local/dotqmail.c \
 	local/forward.c local/loop.c local/maildir.c local/mbox.c local/message.c local/perform.c \
-	local/report.c local/worker.c
+	local/progress.c local/report.c local/worker.c
 
 t-dotqmail_SRCS := local/dotqmail.c local/report.c
 t-loop_SRCS := local/loop.c

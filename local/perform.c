@@ -120,17 +120,45 @@ void perform_describe(struct perform const *p)
   refuse(p);
 }
 
-static int execute_one(struct perform *p, struct instruction const *i)
+static void count(struct perform *p, enum instruction_kind kind)
+{
+  switch (kind) {
+  case INSTRUCTION_MAILDIR:
+  case INSTRUCTION_MBOX: p->files++; break;
+  case INSTRUCTION_PROGRAM: p->programs++; break;
+  case INSTRUCTION_FORWARD: p->forwards++; break;
+  }
+}
+
+static int execute(struct perform *p, struct instruction const *i)
 {
   switch (i->kind) {
-  case INSTRUCTION_MAILDIR:
-    p->files++;
-    return maildir_deliver(&p->d, &p->m, i->text, p->tidy, &p->r);
-  case INSTRUCTION_MBOX: p->files++; return mbox_deliver(&p->d, &p->m, i->text, &p->r);
-  case INSTRUCTION_PROGRAM: p->programs++; return command_run(&p->m, i->text, &p->r);
-  case INSTRUCTION_FORWARD: p->forwards++; return 1;
+  case INSTRUCTION_MAILDIR: return maildir_deliver(&p->d, &p->m, i->text, p->tidy, &p->r);
+  case INSTRUCTION_MBOX: return mbox_deliver(&p->d, &p->m, i->text, &p->r);
+  case INSTRUCTION_PROGRAM: return command_run(&p->m, i->text, &p->r);
+  case INSTRUCTION_FORWARD: return 1;
   }
   return 0;
+}
+
+/* Have it kept that this line is done, if anything is left that may fail. */
+static void keep_progress(struct perform *p, struct instruction const *i, int result)
+{
+  int last = i + 1 == p->q.list + p->q.count;
+  if (i->kind == INSTRUCTION_FORWARD || (last && !p->forwards && !p->q.refusal)) return;
+  progress_add(&p->progress, &p->d, i, result);
+  if (p->tell) p->tell(p->data, p->progress.records, p->progress.count * PROGRESS_RECORD);
+}
+
+/* 1, COMMAND_STOP, or 0 and p->r. */
+static int follow(struct perform *p, struct instruction const *i)
+{
+  count(p, i->kind);
+  int r = progress_meet(&p->progress, &p->d, i);
+  if (r) return r;
+  r = execute(p, i);
+  if (r) keep_progress(p, i, r);
+  return r;
 }
 
 /* Follow the instructions in their order; all forwards go together at the end. */
@@ -143,7 +171,7 @@ void perform_deliver(struct perform *p, char const *data, int fd, uint64_t lengt
   /* A single Maildir needs no copy: what was read of a message that is not whole is removed. */
   if (!is_one_maildir(q) && !message_keep(&p->m, q->programs > 0, &p->r)) fail(p);
   while (n < q->count && r == 1) {
-    r = execute_one(p, q->list + n++);
+    r = follow(p, q->list + n++);
     if (!r) fail(p);
   }
   if (r == 1) refuse(p);

@@ -3,6 +3,9 @@
  * Whatever goes wrong ends the process, with the text on descriptor 2 and the
  * exit code of pipit-local(8). A process that carries out several deliveries
  * begins each with nothing of the one before: struct, directory, environment.
+ *
+ * Lines that an earlier attempt was through with are not followed again, but counted; so that a
+ * later attempt can do the same, what is done is told as it goes.
  */
 #ifndef PIPIT_PERFORM_H
 #define PIPIT_PERFORM_H
@@ -15,6 +18,7 @@
 #include "delivery.h"
 #include "dotqmail.h"
 #include "message.h"
+#include "progress.h"
 #include "report.h"
 
 #define PERFORM_SUMMARY_MAX 128 /* bytes */
@@ -22,6 +26,9 @@
 struct perform {
   int describe; /* only say what would be done */
   int tidy;     /* look for old files in tmp/ of Maildirs */
+  void (*tell)(void *data, char const *text, size_t len); /* keep this progress; or NULL */
+  void *data;
+  struct progress progress;
   struct delivery d;
   struct message m;
   struct dotqmail q;
@@ -31,8 +38,8 @@ struct perform {
   uint64_t qp;                      /* of the forwards */
 };
 
-/* Go home and find out what is to be done. <p> is empty but for the first two
- * fields; args[0..DELIVERY_ARGS) must live as long as it. */
+/* Go home and find out what is to be done. <p> is empty but for the fields before <d>;
+ * args[0..DELIVERY_ARGS) must live as long as it. */
 extern void perform_begin(struct perform *p, char const *const *args);
 
 /* Do it with the message data[0..length), or where that is NULL with the one on

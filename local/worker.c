@@ -8,6 +8,7 @@
 #include <skalibs/allreadwrite.h>
 #include <skalibs/strerr.h>
 
+#include "dsn.h"
 #include "job.h"
 #include "perform.h"
 #include "program.h"
@@ -25,12 +26,35 @@ static int take_socket(void)
   return sock;
 }
 
+struct answer {
+  int sock;
+  uint32_t num; /* of the job */
+};
+
+/* What is not heard of is done again. */
+static void tell_progress(void *data, char const *text, size_t len)
+{
+  struct answer const *a = data;
+  job_send_sofar(a->sock, a->num, 0, text, len);
+}
+
+/* What comes with the job besides the message. */
+static void take_extras(struct perform *p, struct job const *j)
+{
+  size_t pos = 0, len;
+  char const *extras = job_rcpt_extras(j, 0, &pos, &len);
+  char const *sofar = dsn_find(extras, len, JOB_SOFAR_NAME, &len);
+  progress_begin(&p->progress, sofar, sofar ? len : 0);
+}
+
 /* 0 when the answer is the exit of this process. */
 static int deliver(struct job const *j, char const *const *args, int tidy, int sock)
 {
   char text[PERFORM_SUMMARY_MAX];
   char const *all[DELIVERY_ARGS];
-  struct perform p = {.tidy = tidy};
+  struct answer a = {.sock = sock, .num = j->num};
+  struct perform p = {.tidy = tidy, .tell = tell_progress, .data = &a};
+  take_extras(&p, j);
   memcpy(all, args, SENDER * sizeof *all);
   all[SENDER] = j->sender;
   memcpy(all + SENDER + 1, args + SENDER, (WORKER_ARGS - SENDER) * sizeof *all);
