@@ -12,7 +12,7 @@
 #include <skalibs/strerr.h>
 
 #include "command.h"
-#include "forward.h"
+#include "job.h"
 #include "maildir.h"
 #include "mbox.h"
 #include "perform.h"
@@ -65,6 +65,7 @@ static void choose_sender(struct perform *p)
     if (owner == 1) verp = dotqmail_exists(d->dash, d->ext, "-owner-default", &p->r);
     if (owner == -1 || verp == -1) fail(p);
   }
+  p->list = owner;
   int ok = owner ? add(&p->newsender, d->local) &&
                        add(&p->newsender, verp ? "-owner-@" : "-owner@") &&
                        add(&p->newsender, d->host) && (!verp || add(&p->newsender, "-@[]"))
@@ -161,6 +162,16 @@ static int follow(struct perform *p, struct instruction const *i)
   return r;
 }
 
+static void forward(struct perform *p, size_t n)
+{
+  struct forward f = {.d = &p->d, .m = &p->m, .q = &p->q, .n = n, .sender = p->newsender.s,
+                      .wishes = p->wishes, .kind = FORWARD_COPIES};
+  if (p->list) f.kind = FORWARD_LIST;
+  else if (p->forwards == 1 && !p->files && !p->programs) f.kind = FORWARD_ALIAS;
+  if (!forward_send(&f, &p->qp, &p->passed, &p->r)) fail(p);
+  if (f.kind != FORWARD_ALIAS) p->passed = 0;
+}
+
 /* Follow the instructions in their order; all forwards go together at the end. */
 void perform_deliver(struct perform *p, char const *data, int fd, uint64_t length)
 {
@@ -175,8 +186,7 @@ void perform_deliver(struct perform *p, char const *data, int fd, uint64_t lengt
     if (!r) fail(p);
   }
   if (r == 1) refuse(p);
-  if (!p->forwards) return;
-  if (!forward_send(&p->d, &p->m, q, n, p->newsender.s, &p->qp, &p->r)) fail(p);
+  if (p->forwards) forward(p, n);
 }
 
 size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX])
@@ -192,6 +202,12 @@ size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX])
 int perform_was_plain(struct perform const *p)
 {
   return p->q.count == 1 && p->files == 1;
+}
+
+char perform_note(struct perform const *p)
+{
+  if (p->passed) return JOB_PASSED;
+  return p->forwards && p->list ? JOB_LISTED : 0;
 }
 
 void perform_free(struct perform *p)

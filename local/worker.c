@@ -41,9 +41,11 @@ static void tell_progress(void *data, char const *text, size_t len)
 /* What comes with the job besides the message. */
 static void take_extras(struct perform *p, struct job const *j)
 {
+  struct wishes *w = &p->wishes;
   size_t pos = 0, len;
-  char const *extras = job_rcpt_extras(j, 0, &pos, &len);
-  char const *sofar = dsn_find(extras, len, JOB_SOFAR_NAME, &len);
+  w->message = job_message_extras(j, &w->messagelen);
+  w->rcpt = job_rcpt_extras(j, 0, &pos, &w->rcptlen);
+  char const *sofar = dsn_find(w->rcpt, w->rcptlen, JOB_SOFAR_NAME, &len);
   progress_begin(&p->progress, sofar, sofar ? len : 0);
 }
 
@@ -63,8 +65,10 @@ static int deliver(struct job const *j, char const *const *args, int tidy, int s
   if (j->fd != -1) close(j->fd);
   size_t len = perform_summary(&p, text);
   int plain = perform_was_plain(&p);
+  char note = perform_note(&p);
   perform_free(&p);
   if (plain) return job_send_result(sock, j->num, 0, 'K', text, len) == 1;
+  if (note) job_send_note(sock, j->num, 0, note);
   allwrite(1, text, len);
   return 0;
 }

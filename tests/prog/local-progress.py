@@ -109,10 +109,20 @@ def ends():
     s.end()
     control(HOME, 'timeoutlocal', None)
 
+def lists(s):
+    wishes = ['BODY=8BITMIME', 'RET=HDRS', '#0', 'NOTIFY=SUCCESS', 'ORCPT=rfc822;x']
+    qmail('list', '&a@b.example\n')
+    s.job('list@host.example', extras=wishes)
+    equal((s.notes, lines('envelope')), ([], ['Fme@there.example\0Ta@b.example\0\0']),
+          'a forward to a QMAILQUEUE program: it gets nothing of what the sender had asked for, and nothing is noted')
+    qmail('list-owner', '')
+    s.job('list@host.example', extras=wishes)
+    equal(s.notes, ['L'], 'of a mailing list it is noted that it is one')
+
 make_maildir(ALIAS + '/Maildir')
-write(QUEUE, '#!/bin/sh\ntest -e %s/full && exit 71\ncat >/dev/null; echo x >>%s/queued\n' % (ALIAS, ALIAS), 0o755)
+write(QUEUE, '#!/bin/sh\ntest -e %s/full && exit 71\ncat >/dev/null; cat <&1 >%s/envelope; echo x >>%s/queued\n' % (ALIAS, ALIAS, ALIAS), 0o755)
 s = Lspawn(HOME, env={'QMAILQUEUE': QUEUE})
-for f in (steps, stop, edited, many):
+for f in (steps, stop, edited, many, lists):
     print('# ' + f.__name__)
     f(s)
 s.end()
