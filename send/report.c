@@ -69,6 +69,17 @@ size_t bounce_remote(char const *text, size_t len, size_t *at)
   return 0;
 }
 
+size_t bounce_until(char const *text, size_t len, size_t *at)
+{
+  size_t const n = sizeof BOUNCE_UNTIL - 1;
+  if (!len || text[len - 1] != '\n') return 0;
+  char const *nl = memrchr(text, '\n', len - 1);
+  size_t start = nl ? (size_t)(nl - text) + 1 : 0;
+  if (len - 1 - start <= n || memcmp(text + start, BOUNCE_UNTIL, n)) return 0;
+  *at = start + n;
+  return len - 1 - *at;
+}
+
 size_t bounce_said(char const *text, size_t len, size_t *at)
 {
   char const *p = len ? memmem(text, len, SAID, sizeof SAID - 1) : 0;

@@ -79,6 +79,13 @@ static void failed(struct send *s, struct rcpt *r, char const *text, size_t len)
   m->failed++;
 }
 
+/* Append a report, with a last newline. */
+static int add_text(stralloc *sa, char const *text, size_t len)
+{
+  return stralloc_catb(sa, text, len) &&
+         (!len || text[len - 1] == '\n' || stralloc_append(sa, '\n'));
+}
+
 /* Seconds until it is tried again after this report. */
 static uint32_t wait_after(struct rcpt const *r, enum channel channel, uint32_t age,
                            char const *text, size_t len)
@@ -105,11 +112,16 @@ static void put_off(struct send *s, struct rcpt *r, uint32_t age, uint32_t wait,
   stralloc_free(&line);
 }
 
-/* It takes long: the sender is told once, with what else is late when nothing more can be tried now. */
-static void warn(struct send *s, struct rcpt *r, char const *text, size_t len)
+/* It takes long: the sender is told once, with what else is late when nothing more can be tried now.
+ * <left>: seconds until it is given up. */
+static void warn(struct send *s, struct rcpt *r, uint32_t left, char const *text, size_t len)
 {
+  stralloc sa = STRALLOC_ZERO;
   if (r->warned || !is_asked(r, DSN_DELAY)) return;
-  report(s, r, STATE_ACT_DELAYED, text, len);
+  if (add_text(&sa, text, len) && stralloc_cats(&sa, BOUNCE_UNTIL) &&
+      bounce_put_date(&sa, clock_wall() + left))
+    report(s, r, STATE_ACT_DELAYED, sa.s, sa.len);
+  stralloc_free(&sa);
   r->msg->delayed++;
 }
 
@@ -122,9 +134,7 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
   uint32_t lifetime = settings_lifetime(&s->settings, r->addr, r->addrlen);
   if (retry_expired(age, lifetime, r->attempts, clock_wall())) {
     stralloc sa = STRALLOC_ZERO;
-    if (stralloc_catb(&sa, text, len) &&
-        (!len || text[len - 1] == '\n' || stralloc_append(&sa, '\n')) &&
-        stralloc_cats(&sa, BOUNCE_TOO_LONG)) {
+    if (add_text(&sa, text, len) && stralloc_cats(&sa, BOUNCE_TOO_LONG)) {
       log_result(r, 'D', sa.s, sa.len);
       failed(s, r, sa.s, sa.len);
       stralloc_free(&sa);
@@ -133,7 +143,8 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
     stralloc_free(&sa);
   }
   log_result(r, 'Z', text, len);
-  if (s->settings.delaywarn && age >= s->settings.delaywarn) warn(s, r, text, len);
+  if (s->settings.delaywarn && age >= s->settings.delaywarn)
+    warn(s, r, lifetime > age ? lifetime - age : 0, text, len);
   put_off(s, r, age, wait_after(r, channel, age, text, len), hop);
 }
 

@@ -1,6 +1,7 @@
 """Notices of delivery (RFC 3461): for each NOTIFY and each kind of destination exactly the reports that are due"""
 import sys
 sys.path.insert(0, 'tests')
+from email.utils import parsedate_to_datetime
 from instance import *
 from notices import DSN_SINK, Notice, send
 from sink import Sink
@@ -251,6 +252,8 @@ n = (reports('da') or [Notice(b'')])[0]
 b = n.rcpt('later@plain.example')
 equal((b.get('Status'), b.get('Diagnostic-Code'), n.message['Subject'], n.types[2:]), ('4.2.1', 'smtp; 450 4.2.1 come back later', 'delay notice', ['text/rfc822-headers']),
       'what a notice of a delay says')
+until = parsedate_to_datetime(b.get('Will-Retry-Until', 'Thu, 01 Jan 1970 00:00:00 +0000')).timestamp() - time.time()
+check(604000 < until < 605000 and "I'll keep trying until " + b.get('Will-Retry-Until', '?') in n.text, 'and until when delivery is tried')
 check('only a warning' in n.text and 'come back later' in n.text and '<later' not in n.text, 'it is not taken for a bounce')
 for s in (knows, plain): s.script['rcpt'] = '250 2.1.5 ok'
 i.alrm()

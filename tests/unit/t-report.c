@@ -60,8 +60,24 @@ static struct {
   { "did ", STATE_ACT_DELIVERED },
 };
 
+static struct {
+  char const *why, *text, *until;
+} const delays[] = {
+  { "a date in the last line", "no\n" BOUNCE_UNTIL "Sat, 28 Nov\n", "Sat, 28 Nov" },
+  { "a date and nothing else", BOUNCE_UNTIL "x\n", "x" },
+  { "no date", "no\n" BOUNCE_UNTIL "\n", 0 },
+  { "no last newline", BOUNCE_UNTIL "x", 0 },
+  { "a date in another line is the server's", BOUNCE_UNTIL "x\nno\n", 0 },
+  { "no text", "", 0 },
+};
+
 int main(void)
 {
+  for (size_t i = 0; i < sizeof delays / sizeof *delays; i++) {
+    size_t at = 0;
+    size_t n = bounce_until(delays[i].text, strlen(delays[i].text), &at);
+    check(is(n, at, delays[i].text, delays[i].until), delays[i].why);
+  }
   for (size_t i = 0; i < sizeof judged / sizeof *judged; i++) {
     char status[BOUNCE_STATUS_MAX];
     bounce_judge(status, judged[i].action, judged[i].text, strlen(judged[i].text));
