@@ -13,6 +13,7 @@
 struct place {
   struct dns_ip ip;
   unsigned int port;
+  char name[DNS_NAME_MAX]; /* of the host; "" where only the address is known */
 };
 
 struct places {

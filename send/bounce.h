@@ -99,6 +99,8 @@ extern int bounce_put_date(stralloc *out, int64_t when);
 /* Find an enhanced status code (RFC 3463) in a report: its length, and where it
  * begins in <*at>; 0 when there is none. */
 extern size_t bounce_status(char const *text, size_t len, size_t *at);
+/* Find the name of the server whose words are in a report, in the same way. */
+extern size_t bounce_host(char const *text, size_t len, size_t *at);
 /* Find the address of the server that a report speaks of, in the same way. */
 extern size_t bounce_remote(char const *text, size_t len, size_t *at);
 /* Find the date behind BOUNCE_UNTIL in the last line, in the same way. */

@@ -38,7 +38,9 @@ static int put_orcpt(stralloc *out, char const *orcpt)
 static int put_remote(stralloc *out, char const *text, size_t len)
 {
   size_t at;
-  size_t n = bounce_remote(text, len, &at);
+  size_t n = bounce_host(text, len, &at);
+  if (n) return put_line(out, "Remote-MTA: dns; ", text + at, n);
+  n = bounce_remote(text, len, &at);
   return !n || (stralloc_cats(out, "Remote-MTA: dns; [") && bounce_put(out, text + at, n) &&
                 stralloc_cats(out, "]\n"));
 }

@@ -6,6 +6,7 @@
 #include "bounce.h"
 #include "state.h"
 
+#define IS   "\nRemote host is "
 #define SAID "Remote host said: "
 
 static int is_digit(char c)
@@ -86,6 +87,17 @@ size_t bounce_said(char const *text, size_t len, size_t *at)
   if (!p) return 0;
   *at = (size_t)(p - text) + sizeof SAID - 1;
   return len - *at;
+}
+
+size_t bounce_host(char const *text, size_t len, size_t *at)
+{
+  size_t said;
+  if (!bounce_said(text, len, &said)) return 0;
+  len = said - (sizeof SAID - 1);
+  char const *p = memmem(text, len, IS, sizeof IS - 1);
+  if (!p || len < 2 || memcmp(text + len - 2, ".\n", 2)) return 0;
+  *at = (size_t)(p - text) + sizeof IS - 1;
+  return len - 2 > *at ? len - 2 - *at : 0;
 }
 
 static void set_status(char out[BOUNCE_STATUS_MAX], char const *s, size_t len)
