@@ -13,7 +13,7 @@
 #include "job.h"
 
 #define JOB_FIXED    29 /* bytes of a J packet before the host */
-#define RESULT_FIXED 10 /* and all of a note */
+#define RESULT_FIXED 10 /* and of a note */
 #define END_FIXED    5
 #define GROUP_FIXED  5
 #define CLASS_FIXED  6
@@ -64,6 +64,12 @@ int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char co
 int job_send_note(int sock, uint32_t num, uint32_t index, char note)
 {
   return send_about(sock, 'N', num, index, note, "", 0);
+}
+
+int job_send_sofar(int sock, uint32_t num, uint32_t index, char const *text, size_t len)
+{
+  if (len > JOB_SOFAR_MAX) return (errno = EMSGSIZE, -1);
+  return send_about(sock, 'N', num, index, JOB_SOFAR, text, len);
 }
 
 int job_send_group(int sock, uint32_t num, char const *name, size_t len)
@@ -179,6 +185,20 @@ static int parse_result(struct job_packet *p, size_t len)
   return 1;
 }
 
+static int is_printable(char const *s, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    if (s[i] <= ' ' || s[i] > '~') return 0;
+  return 1;
+}
+
+static int parse_note(struct job_packet *p, size_t len)
+{
+  if (!parse_result(p, len)) return 0;
+  if (p->letter != JOB_SOFAR) return len == RESULT_FIXED;
+  return len - RESULT_FIXED <= JOB_SOFAR_MAX && is_printable(p->text, p->textlen);
+}
+
 /* A name of mail exchangers is printable ASCII without spaces. */
 static int parse_group(struct job_packet *p, size_t len)
 {
@@ -186,9 +206,7 @@ static int parse_group(struct job_packet *p, size_t len)
   uint32_unpack_big(p->buf + 1, &p->num);
   p->text = p->buf + GROUP_FIXED;
   p->textlen = len - GROUP_FIXED;
-  for (size_t i = 0; i < p->textlen; i++)
-    if (p->text[i] <= ' ' || p->text[i] > '~') return 0;
-  return 1;
+  return is_printable(p->text, p->textlen);
 }
 
 static int parse_class(struct job_packet *p, size_t len)
@@ -208,7 +226,7 @@ static int parse(struct job_packet *p, size_t len)
   case 'J':
   case 'W':
   case 'M': return parse_job(p, len);
-  case 'N': return len == RESULT_FIXED && parse_result(p, len);
+  case 'N': return parse_note(p, len);
   case 'R': return parse_result(p, len);
   case 'G': return parse_group(p, len);
   case 'C': return parse_class(p, len);

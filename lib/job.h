@@ -15,8 +15,12 @@
  *   J num:4 id:8 offset:8 length:8 host\0 sender\0 {extra\0} \0 {rcpt\0}
  *   W as J
  *   M as J, then the <length> bytes of the message
- *   N num:4 index:4 note:1                 note: P, the next hop has taken on the duty to tell
- *                                                of a success (RFC 3461, 5.2.1)
+ *   N num:4 index:4 note:1 text            note: P, the next hop has taken on the duty to tell
+ *                                                of a success (RFC 3461, 5.2.1), or an alias
+ *                                                has passed on that request (5.2.7)
+ *                                                L, it went to a mailing list: that is its delivery
+ *                                                S, so far: what was done, before a failure; the
+ *                                                text comes back with its next job
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
  *   G num:4 name                            name: host,host,... sorted, in lower case;
  *                                                then :port where it is not 25
@@ -41,6 +45,7 @@
 #define JOB_RCPTS_MAX  1000  /* recipients of a job */
 #define JOB_TEXT_MAX   3000  /* bytes of a result's text; longer ones are cut */
 #define JOB_GROUP_MAX  200   /* bytes of the name of mail exchangers */
+#define JOB_SOFAR_MAX  544   /* bytes of the text of a note S: printable ASCII without blanks */
 
 /* Extras that send adds: numbers, messages of one connection and seconds that it is kept idle; and
  * the name of the next hop that the host led to lately (of G, or of a relay: remote/route.h). A
@@ -48,6 +53,8 @@
 #define JOB_CONNMESSAGES "CONNMESSAGES="
 #define JOB_CONNIDLE     "CONNIDLE="
 #define JOB_NEXTHOP      "NEXTHOP="
+/* And of a recipient; the envelope of a queue file cannot hold this name. */
+#define JOB_SOFAR_NAME "+SOFAR"
 
 #define JOB_HOST  'h' /* no connection, 421, or the connection died: nothing against the message */
 #define JOB_NAMES 'n' /* the host's name or addresses could not be looked up now */
@@ -76,7 +83,7 @@ struct job_packet { /* one received packet */
   uint32_t index;  /* of N, R */
   char letter;     /* of N, R; the class of C */
   char const *text;
-  size_t textlen;  /* of R, C; of G, whose name it is */
+  size_t textlen;  /* of N, R, C; of G, whose name it is */
   uint32_t max;    /* of H, A */
   char buf[JOB_PACKET_MAX];
 };
@@ -87,6 +94,7 @@ extern int job_send(int sock, struct job const *j);
 extern int job_send_result(int sock, uint32_t num, uint32_t index, char letter, char const *text,
                            size_t textlen);
 extern int job_send_note(int sock, uint32_t num, uint32_t index, char note);
+extern int job_send_sofar(int sock, uint32_t num, uint32_t index, char const *text, size_t len);
 extern int job_send_group(int sock, uint32_t num, char const *name, size_t len);
 extern int job_send_class(int sock, uint32_t num, char class, char const *text, size_t len);
 extern int job_send_end(int sock, uint32_t num);
@@ -108,7 +116,10 @@ extern int job_recv(int sock, struct job_packet *p);
 /* The same, but wait for a packet: never 0. */
 extern int job_wait(int sock, struct job_packet *p);
 
-#define JOB_PASSED 'P' /* the note */
+/* The notes. Only the last one has a text. */
+#define JOB_PASSED 'P'
+#define JOB_LISTED 'L'
+#define JOB_SOFAR  'S'
 
 /* The extras of the message alone, or of one recipient: where they begin, and their bytes in
  * <*len>. For recipients in their order, begin with <*pos> 0. */

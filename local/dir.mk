@@ -2,7 +2,7 @@ PROGRAMS += pipit-local
 pipit-local_SRCS := local/pipit-local.c local/command.c local/delivery.c local/dotqmail.c \
 	local/folder.c local/forward.c local/lock.c local/loop.c local/maildir.c \
 	local/maildircount.c local/maildirsize.c local/mbox.c local/mboxlock.c local/message.c \
-	local/perform.c local/quota.c local/report.c local/sizefile.c local/worker.c
+	local/perform.c local/progress.c local/quota.c local/report.c local/sizefile.c local/worker.c
 
 t-dotqmail_SRCS := local/dotqmail.c local/report.c
 t-loop_SRCS := local/loop.c

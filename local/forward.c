@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dsn.h"
 #include "forward.h"
 #include "program.h"
 #include "submit.h"
@@ -29,33 +30,67 @@ static int put_message(struct submit *s, struct delivery const *d, struct messag
   return 1;
 }
 
-static int send_it(struct submit *s, struct delivery const *d, struct message const *m,
-                   struct dotqmail const *q, size_t n, char const *sender, uint64_t *qp,
+/* The sender's wish by this name in extras[0..len), as it is. */
+static void put_wish(struct submit *s, char const *extras, size_t len, char const *name)
+{
+  size_t n;
+  char const *value = dsn_find(extras, len, name, &n);
+  if (value) submit_extra(s, name, value, n);
+}
+
+static void put_notify(struct submit *s, struct forward const *f)
+{
+  char value[DSN_NOTIFY_MAX];
+  unsigned int notify = dsn_find_notify(f->wishes.rcpt, f->wishes.rcptlen);
+  if (!notify) return;
+  if (f->kind != FORWARD_ALIAS) notify &= ~DSN_SUCCESS;
+  dsn_notify_put(value, notify ? notify : DSN_NEVER);
+  submit_extra(s, "NOTIFY", value, strlen(value));
+}
+
+static void put_envelope(struct submit *s, struct forward const *f)
+{
+  struct wishes const *w = &f->wishes;
+  submit_from(s, f->sender, strlen(f->sender));
+  put_wish(s, w->message, w->messagelen, "BODY");
+  if (f->kind != FORWARD_LIST) {
+    put_wish(s, w->message, w->messagelen, "RET");
+    put_wish(s, w->message, w->messagelen, "ENVID");
+  }
+  for (size_t i = 0; i < f->n; i++) {
+    struct instruction const *to = f->q->list + i;
+    if (to->kind != INSTRUCTION_FORWARD) continue;
+    if (f->kind != FORWARD_LIST) {
+      put_notify(s, f);
+      put_wish(s, w->rcpt, w->rcptlen, "ORCPT");
+    }
+    submit_to(s, to->text, strlen(to->text));
+  }
+}
+
+static int send_it(struct submit *s, struct forward const *f, uint64_t *qp, int *passed,
                    struct report *r)
 {
-  uint64_t size = d->dtline.len + m->length;
+  uint64_t size = f->d->dtline.len + f->m->length;
   if (!submit_open(s, SUBMIT_USE_PROGRAM | SUBMIT_WAIT, size, 0)) return refused(s, 0, r);
   uint64_t pid = s->program ? (uint64_t)s->pid : 0;
+  *passed = !s->program;
   if (!submit_room(s)) return refused(s, 0, r);
-  if (!put_message(s, d, m)) {
+  if (!put_message(s, f->d, f->m)) {
     submit_abort(s);
     return report_fail(r, EXIT_TEMPORARY, "Unable to read message: %s. (#4.3.0)", strerror(errno));
   }
-  submit_from(s, sender, strlen(sender));
-  for (size_t i = 0; i < n; i++)
-    if (q->list[i].kind == INSTRUCTION_FORWARD)
-      submit_to(s, q->list[i].text, strlen(q->list[i].text));
+  put_envelope(s, f);
   enum submit_result result = submit_commit(s);
   if (result != SUBMIT_OK) return refused(s, result == SUBMIT_PERMANENT, r);
   *qp = s->id ? s->id : pid;
   return 1;
 }
 
-int forward_send(struct delivery const *d, struct message const *m, struct dotqmail const *q,
-                 size_t n, char const *sender, uint64_t *qp, struct report *r)
+int forward_send(struct forward const *f, uint64_t *qp, int *passed, struct report *r)
 {
   struct submit s = SUBMIT_ZERO;
-  int ok = send_it(&s, d, m, q, n, sender, qp, r);
+  int ok = send_it(&s, f, qp, passed, r);
   submit_close(&s);
   return ok;
 }

@@ -12,7 +12,8 @@
 #include <skalibs/strerr.h>
 
 #include "command.h"
-#include "forward.h"
+#include "job.h"
+#include "maildir.h"
 #include "mbox.h"
 #include "perform.h"
 #include "program.h"
@@ -64,6 +65,7 @@ static void choose_sender(struct perform *p)
     if (owner == 1) verp = dotqmail_exists(d->dash, d->ext, "-owner-default", &p->r);
     if (owner == -1 || verp == -1) fail(p);
   }
+  p->list = owner;
   int ok = owner ? add(&p->newsender, d->local) &&
                        add(&p->newsender, verp ? "-owner-@" : "-owner@") &&
                        add(&p->newsender, d->host) && (!verp || add(&p->newsender, "-@[]"))
@@ -119,17 +121,55 @@ void perform_describe(struct perform const *p)
   refuse(p);
 }
 
-static int execute_one(struct perform *p, struct instruction const *i)
+static void count(struct perform *p, enum instruction_kind kind)
+{
+  switch (kind) {
+  case INSTRUCTION_MAILDIR:
+  case INSTRUCTION_MBOX: p->files++; break;
+  case INSTRUCTION_PROGRAM: p->programs++; break;
+  case INSTRUCTION_FORWARD: p->forwards++; break;
+  }
+}
+
+static int execute(struct perform *p, struct instruction const *i)
 {
   switch (i->kind) {
-  case INSTRUCTION_MAILDIR:
-    p->files++;
-    return maildir_deliver(&p->d, &p->m, i->text, &p->maildir, &p->r);
-  case INSTRUCTION_MBOX: p->files++; return mbox_deliver(&p->d, &p->m, i->text, &p->r);
-  case INSTRUCTION_PROGRAM: p->programs++; return command_run(&p->m, i->text, &p->r);
-  case INSTRUCTION_FORWARD: p->forwards++; return 1;
+  case INSTRUCTION_MAILDIR: return maildir_deliver(&p->d, &p->m, i->text, &p->maildir, &p->r);
+  case INSTRUCTION_MBOX: return mbox_deliver(&p->d, &p->m, i->text, &p->r);
+  case INSTRUCTION_PROGRAM: return command_run(&p->m, i->text, &p->r);
+  case INSTRUCTION_FORWARD: return 1;
   }
   return 0;
+}
+
+/* Have it kept that this line is done, if anything is left that may fail. */
+static void keep_progress(struct perform *p, struct instruction const *i, int result)
+{
+  int last = i + 1 == p->q.list + p->q.count;
+  if (i->kind == INSTRUCTION_FORWARD || (last && !p->forwards && !p->q.refusal)) return;
+  progress_add(&p->progress, &p->d, i, result);
+  if (p->tell) p->tell(p->data, p->progress.records, p->progress.count * PROGRESS_RECORD);
+}
+
+/* 1, COMMAND_STOP, or 0 and p->r. */
+static int follow(struct perform *p, struct instruction const *i)
+{
+  count(p, i->kind);
+  int r = progress_meet(&p->progress, &p->d, i);
+  if (r) return r;
+  r = execute(p, i);
+  if (r) keep_progress(p, i, r);
+  return r;
+}
+
+static void forward(struct perform *p, size_t n)
+{
+  struct forward f = {.d = &p->d, .m = &p->m, .q = &p->q, .n = n, .sender = p->newsender.s,
+                      .wishes = p->wishes, .kind = FORWARD_COPIES};
+  if (p->list) f.kind = FORWARD_LIST;
+  else if (p->forwards == 1 && !p->files && !p->programs) f.kind = FORWARD_ALIAS;
+  if (!forward_send(&f, &p->qp, &p->passed, &p->r)) fail(p);
+  if (f.kind != FORWARD_ALIAS) p->passed = 0;
 }
 
 /* Follow the instructions in their order; all forwards go together at the end. */
@@ -142,12 +182,11 @@ void perform_deliver(struct perform *p, char const *data, int fd, uint64_t lengt
   /* A single Maildir needs no copy: what was read of a message that is not whole is removed. */
   if (!is_one_maildir(q) && !message_keep(&p->m, q->programs > 0, &p->r)) fail(p);
   while (n < q->count && r == 1) {
-    r = execute_one(p, q->list + n++);
+    r = follow(p, q->list + n++);
     if (!r) fail(p);
   }
   if (r == 1) refuse(p);
-  if (!p->forwards) return;
-  if (!forward_send(&p->d, &p->m, q, n, p->newsender.s, &p->qp, &p->r)) fail(p);
+  if (p->forwards) forward(p, n);
 }
 
 size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX])
@@ -165,6 +204,12 @@ size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX])
 int perform_was_plain(struct perform const *p)
 {
   return p->q.count == 1 && p->files == 1;
+}
+
+char perform_note(struct perform const *p)
+{
+  if (p->passed) return JOB_PASSED;
+  return p->forwards && p->list ? JOB_LISTED : 0;
 }
 
 void perform_free(struct perform *p)

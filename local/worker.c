@@ -8,6 +8,7 @@
 #include <skalibs/allreadwrite.h>
 #include <skalibs/strerr.h>
 
+#include "dsn.h"
 #include "job.h"
 #include "perform.h"
 #include "program.h"
@@ -25,13 +26,40 @@ static int take_socket(void)
   return sock;
 }
 
+struct answer {
+  int sock;
+  uint32_t num; /* of the job */
+};
+
+/* What is not heard of is done again. */
+static void tell_progress(void *data, char const *text, size_t len)
+{
+  struct answer const *a = data;
+  job_send_sofar(a->sock, a->num, 0, text, len);
+}
+
+/* What comes with the job besides the message. */
+static void take_extras(struct perform *p, struct job const *j)
+{
+  struct wishes *w = &p->wishes;
+  size_t pos = 0, len;
+  w->message = job_message_extras(j, &w->messagelen);
+  w->rcpt = job_rcpt_extras(j, 0, &pos, &w->rcptlen);
+  char const *sofar = dsn_find(w->rcpt, w->rcptlen, JOB_SOFAR_NAME, &len);
+  progress_begin(&p->progress, sofar, sofar ? len : 0);
+}
+
 /* 0 when the answer is the exit of this process. */
 static int deliver(struct job const *j, char const *const *args, struct perform const *how,
                    int sock)
 {
   char text[PERFORM_SUMMARY_MAX];
   char const *all[DELIVERY_ARGS];
+  struct answer a = {.sock = sock, .num = j->num};
   struct perform p = *how;
+  p.tell = tell_progress;
+  p.data = &a;
+  take_extras(&p, j);
   memcpy(all, args, SENDER * sizeof *all);
   all[SENDER] = j->sender;
   memcpy(all + SENDER + 1, args + SENDER, (WORKER_ARGS - SENDER) * sizeof *all);
@@ -40,8 +68,10 @@ static int deliver(struct job const *j, char const *const *args, struct perform 
   if (j->fd != -1) close(j->fd);
   size_t len = perform_summary(&p, text);
   int plain = perform_was_plain(&p);
+  char note = perform_note(&p);
   perform_free(&p);
   if (plain) return job_send_result(sock, j->num, 0, 'K', text, len) == 1;
+  if (note) job_send_note(sock, j->num, 0, note);
   allwrite(1, text, len);
   return 0;
 }

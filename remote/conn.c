@@ -69,6 +69,7 @@ int conn_open(struct conn *c, struct place const *p, unsigned int seconds)
   int one = 1;
   forget(c);
   inet_ntop(p->ip.family, p->ip.ip, c->name, sizeof c->name);
+  memcpy(c->host, p->name, sizeof c->host);
   c->fd = socket(p->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (c->fd == -1) return 0;
   if ((connect(c->fd, (struct sockaddr *)&sa, salen) == 0 ||

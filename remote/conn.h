@@ -32,6 +32,7 @@ struct conn {
   int fd; /* -1: not connected */
   tain limit;
   char name[INET6_ADDRSTRLEN];        /* of the other side, for texts */
+  char host[DNS_NAME_MAX];            /* its name, or "" */
   int pipelining, eightbitmime, size, dsn; /* what it offered to EHLO */
   uint64_t sizelimit;                 /* 0: none is known */
   struct peerlimits limits;           /* 0: none is known */

@@ -61,6 +61,7 @@ static int begin_transaction(struct link *l, struct work *w, int fresh)
   struct transaction *t = &w->transaction;
   if (used_up(l) || !envelope_begin(&w->envelope, &l->conn.limits, &l->domains)) return 0;
   t->commands.len = 0;
+  w->outcome.host = l->conn.host;
   *t = (struct transaction){ .c = &l->conn,
                              .s = &l->settings,
                              .e = &w->envelope,
@@ -134,6 +135,7 @@ static enum run try_place(struct link *l, struct work *w, struct place const *p,
   char const was = o->message.letter, trouble = o->trouble;
   if (tain_less(find_end, &end)) l->conn.limit = *find_end;
   l->domains.count = 0;
+  o->host = l->conn.host;
   if (!conn_open(&l->conn, p, (unsigned int)l->settings.timeoutconnect)) {
     if (was != 'Z') {
       outcome_message(o, 'Z',

@@ -135,23 +135,29 @@ static int drop_self(struct search *s)
   return keep > 0;
 }
 
-static void add_place(struct search const *s, struct places *p, struct dns_ip const *ip, int best)
+static void add_place(struct search const *s, struct places *p, struct dns_ip const *ip,
+                      char const *name, int best)
 {
   if (p->count == PLACES_MAX) return;
-  p->list[p->count++] = (struct place){ .ip = *ip, .port = s->route.port, .best = best };
+  struct place *new = p->list + p->count++;
+  new->ip = *ip;
+  new->port = s->route.port;
+  new->best = best;
+  memccpy(new->name, name, 0, sizeof new->name);
 }
 
-/* The next unused address of a family among hosts[from..to), NULL when there is
- * none. First one of each host, then the second ones. */
-static struct dns_ip const *next_ip(struct search const *s, size_t from, size_t to, int family,
-                                    size_t nth)
+/* Add the <nth> address of a family among hosts[from..to): first one of each host, then the second
+ * ones. 0 when there is none. */
+static int add_nth(struct search const *s, struct places *p, size_t from, size_t to, int family,
+                   size_t nth)
 {
   size_t seen = 0;
   for (size_t round = 0; round < DNS_IPS_MAX; round++)
     for (size_t i = from; i < to; i++) {
       struct dns_host const *h = s->hosts + i;
-      if (round < (family == AF_INET ? h->count4 : h->count6) && seen++ == nth)
-        return (family == AF_INET ? h->ip4 : h->ip6) + round;
+      if (round >= (family == AF_INET ? h->count4 : h->count6) || seen++ != nth) continue;
+      add_place(s, p, (family == AF_INET ? h->ip4 : h->ip6) + round, h->name, !from);
+      return 1;
     }
   return 0;
 }
@@ -159,12 +165,10 @@ static struct dns_ip const *next_ip(struct search const *s, size_t from, size_t 
 /* The hosts of one preference: IPv6 and IPv4 in turns. */
 static void add_group(struct search const *s, struct places *p, size_t from, size_t to)
 {
-  struct dns_ip const *six = 0, *four = 0;
-  for (size_t nth = 0; !nth || six || four; nth++) {
-    six = next_ip(s, from, to, AF_INET6, nth);
-    four = next_ip(s, from, to, AF_INET, nth);
-    if (six) add_place(s, p, six, !from);
-    if (four) add_place(s, p, four, !from);
+  int more = 1;
+  for (size_t nth = 0; more; nth++) {
+    more = add_nth(s, p, from, to, AF_INET6, nth);
+    more |= add_nth(s, p, from, to, AF_INET, nth);
   }
 }
 
@@ -232,7 +236,7 @@ static int find_by_ip(struct search *s, struct places *p)
   int loop = !s->route.fixed && self_is_ip(&self, &s->route.ip);
   self_close(&self);
   if (loop) ambiguous(s);
-  else add_place(s, p, &s->route.ip, 1);
+  else add_place(s, p, &s->route.ip, "", 1);
   return !loop;
 }
 

@@ -14,7 +14,8 @@
 struct place {
   struct dns_ip ip;
   unsigned int port;
-  int best; /* of best preference, or of the relay: what <nexthop> names */
+  int best;                /* of best preference, or of the relay: what <nexthop> names */
+  char name[DNS_NAME_MAX]; /* of the host; "" where only the address is known */
 };
 
 struct places {

@@ -24,20 +24,24 @@ int outcome_start(struct outcome *o, size_t n)
   o->trouble = 0;
   o->text.len = 0;
   o->dsn = 0;
+  o->host = 0;
   return 1;
 }
 
-/* The text in one piece: <format>, then what the server said, cut to what a result may hold. */
-static size_t compose(char text[JOB_TEXT_MAX], struct smtpreply const *said, char const *format,
-                      va_list args)
+/* The text in one piece: <format>, then who the server <host> is and what it said, cut to what a
+ * result may hold. */
+static size_t compose(char text[JOB_TEXT_MAX], char const *host, struct smtpreply const *said,
+                      char const *format, va_list args)
 {
   int n = vsnprintf(text, JOB_TEXT_MAX, format, args);
   size_t len = n < 0 ? 0 : (size_t)n < JOB_TEXT_MAX ? (size_t)n : JOB_TEXT_MAX - 1;
   for (size_t i = 0; i < len; i++)
     if (text[i] != '\n' && (text[i] < 32 || text[i] > 126)) text[i] = '?';
   if (!said) return len;
-  n = snprintf(text + len, JOB_TEXT_MAX - len, "Remote host said: %.*s", (int)said->textlen,
-               said->text);
+  int named = host && *host;
+  n = snprintf(text + len, JOB_TEXT_MAX - len, "%s%s%sRemote host said: %.*s",
+               named ? "Remote host is " : "", named ? host : "", named ? ".\n" : "",
+               (int)said->textlen, said->text);
   if (n < 0) return len;
   size_t room = JOB_TEXT_MAX - 1 - len;
   return len + ((size_t)n < room ? (size_t)n : room);
@@ -54,7 +58,8 @@ static void set_message(struct outcome *o, char letter, struct smtpreply const *
                         char const *format, va_list args)
 {
   char text[JOB_TEXT_MAX];
-  set(o, &o->message, letter, text, compose(text, said, format, args));
+  char const *host = letter == 'K' ? 0 : o->host;
+  set(o, &o->message, letter, text, compose(text, host, said, format, args));
   if (!o->message.letter) o->message.letter = 'Z';
 }
 
@@ -81,7 +86,7 @@ void outcome_rcpt(struct outcome *o, size_t i, char letter, struct smtpreply con
   char text[JOB_TEXT_MAX];
   va_list args;
   va_start(args, format);
-  set(o, o->rcpts + i, letter, text, compose(text, said, format, args));
+  set(o, o->rcpts + i, letter, text, compose(text, o->host, said, format, args));
   va_end(args);
   if (!o->rcpts[i].letter) o->rcpts[i].letter = 's';
 }

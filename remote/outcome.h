@@ -26,6 +26,7 @@ struct outcome {
   struct verdict *rcpts;
   size_t nrcpts;
   int dsn; /* the server that accepted the message offers DSN */
+  char const *host; /* the name of the server that is spoken to now; "" or NULL: not known */
   stralloc text;
 };
 #define OUTCOME_ZERO { .rcpts = 0, .nrcpts = 0, .text = STRALLOC_ZERO }
@@ -36,10 +37,11 @@ extern int outcome_start(struct outcome *o, size_t n);
 /* Set the message's letter and text. Without memory: 'Z' and no text. */
 extern void outcome_message(struct outcome *o, char letter, char const *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same with "\nRemote host said: " and the reply after it. */
+/* The same with "Remote host said: " and the reply after it, and before these, unless it is 'K', "Remote
+ * host is <name>.\n". */
 extern void outcome_message_said(struct outcome *o, char letter, struct smtpreply const *said,
                                  char const *format, ...) __attribute__((format(printf, 4, 5)));
-/* Set a recipient's; <said> may be NULL. Without memory: 's' and no text. */
+/* Set a recipient's in the same way; <said> may be NULL. Without memory: 's' and no text. */
 extern void outcome_rcpt(struct outcome *o, size_t i, char letter, struct smtpreply const *said,
                          char const *format, ...) __attribute__((format(printf, 5, 6)));
 

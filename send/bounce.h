@@ -31,6 +31,9 @@
 #define BOUNCE_TOO_LONG                                                                            \
   "I'm not going to try again; this message has been in the queue too long.\n"
 
+/* Behind the text of a delay, before a date of RFC 5322. */
+#define BOUNCE_UNTIL "I'll keep trying until "
+
 enum bounce_kind {
   BOUNCE_SINGLE, /* to the sender, with the null sender */
   BOUNCE_DOUBLE, /* of a message with the null sender: to doublebounceto, sender #@[] */
@@ -96,8 +99,12 @@ extern int bounce_put_date(stralloc *out, int64_t when);
 /* Find an enhanced status code (RFC 3463) in a report: its length, and where it
  * begins in <*at>; 0 when there is none. */
 extern size_t bounce_status(char const *text, size_t len, size_t *at);
+/* Find the name of the server whose words are in a report, in the same way. */
+extern size_t bounce_host(char const *text, size_t len, size_t *at);
 /* Find the address of the server that a report speaks of, in the same way. */
 extern size_t bounce_remote(char const *text, size_t len, size_t *at);
+/* Find the date behind BOUNCE_UNTIL in the last line, in the same way. */
+extern size_t bounce_until(char const *text, size_t len, size_t *at);
 /* Find what the server said, in the same way, to the end of the text. */
 extern size_t bounce_said(char const *text, size_t len, size_t *at);
 /* The status of a recipient with this action and text: the server's own enhanced

@@ -38,23 +38,40 @@ static int put_orcpt(stralloc *out, char const *orcpt)
 static int put_remote(stralloc *out, char const *text, size_t len)
 {
   size_t at;
-  size_t n = bounce_remote(text, len, &at);
+  size_t n = bounce_host(text, len, &at);
+  if (n) return put_line(out, "Remote-MTA: dns; ", text + at, n);
+  n = bounce_remote(text, len, &at);
   return !n || (stralloc_cats(out, "Remote-MTA: dns; [") && bounce_put(out, text + at, n) &&
                 stralloc_cats(out, "]\n"));
+}
+
+/* The text without the line that was put behind it here. */
+static size_t without_tail(char const *text, size_t len)
+{
+  size_t const tail = sizeof BOUNCE_TOO_LONG - 1;
+  size_t at;
+  if (len >= tail && !memcmp(text + len - tail, BOUNCE_TOO_LONG, tail)) return len - tail;
+  return bounce_until(text, len, &at) ? at - (sizeof BOUNCE_UNTIL - 1) : len;
 }
 
 /* Remote-MTA and Diagnostic-Code: of a success only what a server said of it. */
 static int put_diagnostic(stralloc *out, char action, char const *text, size_t len)
 {
-  size_t const tail = sizeof BOUNCE_TOO_LONG - 1;
   size_t at;
-  if (len >= tail && !memcmp(text + len - tail, BOUNCE_TOO_LONG, tail)) len -= tail;
+  len = without_tail(text, len);
   size_t said = bounce_said(text, len, &at);
   int good = action != STATE_ACT_FAILED && action != STATE_ACT_DELAYED;
   if (good && !said) return 1;
   if (!put_remote(out, text, len)) return 0;
   if (said) return put_line(out, "Diagnostic-Code: smtp; ", text + at, said);
   return put_line(out, "Diagnostic-Code: x-pipit; ", text, len);
+}
+
+static int put_until(stralloc *out, char action, char const *text, size_t len)
+{
+  size_t at;
+  size_t n = action == STATE_ACT_DELAYED ? bounce_until(text, len, &at) : 0;
+  return !n || put_line(out, "Will-Retry-Until: ", text + at, n);
 }
 
 /* The fields for one recipient (2.3). */
@@ -69,7 +86,8 @@ static int put_recipient(struct bounce const *b, stralloc *out, struct bounce_rc
          stralloc_cats(out, name_of(r->action)) && stralloc_cats(out, "\nStatus: ") &&
          stralloc_cats(out, status) && stralloc_append(out, '\n') &&
          put_diagnostic(out, r->action, text, r->textlen) &&
-         (!r->when || (stralloc_cats(out, "Last-Attempt-Date: ") && bounce_put_date(out, r->when)));
+         (!r->when || (stralloc_cats(out, "Last-Attempt-Date: ") && bounce_put_date(out, r->when))) &&
+         put_until(out, r->action, text, r->textlen);
 }
 
 static int put_envid(struct bounce const *b, stralloc *out)

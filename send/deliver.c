@@ -350,11 +350,12 @@ static void take_result(struct send *s, struct spawner *p, struct job_packet con
 }
 
 /* A note on the result that follows. */
-static void take_note(struct spawner *p, struct job_packet const *packet)
+static void take_note(struct send *s, struct spawner *p, struct job_packet const *packet)
 {
   struct running *j = find_job(p, packet->num);
   struct rcpt *r = j && packet->index < j->count ? j->rcpts[packet->index] : 0;
-  if (r && packet->letter == JOB_PASSED) r->passed = 1;
+  if (r && packet->letter == JOB_SOFAR) result_sofar(s, r, packet->text, packet->textlen);
+  else if (r) r->note = packet->letter;
 }
 
 /* A job that waits behind others for the same destination, or NULL. */
@@ -398,7 +399,7 @@ int deliver_read(struct send *s, struct spawner *p)
     switch (s->packet->type) {
     case 'H': p->hello = s->packet->max; break;
     case 'A': p->ahead = s->packet->max; break;
-    case 'N': take_note(p, s->packet); break;
+    case 'N': take_note(s, p, s->packet); break;
     case 'R': take_result(s, p, s->packet); break;
     case 'G':
     case 'C': take_about(s, p, s->packet); break;

@@ -41,7 +41,7 @@ struct rcpt {
   uint32_t age;       /* seconds, see retry.h */
   uint16_t attempts;  /* in this run */
   uint8_t tried;      /* it was, in this run or an earlier one */
-  uint8_t passed;     /* JOB_PASSED was noted: lib/job.h */
+  char note;          /* on its delivery: JOB_PASSED, JOB_LISTED (lib/job.h), or 0 */
   uint8_t warned;     /* its sender was told of the delay, or is about to be */
   char text[];        /* what the pointers lead to */
 };

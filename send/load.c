@@ -101,6 +101,14 @@ static int expire(struct send *s, struct msg *m, struct draft *d, struct group *
   return 1;
 }
 
+/* What was done for it already goes with its job. 1, or 0 with ENOMEM. */
+static int add_sofar(struct draft *d, struct msg const *m, struct state_rcpt const *st)
+{
+  char const *text = st ? state_sofar(&m->state, st) : 0;
+  return !text || (stralloc_cats(&d->extras, JOB_SOFAR_NAME "=") &&
+                   stralloc_catb(&d->extras, text, strlen(text) + 1));
+}
+
 /* The recipient addr[0..len) goes to its destination, or waits for its next hop. 1, or 0 with
  * ENOMEM. */
 static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt const *st,
@@ -126,6 +134,7 @@ static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt
   if (m->dry) return 1;
   if (way == WAY_EXPIRE) return expire(s, m, d, t->group, addr, len);
   if (!m->stream) m->stream = t->group;
+  if (channel == CHANNEL_LOCAL && !add_sofar(d, m, st)) return 0;
   if (!put_rcpt(s, m, d, t, addr, len)) return 0;
   if (way == WAY_PROBE) t->group->probing = 1;
   if (way == WAY_PROBE) m->probe = 0;

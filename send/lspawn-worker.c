@@ -27,6 +27,7 @@
 #define WORKER_LIFE  5   /* seconds from its start in which it takes jobs */
 #define WORKER_PAUSE 2   /* seconds without a job */
 #define IDLE_MAX     100 /* workers without a job; each has 125 KB of its own */
+#define NOTES_MAX    64  /* notes on one delivery */
 
 void worker_say(struct slot *s, char letter, char const *text, size_t len)
 {
@@ -50,8 +51,16 @@ static void close_fd(int *fd)
   *fd = -1;
 }
 
+static void forget_notes(struct slot *s)
+{
+  s->notes = 0;
+  s->note = 0;
+  s->sofarlen = 0;
+}
+
 void worker_leave(struct slot *s)
 {
+  forget_notes(s);
   close_fd(&s->report);
   close_fd(&s->sock);
   close_fd(&s->peer);
@@ -187,6 +196,7 @@ void worker_give(struct lspawn *l, struct slot *s, struct job const *j)
   s->num = j->num;
   s->timedout = 0;
   s->len = 0;
+  forget_notes(s);
   s->state = RUNNING;
   tain_addsec_g(&s->deadline, (int)l->seconds);
   if (!idle) trouble = launch_for(l, s, j);
@@ -212,19 +222,45 @@ static void read_report(struct slot *s)
   }
 }
 
-/* A worker that has delivered says so, and nothing else ever; else no more is heard of it. */
-static void read_answer(struct lspawn *l, struct slot *s)
+/* A note on the delivery. 1, or 0 when it is none that a worker gives. */
+static int take_note(struct slot *s, struct job_packet const *p)
+{
+  if (p->index || ++s->notes > NOTES_MAX) return 0;
+  switch (p->letter) {
+  case JOB_PASSED:
+  case JOB_LISTED: s->note = p->letter; return 1;
+  case JOB_SOFAR:
+    memcpy(s->sofar, p->text, p->textlen);
+    s->sofarlen = p->textlen;
+    return 1;
+  }
+  return 0;
+}
+
+/* One thing that a worker says: a note (1), or that it has delivered (0); -1 when it is neither. */
+static int take_answer(struct slot *s, struct job_packet const *p)
+{
+  if (p->num != s->num) return -1;
+  if (p->type == 'N') return take_note(s, p) ? 1 : -1;
+  if (p->type != 'R' || p->letter != 'K') return -1;
+  s->done++;
+  s->len = strnlen(s->text, s->len);
+  worker_say(s, 'K', p->text, strnlen(p->text, p->textlen));
+  return 0;
+}
+
+/* From a worker that says anything else no more is heard. */
+static void read_answers(struct lspawn *l, struct slot *s)
 {
   struct job_packet *p = l->packet;
-  int r = s->sock == -1 ? 0 : job_recv(s->sock, p);
-  if (!r) return;
-  if (r == 1 && p->type == 'R' && p->num == s->num && p->letter == 'K') {
-    s->done++;
-    s->len = strnlen(s->text, s->len);
-    worker_say(s, 'K', p->text, strnlen(p->text, p->textlen));
-    return;
+  int r = 1;
+  while (r == 1 && s->sock != -1) {
+    r = job_recv(s->sock, p);
+    if (r != 1) break;
+    if (p->job.fd != -1) close(p->job.fd);
+    r = p->job.fd == -1 ? take_answer(s, p) : -1;
   }
-  if (r == 1 && p->job.fd != -1) close(p->job.fd);
+  if (r != -1) return;
   if (s->pid) kill(s->pid, SIGKILL);
   close_fd(&s->sock);
   close_fd(&s->peer);
@@ -233,7 +269,7 @@ static void read_answer(struct lspawn *l, struct slot *s)
 void worker_listen(struct lspawn *l, struct slot *s)
 {
   read_report(s);
-  read_answer(l, s);
+  read_answers(l, s);
 }
 
 /* Has the worker died before it read its job? That is still in the socket. */
@@ -249,6 +285,7 @@ static void begin_again(struct lspawn *l, struct slot *s)
   struct job const j = {.fd = -1, .rcpts = s->rcpt};
   look_at_users(l);
   s->len = 0;
+  forget_notes(s);
   s->users = l->users;
   tain_addsec_g(&s->end, WORKER_LIFE);
   char const *trouble = launch(l, s, &j);

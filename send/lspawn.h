@@ -43,6 +43,10 @@ struct slot {
   char letter;
   size_t len;
   char text[JOB_TEXT_MAX];
+  unsigned int notes;    /* that the worker has given on this delivery */
+  char note;             /* of these, that on a success, or 0 */
+  size_t sofarlen;       /* and what goes with a temporary failure; 0: nothing */
+  char sofar[JOB_SOFAR_MAX];
   /* The process; with QMAILLOCAL it is no worker, and has no socket. */
   pid_t pid;             /* 0: none, or it has ended */
   int report;            /* what it writes to descriptors 1 and 2, or -1 */

@@ -119,6 +119,15 @@ static int take_job(struct loop *o)
   return 1;
 }
 
+/* Tell send of a result, with what there is to note on it. As job_send_result. */
+static int tell_result(struct slot const *s)
+{
+  int r = 1;
+  if (s->letter == 'Z' && s->sofarlen) r = job_send_sofar(0, s->num, 0, s->sofar, s->sofarlen);
+  else if (s->letter == 'K' && s->note) r = job_send_note(0, s->num, 0, s->note);
+  return r == 1 ? job_send_result(0, s->num, 0, s->letter, s->text, s->len) : r;
+}
+
 /* Tell send about deliveries that have ended, as much as it takes now. 1 when
  * something is left to tell. */
 static int tell(struct loop *o)
@@ -127,7 +136,7 @@ static int tell(struct loop *o)
     struct slot *s = o->l.slots + i;
     int r = 1;
     if (s->state == RESULT) {
-      r = job_send_result(0, s->num, 0, s->letter, s->text, s->len);
+      r = tell_result(s);
       if (r == 1) s->state = END;
     }
     if (s->state == END) {

@@ -6,6 +6,7 @@
 #include "bounce.h"
 #include "state.h"
 
+#define IS   "\nRemote host is "
 #define SAID "Remote host said: "
 
 static int is_digit(char c)
@@ -69,12 +70,34 @@ size_t bounce_remote(char const *text, size_t len, size_t *at)
   return 0;
 }
 
+size_t bounce_until(char const *text, size_t len, size_t *at)
+{
+  size_t const n = sizeof BOUNCE_UNTIL - 1;
+  if (!len || text[len - 1] != '\n') return 0;
+  char const *nl = memrchr(text, '\n', len - 1);
+  size_t start = nl ? (size_t)(nl - text) + 1 : 0;
+  if (len - 1 - start <= n || memcmp(text + start, BOUNCE_UNTIL, n)) return 0;
+  *at = start + n;
+  return len - 1 - *at;
+}
+
 size_t bounce_said(char const *text, size_t len, size_t *at)
 {
   char const *p = len ? memmem(text, len, SAID, sizeof SAID - 1) : 0;
   if (!p) return 0;
   *at = (size_t)(p - text) + sizeof SAID - 1;
   return len - *at;
+}
+
+size_t bounce_host(char const *text, size_t len, size_t *at)
+{
+  size_t said;
+  if (!bounce_said(text, len, &said)) return 0;
+  len = said - (sizeof SAID - 1);
+  char const *p = memmem(text, len, IS, sizeof IS - 1);
+  if (!p || len < 2 || memcmp(text + len - 2, ".\n", 2)) return 0;
+  *at = (size_t)(p - text) + sizeof IS - 1;
+  return len - 2 > *at ? len - 2 - *at : 0;
 }
 
 static void set_status(char out[BOUNCE_STATUS_MAX], char const *s, size_t len)

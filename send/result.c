@@ -43,14 +43,27 @@ static void report(struct send *s, struct rcpt *r, char action, char const *text
   stralloc_free(&line);
 }
 
+void result_sofar(struct send *s, struct rcpt *r, char const *text, size_t len)
+{
+  stralloc line = STRALLOC_ZERO;
+  if (state_put_sofar(&line, r->index, text, len)) tell(s, r->msg, &line);
+  stralloc_free(&line);
+}
+
+/* What the sender is told of a success here. */
+static char action_of(enum channel channel, struct rcpt const *r, char const *text, size_t len)
+{
+  if (channel == CHANNEL_REMOTE) return STATE_ACT_RELAYED;
+  return r->note == JOB_LISTED ? STATE_ACT_DELIVERED : bounce_local_action(text, len);
+}
+
 static void delivered(struct send *s, enum channel channel, struct rcpt *r, char const *text,
                       size_t len)
 {
   stralloc line = STRALLOC_ZERO;
   struct msg *m = r->msg;
-  if (is_asked(r, DSN_SUCCESS) && !r->passed) {
-    char action = channel == CHANNEL_LOCAL ? bounce_local_action(text, len) : STATE_ACT_RELAYED;
-    report(s, r, action, text, len);
+  if (is_asked(r, DSN_SUCCESS) && r->note != JOB_PASSED) {
+    report(s, r, action_of(channel, r, text, len), text, len);
     m->arrived++;
   } else if (says_itself(m)) m->untold = r->index + 1;
   else if (state_put_done(&line, r->index)) tell(s, m, &line);
@@ -64,6 +77,13 @@ static void failed(struct send *s, struct rcpt *r, char const *text, size_t len)
   report(s, r, STATE_ACT_FAILED, text, len);
   m->finished++;
   m->failed++;
+}
+
+/* Append a report, with a last newline. */
+static int add_text(stralloc *sa, char const *text, size_t len)
+{
+  return stralloc_catb(sa, text, len) &&
+         (!len || text[len - 1] == '\n' || stralloc_append(sa, '\n'));
 }
 
 /* Seconds until it is tried again after this report. */
@@ -92,11 +112,16 @@ static void put_off(struct send *s, struct rcpt *r, uint32_t age, uint32_t wait,
   stralloc_free(&line);
 }
 
-/* It takes long: the sender is told once, with what else is late when nothing more can be tried now. */
-static void warn(struct send *s, struct rcpt *r, char const *text, size_t len)
+/* It takes long: the sender is told once, with what else is late when nothing more can be tried now.
+ * <left>: seconds until it is given up. */
+static void warn(struct send *s, struct rcpt *r, uint32_t left, char const *text, size_t len)
 {
+  stralloc sa = STRALLOC_ZERO;
   if (r->warned || !is_asked(r, DSN_DELAY)) return;
-  report(s, r, STATE_ACT_DELAYED, text, len);
+  if (add_text(&sa, text, len) && stralloc_cats(&sa, BOUNCE_UNTIL) &&
+      bounce_put_date(&sa, clock_wall() + left))
+    report(s, r, STATE_ACT_DELAYED, sa.s, sa.len);
+  stralloc_free(&sa);
   r->msg->delayed++;
 }
 
@@ -109,9 +134,7 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
   uint32_t lifetime = settings_lifetime(&s->settings, r->addr, r->addrlen);
   if (retry_expired(age, lifetime, r->attempts, clock_wall())) {
     stralloc sa = STRALLOC_ZERO;
-    if (stralloc_catb(&sa, text, len) &&
-        (!len || text[len - 1] == '\n' || stralloc_append(&sa, '\n')) &&
-        stralloc_cats(&sa, BOUNCE_TOO_LONG)) {
+    if (add_text(&sa, text, len) && stralloc_cats(&sa, BOUNCE_TOO_LONG)) {
       log_result(r, 'D', sa.s, sa.len);
       failed(s, r, sa.s, sa.len);
       stralloc_free(&sa);
@@ -120,7 +143,8 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
     stralloc_free(&sa);
   }
   log_result(r, 'Z', text, len);
-  if (s->settings.delaywarn && age >= s->settings.delaywarn) warn(s, r, text, len);
+  if (s->settings.delaywarn && age >= s->settings.delaywarn)
+    warn(s, r, lifetime > age ? lifetime - age : 0, text, len);
   put_off(s, r, age, wait_after(r, channel, age, text, len), hop);
 }
 

@@ -227,6 +227,9 @@ extern int deliver_read(struct send *s, struct spawner *p);
 
 /* result.c: what comes of a delivery. */
 
+/* What was done for a recipient whose delivery is about to be put off: it comes with the next job. */
+extern void result_sofar(struct send *s, struct rcpt *r, char const *text, size_t len);
+
 /* The result for one recipient, which is freed. <hop>: a dead next hop that it waits for, if it is
  * to be tried again; NULL: it waits for its time. */
 extern void result_take(struct send *s, enum channel channel, struct rcpt *r, char letter,

@@ -33,6 +33,12 @@ int state_put_told(stralloc *out, uint64_t id)
   return stralloc_append(out, 'n') && put_number(out, id);
 }
 
+int state_put_sofar(stralloc *out, uint32_t rcpt, char const *text, size_t len)
+{
+  return stralloc_append(out, 'p') && put_number(out, rcpt) && stralloc_append(out, ' ') &&
+         stralloc_catb(out, text, len);
+}
+
 int state_put_report(stralloc *out, struct state_report const *r, char const *text, size_t len)
 {
   char const action[2] = { ' ', r->action };
@@ -127,6 +133,25 @@ static void apply_report(struct state *st, struct state_report const *report)
   }
 }
 
+/* A payload p. 1, or 0 with ENOMEM. */
+static int apply_sofar(struct state *st, char const *s, size_t len)
+{
+  uint64_t n;
+  size_t pos = 2;
+  if (!lines_number(s, len, &pos, &n) || n >= st->count) return 1;
+  size_t start = st->sofar.len;
+  if (start >= UINT32_MAX || !stralloc_catb(&st->sofar, s + pos, len - pos) ||
+      !stralloc_append(&st->sofar, 0))
+    return 0;
+  st->rcpts[n].sofar = 1 + (uint32_t)start;
+  return 1;
+}
+
+char const *state_sofar(struct state const *st, struct state_rcpt const *r)
+{
+  return r->sofar ? st->sofar.s + r->sofar - 1 : 0;
+}
+
 static void apply(struct state *st, char const *s, size_t len, uint64_t run)
 {
   uint64_t n[AGAIN_NUMBERS];
@@ -135,7 +160,6 @@ static void apply(struct state *st, char const *s, size_t len, uint64_t run)
     apply_report(st, &report);
     return;
   }
-  if (len < 3 || s[1] != ' ') return;
   size_t count = get_numbers(s, len, n, AGAIN_NUMBERS);
   if (!count) return;
   if (s[0] == 'b') st->bounced = n[0];
@@ -149,6 +173,15 @@ static void apply(struct state *st, char const *s, size_t len, uint64_t run)
     r->age = (uint32_t)n[4];
     r->wait = (uint32_t)n[5];
   }
+}
+
+/* 1, or -1 with ENOMEM. */
+static int apply_line(struct state *st, char const *s, size_t len, uint64_t run)
+{
+  if (len < 3 || s[1] != ' ') return 1;
+  if (*s == 'p') return apply_sofar(st, s, len) ? 1 : -1;
+  apply(st, s, len, run);
+  return 1;
 }
 
 int state_read(struct state *st, int fd, char const nonce[QFILE_NONCE], uint32_t count,
@@ -165,7 +198,7 @@ int state_read(struct state *st, int fd, char const nonce[QFILE_NONCE], uint32_t
     if (!st->rcpts) r = -1;
   }
   if (r == 1) {
-    while ((r = lines_next(l, &s, &len)) == 1) apply(st, s, len, run);
+    while ((r = lines_next(l, &s, &len)) == 1 && (r = apply_line(st, s, len, run)) == 1) continue;
     if (r == -1) state_free(st);
     else r = 1;
   }
@@ -178,5 +211,6 @@ int state_read(struct state *st, int fd, char const nonce[QFILE_NONCE], uint32_t
 void state_free(struct state *st)
 {
   free(st->rcpts);
+  stralloc_free(&st->sofar);
   *st = (struct state)STATE_ZERO;
 }

@@ -9,6 +9,8 @@
  *   z <rcpt> <run> <attempts> <when> <age> <wait>    to be tried again: the run
  *      of send that tried it and how often in that run, the wall clock then
  *      (seconds), the age it had (retry.h), and the seconds to wait from then
+ *   p <rcpt> <text>                                  what its delivery has done so far: the note S of
+ *      lib/job.h; the last one counts
  *   n <id>                                           the sender was told of all delays before
  *      this line, in the message <id> (0: there was nothing to tell)
  *   b <id>                                           its bounce was queued as <id>
@@ -41,6 +43,7 @@ struct state_rcpt {
   uint16_t attempts; /* in this run */
   uint8_t fate;
   uint8_t warned; /* STATE_ACT_DELAYED was noted */
+  uint32_t sofar; /* 1 + where its text begins in the state's <sofar>; 0: there is none */
 };
 struct state_report { /* a payload r or f */
   uint32_t rcpt;
@@ -54,6 +57,7 @@ struct state {
   uint32_t arrived; /* recipients of whose delivery the sender is to be told */
   uint32_t delayed; /* recipients of whose delay the sender was not told yet */
   uint64_t bounced; /* id of the bounce, or 0 */
+  stralloc sofar;   /* texts, each with a NUL */
 };
 #define STATE_ZERO { 0 }
 
@@ -64,11 +68,15 @@ extern int state_read(struct state *st, int fd, char const nonce[QFILE_NONCE], u
                       uint64_t run);
 extern void state_free(struct state *st);
 
+/* What was done for this recipient so far, or NULL. */
+extern char const *state_sofar(struct state const *st, struct state_rcpt const *r);
+
 /* Append a payload. 1, or 0 with ENOMEM. */
 extern int state_put_done(stralloc *out, uint32_t rcpt);
 extern int state_put_report(stralloc *out, struct state_report const *r, char const *text,
                             size_t len);
 extern int state_put_again(stralloc *out, uint32_t rcpt, uint64_t run, struct state_rcpt const *r);
+extern int state_put_sofar(stralloc *out, uint32_t rcpt, char const *text, size_t len);
 extern int state_put_told(stralloc *out, uint64_t id);
 extern int state_put_bounced(stralloc *out, uint64_t id);
 

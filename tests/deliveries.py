@@ -53,7 +53,7 @@ class Lspawn:
         hello = self.sock.recv(100)
         self.max = struct.unpack('>L', hello[1:])[0] if hello[:1] == b'H' else None
 
-    def send(self, rcpt, message=MSG, length=None, sender='me@there.example', fd=None, count=1, inside=False):
+    def send(self, rcpt, message=MSG, length=None, sender='me@there.example', fd=None, count=1, inside=False, extras=()):
         """Send a job; its number. The message comes out of a pipe, or is <inside> the packet."""
         self.num += 1
         rcpt = rcpt.encode() if isinstance(rcpt, str) else rcpt
@@ -61,7 +61,8 @@ class Lspawn:
         if fd is None and not inside:
             fd, w = os.pipe()
         packet = (b'M' if inside else b'J') + struct.pack('>LQQQ', self.num, 7, 0, len(message) if length is None else length)
-        packet += rcpt.split(b'@')[-1] + b'\0' + sender.encode() + b'\0\0' + (rcpt + b'\0') * count
+        packet += rcpt.split(b'@')[-1] + b'\0' + sender.encode() + b'\0'
+        packet += b''.join(e.encode() + b'\0' for e in extras) + b'\0' + (rcpt + b'\0') * count
         if inside:
             self.sock.send(packet + message)
             return self.num
@@ -74,8 +75,11 @@ class Lspawn:
         return self.num
 
     def result(self):
-        """The next result: (number, letter, text); its end is checked too."""
-        p = self.sock.recv(70000)
+        """The next result: (number, letter, text); its end is checked too. Notes on it are in self.notes."""
+        self.notes = []
+        while (p := self.sock.recv(70000))[:1] == b'N': self.notes.append(p)
+        assert all(n[1:9] == p[1:9] for n in self.notes), (self.notes, p)
+        self.notes = [n[9:].decode() for n in self.notes]
         num, index = struct.unpack('>LL', p[1:9])
         end = self.sock.recv(100)
         assert p[:1] == b'R' and index == 0 and end == b'E' + p[1:5], (p, end)

@@ -88,6 +88,10 @@ class Job:
         if isinstance(text, str): text = text.encode()
         self.stub.send(b'R' + struct.pack('>II', self.num if num is None else num, index) + letter.encode() + text)
 
+    def note(self, letter, text='', index=0):
+        """Something about the result that follows."""
+        self.stub.send(b'N' + struct.pack('>II', self.num, index) + (letter + text).encode())
+
     def group(self, name):
         """Where it leads to: mail exchangers."""
         self.stub.send(b'G' + struct.pack('>I', self.num) + name.encode())

@@ -89,11 +89,29 @@ i.dot_qmail('sig', '#\n')
 i.alrm()
 check(i.wait_queue_empty(), 'and tried again')
 
+# A delivery that fails half way, twice, with a restart and an edited file in between: once for each line
+def deferrals(): return sum('deferral: ' in l and 'half@mail.example' in l for l in i.log('send'))
+def attempt(n): return wait_for(lambda: i.alrm() or wait_for(lambda: deferrals() >= n, 1), 20)
+before = {x: len(i.mails(x)) for x in ('joe', 'ann', 'copy', 'owner')}
+HALF = '&ann@mail.example\n./joe/\n|cd %s; echo x >>tries; test `wc -l <tries` -gt 2\n' % dump
+i.dot_qmail('half', HALF)
+i.send('ann@mail.example', 'half@mail.example', b'Subject: half\n\nx\n')
+check(wait_for(lambda: deferrals() == 1), 'a line fails after another one has delivered')
+check(wait_for(lambda: any(b' p 0 ' in open(f, 'rb').read() for f in glob.glob(i.home + '/queue/state/*/[0-9]*'))), 'what was done is on disk')
+old = i.send_pids()
+for pid in old: kill(pid)
+check(wait_for(lambda: i.send_pids() not in ([], old) and i.send_hears(), 20, 0.1) and attempt(2), 'it fails again after send was killed')
+i.dot_qmail('half', './copy/\n' + HALF + './owner/\n')
+i.alrm()
+check(i.wait_queue_empty(), 'and succeeds with an edited file')
+equal({x: len(i.mails(x)) - n for x, n in before.items()}, dict.fromkeys(before, 1), 'each line was followed once')
+equal(open(dump + '/tries').read(), 'x\n' * 3, 'but the one that failed')
+
 # virtualdomains: parents, an address, an exception; HUP
 i.dot_qmail('club-default', './copy/\n'); i.dot_qmail('solo-solo', './copy/\n')
 send('anyone@chess.club.example')
 send('solo@single.example')
-equal(len(i.wait_mails('copy', 3)), 3, "a parent domain's and a single address's entries count")
+equal(len(i.wait_mails('copy', 4)), 4, "a parent domain's and a single address's entries count")
 i.control('virtualdomains', 'new.example:joe')
 i.control('locals', 'mail.example\nextra.example')
 i.hup()
@@ -103,7 +121,7 @@ equal(i.sendmail('-f', 'ann@mail.example', 'virtual@new.example', input=b'Subjec
       'a new virtual domain')
 equal(i.sendmail('-f', 'ann@mail.example', 'joe@extra.example', input=b'Subject: v\n\nv\n')[0], 0,
       'a new local domain')
-equal(len(i.wait_mails('joe', 4)), 4, 'HUP makes both known')
+equal(len(i.wait_mails('joe', 5)), 5, 'HUP makes both known')
 
 # An mbox
 i.dot_qmail('mbox', './mbox\n')

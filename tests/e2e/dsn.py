@@ -1,6 +1,7 @@
 """Notices of delivery (RFC 3461): for each NOTIFY and each kind of destination exactly the reports that are due"""
 import sys
 sys.path.insert(0, 'tests')
+from email.utils import parsedate_to_datetime
 from instance import *
 from notices import DSN_SINK, Notice, send
 from sink import Sink
@@ -34,8 +35,9 @@ def give(case, rcpts, data=b'Subject: x\nX-Mark: here\n\nthe body\n', mail='', s
 
 WISHES = (None, 'NEVER', 'SUCCESS', 'FAILURE', 'DELAY', 'SUCCESS,FAILURE', 'FAILURE,DELAY', 'SUCCESS,FAILURE,DELAY')
 PLACES = {'here@mail.example': ('delivered', None), 'ok@plain.example': ('relayed', None), 'ok@dsn.example': (None, None),
-          'fan@mail.example': ('expanded', None), 'one@mail.example': ('relayed', None),
+          'fan@mail.example': ('expanded', None), 'one@mail.example': ('delivered', None),
           'refuse@mail.example': (None, 'failed'), 'no@plain.example': (None, 'failed'), 'no@dsn.example': (None, 'failed')}
+FINAL = {'one@mail.example': 'here@mail.example'} # who tells, where that is another address
 expected = {}
 for w, wish in enumerate(WISHES):
     for p, (place, (success, failure)) in enumerate(PLACES.items()):
@@ -43,7 +45,7 @@ for w, wish in enumerate(WISHES):
         give(case, [place + (' NOTIFY=' + wish if wish else '')], mail='RET=HDRS ENVID=id-' + case)
         due = success if 'SUCCESS' in (wish or '') else None
         if wish is None or 'FAILURE' in wish: due = due or failure
-        if due: expected[case] = {place: due}
+        if due: expected[case] = {FINAL.get(place, place): due}
 check(i.wait_queue_empty(40), 'everything comes to its end')
 got = {n.to[2:4]: n for n in reports()}
 for case in sorted(expected.keys() | got.keys()):
@@ -64,6 +66,54 @@ check(all('RET=HDRS' in t.mail and 'ENVID=id-' in t.mail for t in mails), 'RET a
 equal(sorted(t.rcpts[0].split(' ', 2)[2] for t in mails),
       sorted(('NOTIFY=%s ' % w if w else '') + 'ORCPT=rfc822;ok@dsn.example' for w in WISHES), 'NOTIFY, and an ORCPT that is made')
 check(not any(' RET' in c or ' NOTIFY' in c or ' ORCPT' in c for s in plain.sessions for c in s.commands), 'one without gets none of it')
+
+# --- forwards ---
+
+for box in ('both', 'owner'): i.mailbox(box)
+i.dot_qmail('via', '&no@plain.example\n')
+i.dot_qmail('chain', '&one@mail.example\n')
+i.dot_qmail('plain', '&ok@plain.example\n')
+i.dot_qmail('known', '&ok@dsn.example\n')
+i.dot_qmail('both', './both/\n&no@plain.example\n')
+i.dot_qmail('some', '&here@mail.example\n&no@plain.example\n')
+i.dot_qmail('copies', '&ok1@dsn.example\n&ok2@dsn.example\n')
+i.dot_qmail('list', '&ok3@dsn.example\n&no@plain.example\n')
+i.dot_qmail('list-owner', './owner/\n')
+WISHES = (None, 'NEVER', 'SUCCESS', 'FAILURE', 'SUCCESS,FAILURE')
+FORWARDS = { # what is told of a success, and of a failure: recipient and action
+    'via': (None, ('no@plain.example', 'failed')), 'chain': (('here@mail.example', 'delivered'), None),
+    'plain': (('ok@plain.example', 'relayed'), None), 'known': (None, None),
+    'both': (('both@mail.example', 'delivered'), ('no@plain.example', 'failed')),
+    'some': (('some@mail.example', 'expanded'), ('no@plain.example', 'failed')),
+    'copies': (('copies@mail.example', 'expanded'), None), 'list': (('list@mail.example', 'delivered'), None)}
+before = len(knows.transactions), len(i.mails('owner'))
+expected = {}
+for wish in WISHES:
+    for name, (success, failure) in FORWARDS.items():
+        case = '%s-%d' % (name, WISHES.index(wish))
+        give(case, ['%s@mail.example ORCPT=rfc822;first+2B%s@old.example%s' % (name, name, ' NOTIFY=' + wish if wish else '')], mail='RET=HDRS ENVID=id-' + case)
+        due = [success] if success and 'SUCCESS' in (wish or '') else []
+        if failure and (wish is None or 'FAILURE' in wish): due.append(failure)
+        expected[case] = sorted(due)
+check(i.wait_queue_empty(40), 'forwards come to their ends')
+for case, due in expected.items():
+    got = reports(case)
+    what = '%s, NOTIFY=%s' % (case.partition('-')[0], WISHES[int(case[-1])])
+    equal(sorted(a for n in got for a in n.actions().items()), due, what)
+    about = {(n.about.get('Original-Envelope-Id'), n.types[2], b.get('Original-Recipient')) for n in got for b in n.rcpts}
+    equal(about, {('id-' + case, 'text/rfc822-headers', 'rfc822; first+%s@old.example' % case.partition('-')[0])} if due else set(), 'with what the sender had said: ' + what)
+passed = {}
+for t in knows.transactions[before[0]:]:
+    case = re.search('<(s-|list-)(.*?)@', t.mail)[2]
+    passed.setdefault(case, []).append((re.findall('(?:RET|ENVID)=[^ ]*', t.mail), [r.split(' ', 2)[2] for r in t.rcpts]))
+def at(name): return [passed.get('%s-%d' % (name, n)) for n in range(len(WISHES))]
+def asked(name, notify, count=1): return [[(['RET=HDRS', 'ENVID=id-%s-%d' % (name, n)], [('NOTIFY=%s ' % w if w else '') + 'ORCPT=rfc822;first+2B%s@old.example' % name] * count)] for n, w in enumerate(notify)]
+give('eight', ['known@mail.example NOTIFY=NEVER'], b'Subject: x\n\n\xe4\n', 'BODY=8BITMIME')
+check(wait_for(lambda: [t for t in knows.transactions if 's-eight' in t.mail and 'BODY=8BITMIME' in t.mail]), 'BODY goes with a forward too')
+equal(at('known'), asked('known', WISHES), 'an alias passes all on to the next server')
+equal(at('copies'), asked('copies', (None, 'NEVER', 'NEVER', 'FAILURE', 'FAILURE'), 2), 'one for several addresses does so too, but for SUCCESS')
+equal(passed.get('owner'), [([], ['ORCPT=rfc822;ok3@dsn.example'])] * len(WISHES), 'a mailing list passes nothing on')
+equal(len(i.mails('owner')) - before[1], len(WISHES), 'and its owner hears of failures, whatever the sender had asked')
 
 # --- many recipients ---
 
@@ -202,6 +252,8 @@ n = (reports('da') or [Notice(b'')])[0]
 b = n.rcpt('later@plain.example')
 equal((b.get('Status'), b.get('Diagnostic-Code'), n.message['Subject'], n.types[2:]), ('4.2.1', 'smtp; 450 4.2.1 come back later', 'delay notice', ['text/rfc822-headers']),
       'what a notice of a delay says')
+until = parsedate_to_datetime(b.get('Will-Retry-Until', 'Thu, 01 Jan 1970 00:00:00 +0000')).timestamp() - time.time()
+check(604000 < until < 605000 and "I'll keep trying until " + b.get('Will-Retry-Until', '?') in n.text, 'and until when delivery is tried')
 check('only a warning' in n.text and 'come back later' in n.text and '<later' not in n.text, 'it is not taken for a bounce')
 for s in (knows, plain): s.script['rcpt'] = '250 2.1.5 ok'
 i.alrm()

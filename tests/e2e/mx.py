@@ -22,6 +22,7 @@ if os.environ.get('IN_NAMESPACE') != 'yes':
     sys.exit(0)
 
 from instance import *
+from notices import Notice
 try:
     from relayhost import RelayHost
     from dnsserver import DNSServer
@@ -87,6 +88,11 @@ got(first, 'g@sick.example', 'SERVFAIL: delivered when the name server works aga
 got(first, 'g@slow.example', 'timeout: delivered when the name server answers')
 got(busy, 'g@busy.example', '450: delivered when the host takes it')
 equal(len(i.mails('ann')), 2, 'nothing more has bounced')
+busy.rcpt = refuse('550 5.1.1 nobody')
+send('h@busy.example')
+n = Notice((i.wait_mails('ann', 3) + [b''])[2])
+equal([n.rcpt('h@busy.example').get(f) for f in ('Remote-MTA', 'Diagnostic-Code')], ['dns; mx3.example', 'smtp; 550 5.1.1 nobody'], 'a report names the server')
+check('192.0.2.3 does not like recipient.\nRemote host is mx3.example.\nRemote host said: 550 ' in n.text, 'in its text, too, and its address')
 for host in (first, second, six, busy): host.stop()
 equal(i.stop(), [], 'stopping leaves no process')
 done()

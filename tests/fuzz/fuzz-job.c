@@ -122,7 +122,14 @@ static void test_packet(char const *s, size_t len, int with_fd)
     REQUIRE(p.text == p.buf + 10);
     REQUIRE(job_send_result(sockets[0], p.num, p.index, p.letter, p.text, p.textlen) == 1);
     break;
-  case 'N': REQUIRE(job_send_note(sockets[0], p.num, p.index, p.letter) == 1); break;
+  case 'N':
+    REQUIRE(p.text == p.buf + 10 && p.textlen <= JOB_SOFAR_MAX && 10 + p.textlen == len);
+    REQUIRE(p.letter == JOB_SOFAR || !p.textlen);
+    for (size_t i = 0; i < p.textlen; i++) REQUIRE(p.text[i] > 32 && p.text[i] < 127);
+    REQUIRE((p.letter == JOB_SOFAR
+                 ? job_send_sofar(sockets[0], p.num, p.index, p.text, p.textlen)
+                 : job_send_note(sockets[0], p.num, p.index, p.letter)) == 1);
+    break;
   case 'G':
     REQUIRE(p.textlen && p.textlen <= JOB_GROUP_MAX && p.text + p.textlen == p.buf + len);
     for (size_t i = 0; i < p.textlen; i++) REQUIRE(p.text[i] > 32 && p.text[i] < 127);

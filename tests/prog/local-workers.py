@@ -217,7 +217,9 @@ def liars():
     for what, code in (('another number', "s.send(b'R' + bytes(3) + bytes([num[3] + 1]) + bytes(4) + b'K')"), ('a permanent failure', "s.send(b'R' + num + bytes(4) + b'D')"),
                        ('a job', "s.send(job[:29] + b'h\\0s\\0\\0r\\0', )"), ('a descriptor', "s.sendmsg([b'R' + num + bytes(4) + b'K'], fds(1))"),
                        ('a job with a descriptor', "s.sendmsg([b'J' + job[1:29] + b'h\\0s\\0\\0r@h\\0'], fds(1))"), ('many descriptors', "s.sendmsg([b'E' + num], fds(50))"),
-                       ('an end', "s.send(b'E' + num)"), ('nothing known', "s.send(b'x' * 60000)"), ('two bytes', "s.send(b'R')")):
+                       ('an end', "s.send(b'E' + num)"), ('nothing known', "s.send(b'x' * 60000)"), ('two bytes', "s.send(b'R')"),
+                       ('a note that is none', "s.send(b'N' + num + bytes(4) + b'X')"), ('a note on another recipient', "s.send(b'N' + num + bytes(3) + b'\\1P')"),
+                       ('notes without end', "[s.send(b'N' + num + bytes(4) + b'Sx') for i in range(100)]")):
         write(own, EVIL % code, 0o755)
         if os.path.exists(ALIAS + '/told'): os.unlink(ALIAS + '/told')
         s = Lspawn(HOME, program=program)

@@ -136,6 +136,41 @@ def test_retry():
     check(wait_for(lambda: not states(home)), 'its state file goes away')
     s.stop()
 
+def test_sofar():
+    """What a local delivery has done before it failed comes with its next job."""
+    home = fresh_home(locals='host.example\n')
+    s = Send(home)
+    m = Mail(home, 's@a.example', ['a@host.example', 'b@host.example', 'c@x.example'], extras=['RET=HDRS']).announce()
+    done = {}
+    for j in (s.local.job(), s.local.job()):
+        equal(j.extras, ['RET=HDRS'], 'at first nothing is done')
+        done[j.rcpts[0]] = 'done-for-' + j.rcpts[0][0]
+        j.note('S', 'older')
+        j.note('S', done[j.rcpts[0]])
+        j.all('Z', 'no\n')
+    s.remote.job().all('K')
+    def again(why):
+        jobs = [s.local.job(), s.local.job()]
+        equal([j and j.extras for j in jobs], [['RET=HDRS', '#0', '+SOFAR=' + done[j.rcpts[0]]] for j in jobs if j], why)
+        for j in jobs: j.all('Z', 'no\n')
+    check(s.wait_log('^delivery 3: success'), 'they are put off')
+    s.give(signal.SIGALRM)
+    again('what was done comes back with each one\'s job')
+    check(wait_for(lambda: states(home) and open(states(home)[0], 'rb').read().count(b' z ') == 4), 'it is on disk after a second or two')
+    s.stop(signal.SIGKILL)
+    s = Send(home)
+    s.give(signal.SIGALRM)
+    again('and so after send was killed')
+    s.wait_log('^delivery 2: deferral')
+    control(home, 'locals', 'mail.example\n')
+    s.give(signal.SIGHUP)
+    s.give(signal.SIGALRM)
+    jobs = [j for j in (s.remote.job(), s.remote.job(0.5)) if j]
+    equal([j.extras for j in jobs], [['RET=HDRS']] * len(jobs), 'a remote job has nothing of it')
+    for j in jobs: j.all('K')
+    check(wait_for(m.finished), 'it ends')
+    s.stop()
+
 def test_torn_state():
     home = fresh_home()
     s = Send(home)

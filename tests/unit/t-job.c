@@ -132,6 +132,9 @@ static struct {
   { "a hello that is too short", "H\0\0\0", 4, 0 },
   { "a number of jobs that is too long", "A\0\0\0\1x", 6, 0 },
   { "a job that may wait, without a descriptor", "W\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1h\0s\0\0r\0", 36, 0 },
+  { "a note with a text that has none", "N\0\0\0\1\0\0\0\0Px", 11, 0 },
+  { "a blank in what was done so far", "N\0\0\0\1\0\0\0\0Sa b", 13, 0 },
+  { "a note that is too short", "N\0\0\0\1\0\0\0\0", 9, 0 },
   { "a group without a name", "G\0\0\0\1", 5, 0 },
   { "a group with a space in its name", "G\0\0\0\1mx example", 15, 0 },
   { "a class that is none", "C\0\0\0\1x", 6, 0 },
@@ -204,6 +207,13 @@ static void check_extras(int s[2])
   check(len == 29 && !strcmp(third, "NOTIFY=DELAY") && pos == sizeof extras, "those of the third");
   check(job_send_note(s[0], 7, 2, JOB_PASSED) == 1 && job_recv(s[1], &p) == 1 && p.type == 'N' &&
             p.num == 7 && p.index == 2 && p.letter == JOB_PASSED, "a note");
+  static char text[JOB_SOFAR_MAX + 1];
+  memset(text, 'x', sizeof text);
+  check(job_send_sofar(s[0], 7, 2, text, JOB_SOFAR_MAX) == 1 && job_recv(s[1], &p) == 1 &&
+            p.type == 'N' && p.letter == JOB_SOFAR && p.textlen == JOB_SOFAR_MAX &&
+            !memcmp(p.text, text, p.textlen), "what was done so far");
+  check(job_send_sofar(s[0], 7, 2, text, sizeof text) == -1 && errno == EMSGSIZE,
+        "a longer one is refused");
 }
 
 int main(void)

@@ -60,8 +60,40 @@ static struct {
   { "did ", STATE_ACT_DELIVERED },
 };
 
+static struct {
+  char const *why, *text, *host;
+} const hosts[] = {
+  { "a server's name", "192.0.2.1 failed.\nRemote host is mx.example.\nRemote host said: 550 no\n", "mx.example" },
+  { "no name", "192.0.2.1 failed.\nRemote host said: 550 no\n", 0 },
+  { "a name in the server's words", "192.0.2.1 failed.\nRemote host said: 550-no\nRemote host is x.\n550 no\n", 0 },
+  { "the same, twice", "192.0.2.1 failed.\nRemote host said: 550-no\nRemote host is x.\nRemote host said: 550 no\n", 0 },
+  { "an empty name", "192.0.2.1 failed.\nRemote host is .\nRemote host said: 550 no\n", 0 },
+  { "no server", "Remote host is x.\n", 0 },
+};
+
+static struct {
+  char const *why, *text, *until;
+} const delays[] = {
+  { "a date in the last line", "no\n" BOUNCE_UNTIL "Sat, 28 Nov\n", "Sat, 28 Nov" },
+  { "a date and nothing else", BOUNCE_UNTIL "x\n", "x" },
+  { "no date", "no\n" BOUNCE_UNTIL "\n", 0 },
+  { "no last newline", BOUNCE_UNTIL "x", 0 },
+  { "a date in another line is the server's", BOUNCE_UNTIL "x\nno\n", 0 },
+  { "no text", "", 0 },
+};
+
 int main(void)
 {
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+    size_t at = 0;
+    size_t n = bounce_host(hosts[i].text, strlen(hosts[i].text), &at);
+    check(is(n, at, hosts[i].text, hosts[i].host), hosts[i].why);
+  }
+  for (size_t i = 0; i < sizeof delays / sizeof *delays; i++) {
+    size_t at = 0;
+    size_t n = bounce_until(delays[i].text, strlen(delays[i].text), &at);
+    check(is(n, at, delays[i].text, delays[i].until), delays[i].why);
+  }
   for (size_t i = 0; i < sizeof judged / sizeof *judged; i++) {
     char status[BOUNCE_STATUS_MAX];
     bounce_judge(status, judged[i].action, judged[i].text, strlen(judged[i].text));

@@ -206,6 +206,34 @@ static void check_reports(void)
   close(fd);
 }
 
+/* What deliveries have done so far. */
+static void check_sofar(void)
+{
+  static char const *const texts[] = { "0123.", "", "0123.4567!" };
+  struct state st = STATE_ZERO;
+  stralloc file = STRALLOC_ZERO, p = STRALLOC_ZERO;
+  lines_title(&file, STATE_TITLE, nonce);
+  for (size_t i = 0; i < 3; i++) {
+    state_put_sofar(&p, 1, texts[i], strlen(texts[i]));
+    add(&file, &p);
+  }
+  state_put_sofar(&p, 2, "x", 1);
+  add(&file, &p);
+  state_put_sofar(&p, 9, "x", 1);
+  add(&file, &p);
+  stralloc_cats(&p, "p x y");
+  add(&file, &p);
+  int fd = make_file(&file, file.len);
+  check(state_read(&st, fd, nonce, 4, RUN) == 1 && !state_sofar(&st, st.rcpts) &&
+            !strcmp(state_sofar(&st, st.rcpts + 1), texts[2]) &&
+            !strcmp(state_sofar(&st, st.rcpts + 2), "x") && st.rcpts[1].fate == STATE_OPEN,
+        "the last text of each recipient counts");
+  state_free(&st);
+  stralloc_free(&file);
+  stralloc_free(&p);
+  close(fd);
+}
+
 static void check_long(void)
 {
   static char big[LINES_MAX];
@@ -239,6 +267,7 @@ int main(void)
   check_text(&file);
   check_payloads();
   check_reports();
+  check_sofar();
   check_long();
   size_t pos = 0;
   uint64_t n;
