@@ -16,7 +16,8 @@
  *   W as J
  *   M as J, then the <length> bytes of the message
  *   N num:4 index:4 note:1                 note: P, the next hop has taken on the duty to tell
- *                                                of a success (RFC 3461, 5.2.1)
+ *                                                of a success (RFC 3461, 5.2.1); F, the success
+ *                                                is the delivery itself
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
  *   G num:4 name                            name: host,host,... sorted, in lower case
  *   C num:4 class:1 text                    class: JOB_HOST or JOB_NAMES; what R says as well
@@ -102,7 +103,8 @@ extern int job_recv(int sock, struct job_packet *p);
 /* The same, but wait for a packet: never 0. */
 extern int job_wait(int sock, struct job_packet *p);
 
-#define JOB_PASSED 'P' /* the note */
+#define JOB_PASSED 'P' /* the notes */
+#define JOB_FINAL  'F'
 
 /* The extras of the message alone, or of one recipient: where they begin, and their bytes in
  * <*len>. For recipients in their order, begin with <*pos> 0. */

@@ -33,6 +33,7 @@ typedef int deliver_take_func(void *arg, struct job const **job);
 struct link { /* what is kept from job to job; large: not for the stack */
   struct settings settings; /* of the connection */
   stralloc host;            /* that the connection is for */
+  struct route const *route; /* where all hosts lead to; NULL: where the settings say */
   struct conn conn;
   struct envelope_domains domains;
   struct work works[WORKS];

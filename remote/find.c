@@ -9,7 +9,6 @@
 #include "find.h"
 #include "logline.h"
 #include "mxgroup.h"
-#include "route.h"
 #include "self.h"
 
 struct search {
@@ -139,8 +138,7 @@ static int drop_self(struct search *s)
 static void add_place(struct search const *s, struct places *p, struct dns_ip const *ip)
 {
   if (p->count == PLACES_MAX) return;
-  p->list[p->count].ip = *ip;
-  p->list[p->count++].port = s->route.port;
+  p->list[p->count++] = (struct place){ .ip = *ip, .port = s->route.port, .lmtp = s->route.lmtp };
 }
 
 /* The next unused address of a family among hosts[from..to), NULL when there is
@@ -188,9 +186,8 @@ static void judge_none(struct search *s)
       return;
     }
   if (s->route.fixed) {
-    outcome_message(s->o, 'Z',
-                    "Sorry, I couldn't find the relay %s of control/smtproutes. (#4.3.5)\n",
-                    s->route.name);
+    outcome_message(s->o, 'Z', "Sorry, I couldn't find the %s %s. (#4.3.5)\n",
+                    s->route.lmtp ? "LMTP server" : "relay of control/smtproutes", s->route.name);
     s->o->trouble = JOB_NAMES;
   } else if (!s->mx && s->hosts[0].result == DNS_NXDOMAIN)
     outcome_message(s->o, 'D', "Sorry, I couldn't find any host named %s. (#5.1.2)\n",
@@ -237,13 +234,44 @@ static int find_by_ip(struct search *s, struct places *p)
   return !loop;
 }
 
+static int find_socket(struct search *s, struct places *p)
+{
+  struct place *to = p->list + p->count++;
+  *to = (struct place){ .lmtp = s->route.lmtp };
+  memcpy(to->path, s->route.name, strlen(s->route.name) + 1);
+  return 1;
+}
+
+static int find_by_route(struct search *s, struct places *p)
+{
+  switch (s->route.kind) {
+  case ROUTE_SOCKET: return find_socket(s, p);
+  case ROUTE_IP: return find_by_ip(s, p);
+  default: return find_by_name(s, p);
+  }
+}
+
+int find_fixed(struct places *p, struct route const *route, char const *host,
+               struct settings const *settings, struct outcome *o)
+{
+  struct search s = { .host = host, .route = *route, .settings = settings, .o = o };
+  p->count = 0;
+  *p->group = 0;
+  int ok = find_by_route(&s, p);
+  dns_close(s.dns);
+  free(s.mx);
+  free(s.hosts);
+  free(s.preferences);
+  return ok;
+}
+
 int find_places(struct places *p, char const *host, struct settings const *settings,
                 struct outcome *o)
 {
-  struct search s = { .host = host, .settings = settings, .o = o };
+  struct route route;
   p->count = 0;
   *p->group = 0;
-  switch (route_find(&s.route, host)) {
+  switch (route_find(&route, host)) {
   case ROUTE_TEMPORARY:
     outcome_message(o, 'Z', "Unable to read control files. (#4.3.0)\n%s\n", route_why());
     return 0;
@@ -252,10 +280,5 @@ int find_places(struct places *p, char const *host, struct settings const *setti
     return 0;
   case ROUTE_OK: break;
   }
-  int ok = s.route.kind == ROUTE_IP ? find_by_ip(&s, p) : find_by_name(&s, p);
-  dns_close(s.dns);
-  free(s.mx);
-  free(s.hosts);
-  free(s.preferences);
-  return ok;
+  return find_fixed(p, &route, host, settings, o);
 }

@@ -8,11 +8,14 @@
 #include "job.h"
 #include "limits.h"
 #include "outcome.h"
+#include "route.h"
 #include "settings.h"
 
 struct place {
   struct dns_ip ip;
   unsigned int port;
+  int lmtp;                  /* what is spoken there; else SMTP */
+  char path[ROUTE_PATH_MAX]; /* of a Unix socket; "": it is ip and port */
 };
 
 struct places {
@@ -27,5 +30,9 @@ struct places {
  * preferred to it. 1 with at least one, or 0 with the message's verdict in <o>. */
 extern int find_places(struct places *p, char const *host, struct settings const *s,
                        struct outcome *o);
+
+/* The same by a fixed route, whatever the settings say of <host>. */
+extern int find_fixed(struct places *p, struct route const *route, char const *host,
+                      struct settings const *s, struct outcome *o);
 
 #endif

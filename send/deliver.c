@@ -350,7 +350,7 @@ static void take_note(struct spawner *p, struct job_packet const *packet)
 {
   struct running *j = find_job(p, packet->num);
   struct rcpt *r = j && packet->index < j->count ? j->rcpts[packet->index] : 0;
-  if (r && packet->letter == JOB_PASSED) r->passed = 1;
+  if (r) r->note = packet->letter;
 }
 
 /* A job that waits behind others for the same destination, or NULL. */

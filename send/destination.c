@@ -1,8 +1,6 @@
 /* destination.c - recipients that wait for their turn; see destination.h */
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,28 +11,21 @@
 #include "destination.h"
 #include "../remote/route.h"
 
-#define RELAY_NAME_MAX (DNS_NAME_MAX + 16) /* bytes of "[address]:port" or "name:port" */
-
 /* --- where a domain leads to --- */
 
 /* The relay that <domain> goes to, "" for none. */
-static void find_relay(struct dests const *d, char const *domain, char out[RELAY_NAME_MAX])
+static void find_relay(struct dests const *d, char const *domain, char out[ROUTE_RELAY_MAX])
 {
   struct route r;
-  char ip[INET6_ADDRSTRLEN];
   *out = 0;
-  if (route_look(&r, &d->relays, domain) != ROUTE_OK || r.kind == ROUTE_MX || !r.fixed) return;
-  if (r.kind == ROUTE_HOST) snprintf(out, RELAY_NAME_MAX, "%s:%u", r.name, r.port);
-  else if (inet_ntop(r.ip.family, r.ip.ip, ip, sizeof ip))
-    snprintf(out, RELAY_NAME_MAX, "[%s]:%u", ip, r.port);
-  case_lowerb(out, strlen(out));
+  if (route_look(&r, &d->relays, domain) == ROUTE_OK) route_relay_name(&r, out);
 }
 
 /* The group of a domain whose mail exchangers are not known; the caller has a reference. */
 static struct group *first_group(struct dests *d, enum channel channel, char const *domain,
                                  size_t len)
 {
-  char relay[RELAY_NAME_MAX];
+  char relay[ROUTE_RELAY_MAX];
   if (channel == CHANNEL_LOCAL) return group_take(&d->groups, GROUP_LOCAL, "local", 5);
   find_relay(d, domain, relay);
   if (*relay) return group_take(&d->groups, GROUP_RELAY, relay, strlen(relay));
@@ -395,7 +386,7 @@ struct group *dests_join(struct dests *d, struct dest *t, char const *name, size
   return g;
 }
 
-/* smtproutes or concurrencydomains have changed: a destination may lead elsewhere. */
+/* lmtproutes, smtproutes or concurrencydomains have changed: a destination may lead elsewhere. */
 static void route_again(struct dests *d, struct dest *t)
 {
   struct limits l;
@@ -409,7 +400,7 @@ static void route_again(struct dests *d, struct dest *t)
 
 void dest_rules_free(struct dest_rules *r)
 {
-  map_free(&r->relays);
+  routes_free(&r->relays);
   map_free(&r->limits.map);
 }
 
@@ -424,7 +415,7 @@ int dest_rules_load(struct dest_rules *r, char const **why)
 
 void dests_obey(struct dests *d, struct dest_rules *r)
 {
-  map_free(&d->relays);
+  routes_free(&d->relays);
   map_free(&d->groups.rules.map);
   d->relays = r->relays;
   d->groups.rules = r->limits;

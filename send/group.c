@@ -21,10 +21,11 @@ static uint32_t hash(enum group_kind kind, char const *name, size_t len)
   return h;
 }
 
-/* A relay's name has its port, the lines have not. */
+/* A relay's name has its port, the lines have not. A socket has none. */
 static size_t name_len(struct group const *g)
 {
-  char const *colon = g->kind == GROUP_RELAY ? memrchr(g->name, ':', g->len) : 0;
+  int port = g->kind == GROUP_RELAY && *g->name != '/';
+  char const *colon = port ? memrchr(g->name, ':', g->len) : 0;
   return colon ? (size_t)(colon - g->name) : g->len;
 }
 

@@ -48,8 +48,9 @@ static void delivered(struct send *s, enum channel channel, struct rcpt *r, char
 {
   stralloc line = STRALLOC_ZERO;
   struct msg *m = r->msg;
-  if (is_asked(r, DSN_SUCCESS) && !r->passed) {
-    char action = channel == CHANNEL_LOCAL ? bounce_local_action(text, len) : STATE_ACT_RELAYED;
+  if (is_asked(r, DSN_SUCCESS) && r->note != JOB_PASSED) {
+    char action = r->note == JOB_FINAL ? STATE_ACT_DELIVERED : STATE_ACT_RELAYED;
+    if (channel == CHANNEL_LOCAL) action = bounce_local_action(text, len);
     report(s, r, action, text, len);
     m->arrived++;
   } else if (says_itself(m)) m->untold = r->index + 1;
