@@ -18,6 +18,7 @@
  *   N num:4 index:4 note:1 text            note: P, the next hop has taken on the duty to tell
  *                                                of a success (RFC 3461, 5.2.1), or an alias
  *                                                has passed on that request (5.2.7)
+ *                                                F, the success is the delivery itself (LMTP)
  *                                                L, it went to a mailing list: that is its delivery
  *                                                S, so far: what was done, before a failure; the
  *                                                text comes back with its next job
@@ -118,6 +119,7 @@ extern int job_wait(int sock, struct job_packet *p);
 
 /* The notes. Only the last one has a text. */
 #define JOB_PASSED 'P'
+#define JOB_FINAL  'F'
 #define JOB_LISTED 'L'
 #define JOB_SOFAR  'S'
 

@@ -1,4 +1,4 @@
-/* conn.c - talk to an SMTP server; see conn.h */
+/* conn.c - talk to an SMTP or LMTP server; see conn.h */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -6,9 +6,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <skalibs/allreadwrite.h>
+#include <skalibs/djbunix.h>
 #include <skalibs/iopause.h>
 
 #include "conn.h"
@@ -62,20 +64,59 @@ static void forget(struct conn *c)
   c->inpos = c->inlen = 0;
 }
 
-int conn_open(struct conn *c, struct place const *p, unsigned int seconds)
+static int open_tcp(struct conn *c, struct place const *p, unsigned int seconds)
 {
   struct sockaddr_storage sa;
   socklen_t salen = fill_address(&sa, p);
   int one = 1;
-  forget(c);
   inet_ntop(p->ip.family, p->ip.ip, c->name, sizeof c->name);
   memcpy(c->host, p->name, sizeof c->host);
   c->fd = socket(p->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (c->fd == -1) return 0;
-  if ((connect(c->fd, (struct sockaddr *)&sa, salen) == 0 ||
-       (errno == EINPROGRESS && finish_connect(c, seconds))) &&
-      setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0)
-    return 1;
+  return (connect(c->fd, (struct sockaddr *)&sa, salen) == 0 ||
+          (errno == EINPROGRESS && finish_connect(c, seconds))) &&
+         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0;
+}
+
+/* Limit what blocks on the connection, as wait_for would. 1, or 0 with errno. */
+static int limit_blocking(struct conn *c, unsigned int seconds)
+{
+  tain deadline, left;
+  struct timeval t;
+  tain_addsec_g(&deadline, (int)seconds);
+  if (tain_less(&c->limit, &deadline)) deadline = c->limit;
+  if (!tain_future(&deadline)) return (errno = ETIMEDOUT, 0);
+  tain_sub(&left, &deadline, &STAMP);
+  if (!timeval_from_tain_relative(&t, &left)) return 0;
+  if (!t.tv_sec && !t.tv_usec) t.tv_usec = 1; /* 0 is without a limit */
+  return setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t) == 0;
+}
+
+/* A socket whose backlog is full fails at once for who does not block, and nothing tells when to try
+ * again: so this blocks. */
+static int open_unix(struct conn *c, struct place const *p, unsigned int seconds)
+{
+  struct sockaddr_un sa = { .sun_family = AF_UNIX };
+  memcpy(sa.sun_path, p->path, strlen(p->path) + 1);
+  memcpy(c->name, p->path, strlen(p->path) + 1);
+  c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (c->fd == -1 || !limit_blocking(c, seconds)) return 0;
+  int r = connect(c->fd, (struct sockaddr *)&sa, sizeof sa);
+  if (r == -1 && errno == EAGAIN) errno = ETIMEDOUT;
+  tain_now_g();
+  return r == 0 && ndelay_on(c->fd) == 0;
+}
+
+char const *conn_protocol(struct conn const *c)
+{
+  return c->lmtp ? "LMTP" : "SMTP";
+}
+
+int conn_open(struct conn *c, struct place const *p, unsigned int seconds)
+{
+  forget(c);
+  c->lmtp = p->lmtp;
+  if (*p->path ? open_unix(c, p, seconds) : open_tcp(c, p, seconds)) return 1;
   int e = errno;
   conn_close(c);
   errno = e;
@@ -195,11 +236,11 @@ enum conn_status conn_exchange(struct conn *c, char const *out, size_t len, size
 }
 
 enum conn_status conn_end(struct conn *c, char const *text, size_t len, char const *ahead,
-                          size_t *aheadlen, unsigned int block, unsigned int seconds,
-                          conn_reply_func *f, void *arg)
+                          size_t *aheadlen, size_t replies, unsigned int block,
+                          unsigned int seconds, conn_reply_func *f, void *arg)
 {
   struct group g = { .out = { { (char *)text, len }, { (char *)ahead, *aheadlen } },
-                     .replies = 1,
+                     .replies = replies,
                      .block = block,
                      .seconds = seconds,
                      .f = f,

@@ -1,4 +1,4 @@
-/* conn.h - a TCP connection to an SMTP server: commands out, replies in, nobody waited for forever
+/* conn.h - a connection to a server: commands out, replies in, nobody waited for forever
  *
  * Times are in seconds; none passes conn.limit. The caller has called
  * tain_now_set_stopwatch_g(). A reply with code 421 ends a connection wherever
@@ -7,7 +7,6 @@
 #ifndef PIPIT_REMOTE_CONN_H
 #define PIPIT_REMOTE_CONN_H
 
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +16,8 @@
 #include "peerlimits.h"
 #include "smtpreply.h"
 
-#define CONN_BUFFER 4096 /* bytes that are read at once */
+#define CONN_BUFFER   4096 /* bytes that are read at once */
+#define CONN_NAME_MAX ROUTE_PATH_MAX /* an address has room there */
 
 enum conn_status {
   CONN_OK,
@@ -31,7 +31,8 @@ enum conn_status {
 struct conn {
   int fd; /* -1: not connected */
   tain limit;
-  char name[INET6_ADDRSTRLEN];        /* of the other side, for texts */
+  int lmtp;                           /* LMTP is spoken (RFC 2033), not SMTP */
+  char name[CONN_NAME_MAX];           /* of the other side, for texts */
   char host[DNS_NAME_MAX];            /* its name, or "" */
   int pipelining, eightbitmime, size, dsn; /* what it offered to EHLO */
   uint64_t sizelimit;                 /* 0: none is known */
@@ -48,6 +49,9 @@ struct conn {
  * sense here (CONN_MALFORMED). */
 typedef int conn_reply_func(void *arg, size_t i, struct smtpreply const *reply);
 
+/* What is spoken, for texts. */
+extern char const *conn_protocol(struct conn const *c);
+
 /* Connect. 1, or 0 with errno (ETIMEDOUT, ECONNREFUSED, ...). */
 extern int conn_open(struct conn *c, struct place const *p, unsigned int seconds);
 extern void conn_close(struct conn *c);
@@ -58,14 +62,14 @@ extern enum conn_status conn_exchange(struct conn *c, char const *out, size_t le
                                       unsigned int seconds, conn_reply_func *f, void *arg);
 
 /* Send the end of a message, text[0..len), and behind it commands that need not
- * wait for the reply to it (RFC 2920, 3.1), ahead[0..*aheadlen), in one write if the
- * network takes it; read that one reply. <*aheadlen> becomes the number of bytes of
+ * wait for the replies to it (RFC 2920, 3.1), ahead[0..*aheadlen), in one write if the
+ * network takes it; read those <replies>. <*aheadlen> becomes the number of bytes of
  * <ahead> that were sent by then; the next conn_exchange is to send the rest, and
- * reads their replies. Writing may stand still for <block> seconds, the reply take
+ * reads their replies. Writing may stand still for <block> seconds, each reply take
  * <seconds>. */
 extern enum conn_status conn_end(struct conn *c, char const *text, size_t len, char const *ahead,
-                                 size_t *aheadlen, unsigned int block, unsigned int seconds,
-                                 conn_reply_func *f, void *arg);
+                                 size_t *aheadlen, size_t replies, unsigned int block,
+                                 unsigned int seconds, conn_reply_func *f, void *arg);
 
 /* Send bytes of a message; every write may take <seconds>. */
 extern enum conn_status conn_write(struct conn *c, char const *out, size_t len,

@@ -139,8 +139,8 @@ static enum run try_place(struct link *l, struct work *w, struct place const *p,
   if (!conn_open(&l->conn, p, (unsigned int)l->settings.timeoutconnect)) {
     if (was != 'Z') {
       outcome_message(o, 'Z',
-                      "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n%s: %s\n",
-                      l->conn.name, strerror(errno));
+                      "Sorry, I wasn't able to establish an %s connection. (#4.4.1)\n%s: %s\n",
+                      conn_protocol(&l->conn), l->conn.name, strerror(errno));
       o->trouble = JOB_HOST;
     }
     return RUN_NEXT;
@@ -189,7 +189,8 @@ static enum run connect_and_run(struct link *l, struct work *w, tain const *end)
     return RUN_DONE;
   }
   if (!load_settings(l, o)) return RUN_DONE;
-  int found = find_places(&p, w->job->host, &l->settings, o);
+  int found = l->route ? find_fixed(&p, l->route, w->job->host, &l->settings, o)
+                       : find_places(&p, w->job->host, &l->settings, o);
   if (*p.group && l->on_group) l->on_group(l->arg, w->job->num, p.group);
   return found ? try_places(l, w, &p, end) : RUN_DONE;
 }

@@ -34,7 +34,8 @@ typedef int deliver_take_func(void *arg, struct job const **job);
 struct link { /* what is kept from job to job; large: not for the stack */
   struct settings settings; /* of the connection */
   stralloc host;            /* that the connection is for */
-  char nexthop[ROUTE_RELAY_MAX]; /* what it leads to, for other hosts too; "": for none */
+  struct route const *route; /* where all hosts lead to; NULL: where the settings say */
+  char nexthop[ROUTE_RELAY_MAX]; /* what the connection leads to, for other hosts too; "": for none */
   struct conn conn;
   struct envelope_domains domains;
   struct work works[WORKS];

@@ -139,11 +139,9 @@ static void add_place(struct search const *s, struct places *p, struct dns_ip co
                       char const *name, int best)
 {
   if (p->count == PLACES_MAX) return;
-  struct place *new = p->list + p->count++;
-  new->ip = *ip;
-  new->port = s->route.port;
-  new->best = best;
-  memccpy(new->name, name, 0, sizeof new->name);
+  p->list[p->count] = (struct place){
+    .ip = *ip, .port = s->route.port, .lmtp = s->route.lmtp, .best = best };
+  memccpy(p->list[p->count++].name, name, 0, sizeof p->list->name);
 }
 
 /* Add the <nth> address of a family among hosts[from..to): first one of each host, then the second
@@ -190,9 +188,8 @@ static void judge_none(struct search *s)
       return;
     }
   if (s->route.fixed) {
-    outcome_message(s->o, 'Z',
-                    "Sorry, I couldn't find the relay %s of control/smtproutes. (#4.3.5)\n",
-                    s->route.name);
+    outcome_message(s->o, 'Z', "Sorry, I couldn't find the %s %s. (#4.3.5)\n",
+                    s->route.lmtp ? "LMTP server" : "relay of control/smtproutes", s->route.name);
     s->o->trouble = JOB_NAMES;
   } else if (!s->mx && s->hosts[0].result == DNS_NXDOMAIN)
     outcome_message(s->o, 'D', "Sorry, I couldn't find any host named %s. (#5.1.2)\n",
@@ -240,13 +237,45 @@ static int find_by_ip(struct search *s, struct places *p)
   return !loop;
 }
 
+static int find_socket(struct search *s, struct places *p)
+{
+  struct place *to = p->list + p->count++;
+  *to = (struct place){ .lmtp = s->route.lmtp, .best = 1 };
+  memcpy(to->path, s->route.name, strlen(s->route.name) + 1);
+  return 1;
+}
+
+static int find_by_route(struct search *s, struct places *p)
+{
+  switch (s->route.kind) {
+  case ROUTE_SOCKET: return find_socket(s, p);
+  case ROUTE_IP: return find_by_ip(s, p);
+  default: return find_by_name(s, p);
+  }
+}
+
+int find_fixed(struct places *p, struct route const *route, char const *host,
+               struct settings const *settings, struct outcome *o)
+{
+  struct search s = { .host = host, .route = *route, .settings = settings, .o = o };
+  p->count = 0;
+  *p->group = 0;
+  route_relay_name(route, p->nexthop);
+  int ok = find_by_route(&s, p);
+  dns_close(s.dns);
+  free(s.mx);
+  free(s.hosts);
+  free(s.preferences);
+  return ok;
+}
+
 int find_places(struct places *p, char const *host, struct settings const *settings,
                 struct outcome *o)
 {
-  struct search s = { .host = host, .settings = settings, .o = o };
+  struct route route;
   p->count = 0;
   *p->group = *p->nexthop = 0;
-  switch (route_find(&s.route, host)) {
+  switch (route_find(&route, host)) {
   case ROUTE_TEMPORARY:
     outcome_message(o, 'Z', "Unable to read control files. (#4.3.0)\n%s\n", route_why());
     return 0;
@@ -255,11 +284,5 @@ int find_places(struct places *p, char const *host, struct settings const *setti
     return 0;
   case ROUTE_OK: break;
   }
-  route_relay_name(&s.route, p->nexthop);
-  int ok = s.route.kind == ROUTE_IP ? find_by_ip(&s, p) : find_by_name(&s, p);
-  dns_close(s.dns);
-  free(s.mx);
-  free(s.hosts);
-  free(s.preferences);
-  return ok;
+  return find_fixed(p, &route, host, settings, o);
 }

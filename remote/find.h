@@ -14,8 +14,10 @@
 struct place {
   struct dns_ip ip;
   unsigned int port;
-  int best;                /* of best preference, or of the relay: what <nexthop> names */
-  char name[DNS_NAME_MAX]; /* of the host; "" where only the address is known */
+  int lmtp;                  /* what is spoken there; else SMTP */
+  int best;                  /* of best preference, or of the relay: what <nexthop> names */
+  char name[DNS_NAME_MAX];   /* of the host; "" where only the address is known */
+  char path[ROUTE_PATH_MAX]; /* of a Unix socket; "": it is ip and port */
 };
 
 struct places {
@@ -31,5 +33,9 @@ struct places {
  * preferred to it. 1 with at least one, or 0 with the message's verdict in <o>. */
 extern int find_places(struct places *p, char const *host, struct settings const *s,
                        struct outcome *o);
+
+/* The same by a fixed route, whatever the settings say of <host>. */
+extern int find_fixed(struct places *p, struct route const *route, char const *host,
+                      struct settings const *s, struct outcome *o);
 
 #endif

@@ -29,5 +29,6 @@
 #define SPLITS_MAX   20   /* further transactions of a job for those that were too many for one */
 
 #define SMTP_PORT 25
+#define LMTP_PORT 24 /* "any private mail system" */
 
 #endif

@@ -23,7 +23,7 @@ int outcome_start(struct outcome *o, size_t n)
   memset(&o->message, 0, sizeof o->message);
   o->trouble = 0;
   o->text.len = 0;
-  o->dsn = 0;
+  o->dsn = o->final = 0;
   o->host = 0;
   return 1;
 }

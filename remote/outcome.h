@@ -3,8 +3,8 @@
  * A recipient is 'r' (accepted: the message's letter counts for it), 'h' (refused
  * for good) or 's' (refused for now); 0 while nothing is known, which the
  * message's letter decides as well. The message is 'K', 'Z' or 'D'. Where it went
- * out in several transactions, a recipient of one that was accepted is 'K', with
- * that one's text. Texts have no control characters but newlines.
+ * out in several transactions, or by LMTP, a recipient whose message was accepted is
+ * 'K', with that one's text. Texts have no control characters but newlines.
  */
 #ifndef PIPIT_REMOTE_OUTCOME_H
 #define PIPIT_REMOTE_OUTCOME_H
@@ -25,7 +25,8 @@ struct outcome {
   char trouble; /* JOB_HOST or JOB_NAMES (job.h) when the message's verdict is that; else 0 */
   struct verdict *rcpts;
   size_t nrcpts;
-  int dsn; /* the server that accepted the message offers DSN */
+  int dsn;   /* the server that accepted the message offers DSN */
+  int final; /* it has delivered it (LMTP), not just taken it */
   char const *host; /* the name of the server that is spoken to now; "" or NULL: not known */
   stralloc text;
 };

@@ -1,4 +1,4 @@
-/* pipit-remote.c - deliver mail by SMTP
+/* pipit-remote.c - deliver mail by SMTP or LMTP
  *
  * usage: pipit-remote host sender recipient...
  *        pipit-remote -w
@@ -22,34 +22,16 @@
 
 #include "accounts.h"
 #include "cli.h"
-#include "home.h"
-#include "priv.h"
+#include "confine.h"
 #include "program.h"
-#include "sandbox.h"
 #include "spool.h"
 #include "worker.h"
 
-#define MEMORY_MAX ((size_t)64 << 20) /* bytes of address space */
-#define PATH_ROOM  4096
-
-/* Lock everything away but what a delivery reads: the settings, and where
- * resolv.conf may lie. NULL, or what failed. */
-static char const *lock_up(void)
-{
-  char control[PATH_ROOM];
-  char const *paths[] = {
-    control, "/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", 0
-  };
-  snprintf(control, sizeof control, "%s/control", home_dir());
-  if (!priv_limit_memory(MEMORY_MAX)) return "limit memory";
-  if (home_fd() == -1) return "open the home";
-  if (sandbox_read_only(paths) == -1) return "restrict files";
-  return sandbox_no_exec() == -1 ? "restrict system calls" : 0;
-}
+#define TEXT_ROOM 4096
 
 static int run_worker(void)
 {
-  char const *failed = lock_up();
+  char const *failed = confine();
   if (failed) strerr_diefu1sys(EXIT_TEMPORARY, failed);
   return worker_run(0);
 }
@@ -64,12 +46,12 @@ static char const *drop_root(void)
 
 static int run_command(int n, char const *const *args)
 {
-  char text[PATH_ROOM];
+  char text[TEXT_ROOM];
   struct job j = { .fd = 0 };
   if (n < 3) return cli_report('D', "I (pipit-remote) was invoked improperly. (#5.3.5)\n");
   char const *failed = drop_root();
   if (!failed && !spool_whole(&j.fd, &j.offset, &j.length)) failed = "the message cannot be read";
-  if (!failed) failed = lock_up();
+  if (!failed) failed = confine();
   if (!failed) return cli_run(&j, n, args);
   snprintf(text, sizeof text, "Unable to start: %s. (#4.3.0)\n", failed);
   return cli_report('Z', text);

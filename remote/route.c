@@ -62,7 +62,7 @@ static int set_name(struct route *r, char const *s, size_t len)
 
 int route_parse_host(struct route *r, char const *host)
 {
-  r->fixed = 0;
+  r->fixed = r->lmtp = 0;
   r->port = SMTP_PORT;
   r->kind = ROUTE_MX;
   size_t literal = scan_literal(r, host, 0);
@@ -78,10 +78,12 @@ static int scan_port(struct route *r, char const *s)
   return 1;
 }
 
-int route_parse_relay(struct route *r, char const *value)
+/* A relay or an LMTP server, at a port that may stand behind it. */
+static int parse_server(struct route *r, char const *value, int lmtp)
 {
   r->fixed = 1;
-  r->port = SMTP_PORT;
+  r->lmtp = lmtp;
+  r->port = lmtp ? LMTP_PORT : SMTP_PORT;
   size_t len = scan_literal(r, value, 1);
   if (!len) {
     len = strcspn(value, ":");
@@ -93,19 +95,48 @@ int route_parse_relay(struct route *r, char const *value)
   return value[len] == ':' && scan_port(r, value + len + 1);
 }
 
+int route_parse_relay(struct route *r, char const *value)
+{
+  return parse_server(r, value, 0);
+}
+
+static int set_path(struct route *r, char const *path)
+{
+  size_t len = strlen(path);
+  for (size_t i = 0; i < len; i++)
+    if ((unsigned char)path[i] < 32 || path[i] == 127) return 0;
+  if (len >= ROUTE_PATH_MAX) return 0;
+  r->kind = ROUTE_SOCKET;
+  r->fixed = r->lmtp = 1;
+  r->port = 0;
+  memcpy(r->name, path, len + 1);
+  return 1;
+}
+
+int route_parse_lmtp(struct route *r, char const *value)
+{
+  if (*value == '/') return set_path(r, value);
+  return parse_server(r, value, 1) && (r->kind != ROUTE_MX || !*value);
+}
+
 void route_relay_name(struct route const *r, char out[ROUTE_RELAY_MAX])
 {
   char ip[INET6_ADDRSTRLEN];
+  char const *protocol = r->lmtp ? "/lmtp" : "";
   *out = 0;
   if (!r->fixed || r->kind == ROUTE_MX) return;
-  if (r->kind == ROUTE_HOST) snprintf(out, ROUTE_RELAY_MAX, "%s:%u", r->name, r->port);
+  if (r->kind == ROUTE_SOCKET) {
+    memcpy(out, r->name, strlen(r->name) + 1);
+    return;
+  }
+  if (r->kind == ROUTE_HOST) snprintf(out, ROUTE_RELAY_MAX, "%s:%u%s", r->name, r->port, protocol);
   else if (inet_ntop(r->ip.family, r->ip.ip, ip, sizeof ip))
-    snprintf(out, ROUTE_RELAY_MAX, "[%s]:%u", ip, r->port);
+    snprintf(out, ROUTE_RELAY_MAX, "[%s]:%u%s", ip, r->port, protocol);
   case_lowerb(out, strlen(out));
 }
 
-/* The relay of smtproutes for <host>, NULL when there is none. */
-static char const *find_relay(struct map const *m, char const *host)
+/* The value of a file for <host>, NULL when there is none. */
+static char const *find_value(struct map const *m, char const *host)
 {
   size_t len = strlen(host);
   char const *value = len ? map_find_domain(m, host, len) : 0;
@@ -127,30 +158,55 @@ static enum route_result take_relay(struct route *r, char const *value, char con
   return ROUTE_OK;
 }
 
-int route_load(struct map *m)
+static int load(struct map *m, char const *name)
 {
   stralloc list = STRALLOC_ZERO;
-  int found = control_list("smtproutes", &list);
+  int found = control_list(name, &list);
   if (found == -1) snprintf(why, sizeof why, "%s", control_why());
   if (found != -1 && !map_build(m, &list, ':')) {
-    snprintf(why, sizeof why, "control/smtproutes: out of memory");
+    snprintf(why, sizeof why, "control/%s: out of memory", name);
     found = -1;
   }
   stralloc_free(&list);
   return found != -1;
 }
 
-enum route_result route_look(struct route *r, struct map const *m, char const *host)
+void routes_free(struct routes *rs)
 {
-  char const *value = find_relay(m, host);
+  map_free(&rs->lmtp);
+  map_free(&rs->smtp);
+}
+
+int route_load(struct routes *rs)
+{
+  struct routes fresh = ROUTES_ZERO;
+  if (!load(&fresh.lmtp, "lmtproutes") || !load(&fresh.smtp, "smtproutes")) {
+    routes_free(&fresh);
+    return 0;
+  }
+  routes_free(rs);
+  *rs = fresh;
+  return 1;
+}
+
+/* An empty server means smtproutes after all. */
+enum route_result route_look(struct route *r, struct routes const *rs, char const *host)
+{
+  char const *value = find_value(&rs->lmtp, host);
+  if (value && !route_parse_lmtp(r, value)) {
+    snprintf(why, sizeof why, "control/lmtproutes: not an LMTP server: %s", value);
+    return ROUTE_TEMPORARY;
+  }
+  if (value && r->kind != ROUTE_MX) return ROUTE_OK;
+  value = find_value(&rs->smtp, host);
   if (value) return take_relay(r, value, host);
   return route_parse_host(r, host) ? ROUTE_OK : ROUTE_BADHOST;
 }
 
 enum route_result route_find(struct route *r, char const *host)
 {
-  struct map m = MAP_ZERO;
-  enum route_result result = route_load(&m) ? route_look(r, &m, host) : ROUTE_TEMPORARY;
-  map_free(&m);
+  struct routes rs = ROUTES_ZERO;
+  enum route_result result = route_load(&rs) ? route_look(r, &rs, host) : ROUTE_TEMPORARY;
+  routes_free(&rs);
   return result;
 }

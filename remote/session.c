@@ -1,4 +1,4 @@
-/* session.c - begin and end an SMTP session; see session.h */
+/* session.c - begin and end an SMTP or LMTP session; see session.h */
 
 #include <string.h>
 #include <strings.h>
@@ -25,8 +25,8 @@ void session_broke(struct conn const *c, enum conn_status s, int after_end, stru
                          "%s failed while I sent the message.\n", c->name);
     break;
   case CONN_MALFORMED:
-    outcome_message(o, 'Z', "Connected to %s but it did not speak SMTP. %s(#4.5.0)\n", c->name,
-                    duplicate);
+    outcome_message(o, 'Z', "Connected to %s but it did not speak %s. %s(#4.5.0)\n", c->name,
+                    conn_protocol(c), duplicate);
     break;
   default:
     outcome_message(o, 'Z', "Connected to %s but connection died. %s(#4.4.2)\n", c->name,
@@ -46,7 +46,7 @@ static int is_keyword(char const *s, size_t len, char const *keyword)
   return len >= n && !strncasecmp(s, keyword, n) && (len == n || s[n] == ' ');
 }
 
-/* One line of the answer to EHLO, without its code. */
+/* One line of the answer to EHLO or LHLO, without its code. */
 static void take_offer(struct conn *c, char const *s, size_t len)
 {
   char number[UINT64_FMT];
@@ -101,6 +101,16 @@ static int broke(struct conn *c, enum conn_status status, struct outcome *o)
   return 0;
 }
 
+/* A dislike of HELO is one of this host. An LMTP server was named by the administrator: one that
+ * does not know LHLO is his slip, and no reason to bounce mail. */
+static int reject(struct conn *c, struct outcome *o)
+{
+  outcome_message_said(o, c->reply.code >= 500 && !c->lmtp ? 'D' : 'Z', &c->reply,
+                       "Connected to %s but my name was rejected.\n", c->name);
+  if (c->lmtp) o->trouble = JOB_HOST;
+  return give_up(c);
+}
+
 int session_begin(struct conn *c, struct settings const *s, struct outcome *o)
 {
   enum conn_status status =
@@ -111,17 +121,14 @@ int session_begin(struct conn *c, struct settings const *s, struct outcome *o)
     o->trouble = JOB_HOST;
     return give_up(c);
   }
-  status = say_hello(c, s, "EHLO ");
+  status = say_hello(c, s, c->lmtp ? "LHLO " : "EHLO ");
   if (status == CONN_OK && c->reply.code / 100 == 2) {
     take_offers(c);
     return 1;
   }
-  if (status == CONN_OK && c->reply.code >= 500) status = say_hello(c, s, "HELO ");
+  if (status == CONN_OK && c->reply.code >= 500 && !c->lmtp) status = say_hello(c, s, "HELO ");
   if (status != CONN_OK) return broke(c, status, o);
-  if (c->reply.code / 100 == 2) return 1;
-  outcome_message_said(o, c->reply.code >= 500 ? 'D' : 'Z', &c->reply,
-                       "Connected to %s but my name was rejected.\n", c->name);
-  return give_up(c);
+  return c->reply.code / 100 == 2 ? 1 : reject(c, o);
 }
 
 void session_end(struct conn *c)

@@ -1,4 +1,4 @@
-/* session.h - begin and end an SMTP session (RFC 5321, 4.1.1.1; 1870, 2920, 6152) */
+/* session.h - begin and end a session (RFC 5321, 4.1.1.1; 2033, 4.1; 1870, 2920, 6152) */
 #ifndef PIPIT_REMOTE_SESSION_H
 #define PIPIT_REMOTE_SESSION_H
 
@@ -6,7 +6,8 @@
 #include "outcome.h"
 #include "settings.h"
 
-/* Wait for the greeting, say EHLO, or HELO where that is not known. 1 ready for
+/* Wait for the greeting, say EHLO, or HELO where that is not known; to
+ * an LMTP server LHLO. 1 ready for
  * MAIL, c's offers filled in; 0 this server is no use: the message's verdict is
  * in <o>, and the connection closed. */
 extern int session_begin(struct conn *c, struct settings const *s, struct outcome *o);

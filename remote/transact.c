@@ -1,4 +1,4 @@
-/* transact.c - one message in an SMTP session; see transact.h */
+/* transact.c - one message in an SMTP or LMTP session; see transact.h */
 
 #include <stdio.h>
 #include <string.h>
@@ -64,13 +64,20 @@ static int on_reply(void *arg, size_t i, struct smtpreply const *r)
   return 1;
 }
 
+/* The sender of a bounce of a bounce is no address that an LMTP server would take. */
+static int put_sender(struct transaction *t)
+{
+  static char const bounce[] = "#@[]";
+  stralloc const *s = &t->e->sender;
+  int none = t->c->lmtp && s->len == sizeof bounce - 1 && !memcmp(s->s, bounce, s->len);
+  return stralloc_cats(&t->commands, "MAIL FROM:<") &&
+         stralloc_catb(&t->commands, s->s, none ? 0 : s->len) && stralloc_append(&t->commands, '>');
+}
+
 static int put_mail(struct transaction *t)
 {
   char size[sizeof " SIZE=" + UINT64_FMT];
-  if (!stralloc_cats(&t->commands, "MAIL FROM:<") ||
-      !stralloc_catb(&t->commands, t->e->sender.s, t->e->sender.len) ||
-      !stralloc_append(&t->commands, '>'))
-    return 0;
+  if (!put_sender(t)) return 0;
   if (t->c->size) {
     snprintf(size, sizeof size, " SIZE=%llu", (unsigned long long)t->m->output.octets);
     if (!stralloc_cats(&t->commands, size)) return 0;
@@ -141,6 +148,22 @@ static int on_end(void *arg, size_t i, struct smtpreply const *r)
   return r->code / 100 != 3;
 }
 
+/* LMTP (RFC 2033, 4.2): a reply for each recipient that was accepted, in their order. */
+static int on_delivered(void *arg, size_t i, struct smtpreply const *r)
+{
+  struct transaction *t = arg;
+  size_t index;
+  (void)i;
+  if (r->code / 100 == 3) return 0;
+  do index = t->e->rcpts[t->e->first + t->judged++].index;
+  while (t->o->rcpts[index].letter != 'r');
+  if (r->code / 100 == 2) outcome_rcpt(t->o, index, 'K', r, "%s accepted message.\n", t->c->name);
+  else
+    outcome_rcpt(t->o, index, r->code >= 500 ? 'h' : 's', r,
+                 "%s failed after I sent the message.\n", t->c->name);
+  return 1;
+}
+
 /* The last block of the message, and the commands of the transaction that comes next. */
 static enum conn_status send_end(struct transaction *t, transact_next_func *next, void *arg)
 {
@@ -148,7 +171,8 @@ static enum conn_status send_end(struct transaction *t, transact_next_func *next
   size_t sent = n ? n->commands.len : 0;
   enum conn_status s =
       conn_end(t->c, t->m->out, t->m->outlen, n ? n->commands.s : 0, &sent,
-               settings_stage(t->s, STAGE_BLOCK), settings_stage(t->s, STAGE_END), on_end, t);
+               t->c->lmtp ? t->accepted : 1, settings_stage(t->s, STAGE_BLOCK),
+               settings_stage(t->s, STAGE_END), t->c->lmtp ? on_delivered : on_end, t);
   if (n) {
     n->ahead = 1;
     n->sent = sent;
@@ -176,11 +200,18 @@ static enum conn_status send_message(struct transaction *t, int *ended, transact
   }
 }
 
+/* Nobody has the message. */
+static void say_nobody(struct transaction *t)
+{
+  outcome_message(t->o, 'D', "Giving up on %s.\n", t->c->name);
+}
+
 static void judge_end(struct transaction *t)
 {
   struct smtpreply const *r = &t->c->reply;
-  t->o->dsn = t->c->dsn;
-  if (r->code / 100 == 2) outcome_message_said(t->o, 'K', r, "%s accepted message.\n", t->c->name);
+  if (t->c->lmtp) say_nobody(t); /* or else outcome_finish knows better */
+  else if (r->code / 100 == 2)
+    outcome_message_said(t->o, 'K', r, "%s accepted message.\n", t->c->name);
   else
     outcome_message_said(t->o, r->code >= 500 ? 'D' : 'Z', r,
                          "%s failed after I sent the message.\n", t->c->name);
@@ -189,7 +220,7 @@ static void judge_end(struct transaction *t)
 /* The server wants data although it refused every recipient: RFC 2920, 3.1. */
 static void send_nothing(struct transaction *t)
 {
-  conn_exchange(t->c, ".\r\n", 3, 1, settings_stage(t->s, STAGE_END), on_end, t);
+  conn_exchange(t->c, ".\r\n", 3, !t->c->lmtp, settings_stage(t->s, STAGE_END), on_end, t);
   session_end(t->c);
 }
 
@@ -198,13 +229,14 @@ static enum conn_status after_envelope(struct transaction *t, transact_next_func
 {
   int ended = 0;
   t->c->dirty = 1;
-  if (t->mail / 100 == 2 && !t->accepted)
-    outcome_message(t->o, 'D', "Giving up on %s.\n", t->c->name);
+  if (t->mail / 100 == 2 && !t->accepted) say_nobody(t);
   if (t->mail / 100 != 2 || !t->accepted) {
     if (t->data == 354) send_nothing(t);
     return CONN_OK;
   }
   if (t->data != 354) return CONN_OK;
+  t->o->dsn = t->c->dsn;
+  t->o->final = t->c->lmtp;
   enum conn_status s = send_message(t, &ended, next, arg);
   if (s == CONN_OK) {
     t->c->dirty = 0;

@@ -1,4 +1,4 @@
-/* transact.h - one message in an SMTP session */
+/* transact.h - one message in an SMTP or LMTP session */
 #ifndef PIPIT_REMOTE_TRANSACT_H
 #define PIPIT_REMOTE_TRANSACT_H
 
@@ -27,6 +27,7 @@ struct transaction {
   int mail;        /* code of the answer to MAIL, 0 before it */
   int data;        /* of the answer to DATA */
   size_t accepted; /* recipients */
+  size_t judged;   /* LMTP: recipients up to the last one that has its reply to the message */
   int text;        /* some of the message may have been sent */
 };
 

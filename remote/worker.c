@@ -46,11 +46,13 @@ static int wait_writable(int sock)
   return iopause_g(&x, 1, &tain_infinite) > 0;
 }
 
-/* Tell that no "relayed" notice is due: the server asked will tell of the delivery itself. */
-static int note_passed(int sock, uint32_t num, size_t i)
+/* Tell that no "relayed" notice is due: the server asked will tell of the delivery itself, or this
+ * was the delivery. */
+static int note_success(int sock, uint32_t num, struct outcome const *o, size_t i)
 {
   int r;
-  while (!(r = job_send_note(sock, num, (uint32_t)i, JOB_PASSED)))
+  if (!o->dsn && !o->final) return 1;
+  while (!(r = job_send_note(sock, num, (uint32_t)i, o->dsn ? JOB_PASSED : JOB_FINAL)))
     if (!wait_writable(sock)) return 0;
   return r == 1;
 }
@@ -61,7 +63,7 @@ static int answer(int sock, uint32_t num, struct outcome const *o, size_t i, uns
   size_t len;
   char letter = outcome_of(o, i, &text, &len);
   int r;
-  if (letter == 'K' && o->dsn && notify & DSN_SUCCESS && !note_passed(sock, num, i)) return 0;
+  if (letter == 'K' && notify & DSN_SUCCESS && !note_success(sock, num, o, i)) return 0;
   while (!(r = job_send_result(sock, num, (uint32_t)i, letter, text, len)))
     if (!wait_writable(sock)) return 0;
   return r == 1;

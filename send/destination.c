@@ -395,7 +395,7 @@ char const *dest_nexthop(struct dest const *t, uint64_t now)
   return g->kind == GROUP_MX && t->joined_at && now - t->joined_at < NEXTHOP_FRESH ? g->name : "";
 }
 
-/* smtproutes or concurrencydomains have changed: a destination may lead elsewhere. */
+/* lmtproutes, smtproutes or concurrencydomains have changed: a destination may lead elsewhere. */
 static void route_again(struct dests *d, struct dest *t)
 {
   struct limits l;
@@ -409,7 +409,7 @@ static void route_again(struct dests *d, struct dest *t)
 
 void dest_rules_free(struct dest_rules *r)
 {
-  map_free(&r->relays);
+  routes_free(&r->relays);
   map_free(&r->limits.map);
 }
 
@@ -424,7 +424,7 @@ int dest_rules_load(struct dest_rules *r, char const **why)
 
 void dests_obey(struct dests *d, struct dest_rules *r)
 {
-  map_free(&d->relays);
+  routes_free(&d->relays);
   map_free(&d->groups.rules.map);
   d->relays = r->relays;
   d->groups.rules = r->limits;

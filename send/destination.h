@@ -17,8 +17,8 @@
 #include <stdint.h>
 
 #include "group.h"
-#include "map.h"
 #include "rewrite.h"
+#include "../remote/route.h"
 
 #define DESTS_BUCKETS 4096
 #define DESTS_FAIR    8
@@ -41,7 +41,7 @@ struct rcpt {
   uint32_t age;       /* seconds, see retry.h */
   uint16_t attempts;  /* in this run */
   uint8_t tried;      /* it was, in this run or an earlier one */
-  char note;          /* on its delivery: JOB_PASSED, JOB_LISTED (lib/job.h), or 0 */
+  char note;          /* on its delivery: JOB_PASSED, _FINAL, _LISTED (lib/job.h), or 0 */
   uint8_t warned;     /* its sender was told of the delay, or is about to be */
   char text[];        /* what the pointers lead to */
 };
@@ -78,7 +78,7 @@ struct dests {
   size_t idle;
   unsigned int turns[CHANNELS];
   struct groups groups;
-  struct map relays; /* control/smtproutes */
+  struct routes relays;
 };
 
 /* The destination of the address, made where it is missing. NULL: ENOMEM. It may go away when
@@ -122,12 +122,13 @@ extern struct rcpt *dests_sweep(struct dests *d, int (*pick)(void *data, struct 
                                 void *data);
 
 struct dest_rules {
-  struct map relays;
+  struct routes relays;
   struct limit_rules limits;
 };
-#define DEST_RULES_ZERO { .relays = MAP_ZERO, .limits = LIMIT_RULES_ZERO }
+#define DEST_RULES_ZERO { .relays = ROUTES_ZERO, .limits = LIMIT_RULES_ZERO }
 
-/* Read smtproutes and concurrencydomains into an empty <r>. 1, or 0 and why; <r> is empty then. */
+/* Read lmtproutes, smtproutes and concurrencydomains into an empty <r>. 1, or 0 and why; <r> is
+ * empty then. */
 extern int dest_rules_load(struct dest_rules *r, char const **why);
 extern void dest_rules_free(struct dest_rules *r);
 /* They hold from now on; what <r> has is <d>'s. */

@@ -21,11 +21,12 @@ static uint32_t hash(enum group_kind kind, char const *name, size_t len)
   return h;
 }
 
-/* A relay's name has its port, and that of mail exchangers another one than 25; the lines have not. */
+/* A relay's name has its port, and that of mail exchangers another one than 25; the lines have not. A
+ * socket has none. */
 static size_t name_len(struct group const *g)
 {
-  int may = g->kind == GROUP_RELAY || g->kind == GROUP_MX;
-  char const *colon = may ? memrchr(g->name, ':', g->len) : 0;
+  int port = (g->kind == GROUP_RELAY && *g->name != '/') || g->kind == GROUP_MX;
+  char const *colon = port ? memrchr(g->name, ':', g->len) : 0;
   return colon ? (size_t)(colon - g->name) : g->len;
 }
 

@@ -1,6 +1,6 @@
 /* group.h - next hops: what destinations share that lead to the same place
  *
- * A group is a relay of control/smtproutes, or the mail exchangers of best
+ * A group is a server of control/lmtproutes or smtproutes, or the mail exchangers of best
  * preference, or a domain whose exchangers are not known yet or that has a line
  * in control/concurrencydomains; local mail is one. It has limits, health
  * (health.h), and the messages that wait for it out of memory: "parked".

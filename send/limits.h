@@ -1,8 +1,8 @@
 /* limits.h - control/concurrencydomains: limits of next hops
  *
  * Lines "name:key=value ...". The name is a recipient's domain, a host of the
- * best preference among its mail exchangers, a relay of control/smtproutes
- * (without its port), one of these below .suffix, or empty: the default.
+ * best preference among its mail exchangers, a server of control/lmtproutes or
+ * smtproutes (without its port), one of these below .suffix, or empty: the default.
  */
 #ifndef PIPIT_SEND_LIMITS_H
 #define PIPIT_SEND_LIMITS_H

@@ -53,7 +53,8 @@ void result_sofar(struct send *s, struct rcpt *r, char const *text, size_t len)
 /* What the sender is told of a success here. */
 static char action_of(enum channel channel, struct rcpt const *r, char const *text, size_t len)
 {
-  if (channel == CHANNEL_REMOTE) return STATE_ACT_RELAYED;
+  if (channel == CHANNEL_REMOTE)
+    return r->note == JOB_FINAL ? STATE_ACT_DELIVERED : STATE_ACT_RELAYED;
   return r->note == JOB_LISTED ? STATE_ACT_DELIVERED : bounce_local_action(text, len);
 }
 

@@ -92,7 +92,8 @@ int rslot_result(struct rspawn *r, struct rslot *s, uint32_t index, char letter,
 int rslot_note(struct rspawn *r, struct rslot *s, uint32_t index, char note)
 {
   struct rjob const *j = s->jobs;
-  if (index >= j->nrcpts || note != JOB_PASSED || j->done[index / 8] >> index % 8 & 1) return 0;
+  if (index >= j->nrcpts || j->done[index / 8] >> index % 8 & 1) return 0;
+  if (note != JOB_PASSED && note != JOB_FINAL) return 0;
   while (!sent(r, job_send_note(r->send, j->num, index, note)))
     ;
   return 1;

@@ -5,7 +5,7 @@ none of their scripts runs and no service is started. What was fetched once is
 used again. Unavailable says why a peer cannot be had; tests then skip.
 
   postfix()   a Peer with smtp-source and smtp-sink
-  dovecot()   a Peer with Dovecot's imap
+  dovecot()   a Peer with Dovecot, its imap and its lmtp
   php(), git_email(), mutt()   programs that send mail by sendmail
 """
 import fcntl, os, shutil, subprocess
@@ -79,7 +79,7 @@ def postfix():
     return fetch('postfix', ['postfix'], 'usr/sbin/smtp-source')
 
 def dovecot():
-    return fetch('dovecot', ['dovecot-core', 'dovecot-imapd'], 'usr/lib/dovecot/imap')
+    return fetch('dovecot', ['dovecot-core', 'dovecot-imapd', 'dovecot-lmtpd'], 'usr/lib/dovecot/lmtp')
 
 def php():
     return fetch('php', ['php8.2-cli', 'php8.2-common', 'php8.2-opcache', 'php8.2-readline'], 'usr/bin/php8.2')

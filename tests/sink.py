@@ -8,11 +8,12 @@ As a module:
         s.transactions          messages that were accepted (2xx after the dot), in order:
                                 .helo .mail .rcpts (accepted ones) .all_rcpts .data .message .session
                                 (data: the bytes between 354 and the end, the final dot line
-                                included; message: those with the dots taken out again)
+                                included; message: those with the dots taken out again); with LMTP
+                                also .delivered, those of .rcpts with a 2xx of their own
         s.sessions              .raw (all bytes received), .commands (lines without CRLF),
                                 .writes (the pieces in which they came), .closed, .helo
         s.wait(n)               wait until n transactions are there; returns them
-Stages: greeting ehlo helo mail rcpt data dot rset noop quit other. The script of a stage is
+Stages: greeting ehlo lhlo helo mail rcpt data dot rset noop quit other. The script of a stage is
     'text'      a reply; "\\n" inside separates its lines, CRLF is added
     Raw(b'..')  bytes, sent as they are
     Close(x)    x (a reply, or nothing) is sent, then the connection closed
@@ -21,13 +22,14 @@ Stages: greeting ehlo helo mail rcpt data dot rset noop quit other. The script o
     Silent      never a reply
     [x, y, z]   the first time x, then y, then z and z again; counted over all sessions
     callable    called with (session, line); returns one of the above
-Beside them: address, port, drop_after (close without a word after this many bytes of DATA), and rcvbuf
-(bytes that the kernel takes ahead).
+Beside them: address, port, drop_after (close without a word after this many bytes of DATA), rcvbuf
+(bytes that the kernel takes ahead); path (a Unix socket, in place of both), lmtp (LMTP is spoken: a dot
+for each recipient), dots (a function: how many, of the number of recipients).
 
 As a program: sink.py [-a ADDRESS] [-p PORT] [STAGE=REPLY ...]; prints the port, then each accepted
 message to standard output, until it is killed.
 """
-import re, socket, struct, sys, threading, time
+import os, re, socket, struct, sys, threading, time
 
 class Close:
     def __init__(self, reply=None): self.reply = reply
@@ -40,14 +42,16 @@ class Reset: pass
 class Gone(Exception): pass
 
 DEFAULT = {'greeting': '220 sink.example ESMTP', 'helo': '250 sink.example',
-           'ehlo': '250-sink.example\n250-PIPELINING\n250-8BITMIME\n250 SIZE 0',
+           'ehlo': '250-sink.example\n250-PIPELINING\n250-8BITMIME\n250 SIZE 0', 'lhlo': '500 5.5.1 SMTP here',
            'mail': '250 2.1.0 ok', 'rcpt': '250 2.1.5 ok', 'data': '354 go ahead', 'dot': '250 2.0.0 taken',
            'rset': '250 2.0.0 flushed', 'noop': '250 2.0.0 ok', 'quit': Close('221 2.0.0 bye'), 'other': '502 5.5.1 what'}
+
+LMTP = {'lhlo': DEFAULT['ehlo'], 'ehlo': '500 5.5.1 LMTP here', 'helo': '500 5.5.1 LMTP here'}
 
 class Transaction:
     def __init__(self, session, helo, mail):
         self.session, self.helo, self.mail = session, helo, mail
-        self.rcpts, self.all_rcpts, self.data = [], [], b''
+        self.rcpts, self.all_rcpts, self.data, self.delivered = [], [], b'', []
 
     @property
     def message(self):
@@ -126,7 +130,7 @@ class Session:
         self.commands.append(line.decode('latin-1'))
         verb = line.split(b' ', 1)[0].upper()
         stage = verb.decode('latin-1').lower()
-        if stage in ('ehlo', 'helo'):
+        if stage in ('ehlo', 'lhlo', 'helo'):
             self.helo = line.decode('latin-1')
             self.answer(stage, line)
         elif stage == 'mail':
@@ -147,35 +151,57 @@ class Session:
         if self.answer('data', b'')[:1] != '3': return
         t, self.trans = self.trans, None
         t.data = self.data()
-        if not t.rcpts: return self.put('554 5.5.1 no valid recipients')
+        if not t.rcpts: return None if self.sink.lmtp else self.put('554 5.5.1 no valid recipients')
         # Recorded before the reply: who has the reply finds the message here.
         self.sink.taken(t)
-        if self.answer('dot', b'')[:1] != '2': self.sink.refused(t)
+        if self.sink.lmtp: self.each(t)
+        elif self.answer('dot', b'')[:1] != '2': self.sink.refused(t)
+
+    def each(self, t):
+        """The dots of LMTP. A transaction that was taken for somebody stays, whatever comes then."""
+        try:
+            for i in range(self.sink.dots(len(t.rcpts))):
+                rcpt = t.rcpts[i] if i < len(t.rcpts) else ''
+                if self.answer('dot', rcpt.encode())[:1] == '2': t.delivered.append(rcpt)
+        finally:
+            if not t.delivered: self.sink.refused(t)
 
 class Sink:
-    def __init__(self, address='127.0.0.1', port=0, drop_after=None, always_354=False, rcvbuf=None, **script):
+    def __init__(self, address='127.0.0.1', port=0, drop_after=None, always_354=False, rcvbuf=None,
+                 path=None, lmtp=False, dots=lambda n: n, **script):
         self.address, self.port, self.drop_after, self.always_354, self.rcvbuf = address, port, drop_after, always_354, rcvbuf
+        self.path, self.lmtp, self.dots = path, lmtp, dots
         unknown = set(script) - set(DEFAULT)
         if unknown: raise TypeError('no such stage: %s' % unknown)
-        self.script = dict(DEFAULT, **script)
+        self.script = dict(DEFAULT, **dict(LMTP if lmtp else {}, **script))
         self.sessions, self.transactions, self.lock, self.used = [], [], threading.Lock(), {}
         self.stopping = False
 
     def start(self):
-        self.listener = socket.socket(socket.AF_INET6 if ':' in self.address else socket.AF_INET)
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if self.rcvbuf: self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.rcvbuf)
-        self.listener.bind((self.address, self.port))
-        self.port = self.listener.getsockname()[1]
+        self.listener = self._bind()
         self.listener.listen(128)
         threading.Thread(target=self._accept, daemon=True).start()
         return self
+
+    def _bind(self):
+        if self.path:
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(self.path)
+            os.chmod(self.path, 0o666)
+            return listener
+        listener = socket.socket(socket.AF_INET6 if ':' in self.address else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.rcvbuf: listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.rcvbuf)
+        listener.bind((self.address, self.port))
+        self.port = listener.getsockname()[1]
+        return listener
 
     def stop(self):
         self.stopping = True
         try: self.listener.shutdown(socket.SHUT_RDWR)
         except OSError: pass
         self.listener.close()
+        if self.path: os.unlink(self.path)
         for s in self.sessions:
             try: s.conn.shutdown(socket.SHUT_RDWR)
             except OSError: pass
@@ -187,7 +213,7 @@ class Sink:
         while not self.stopping:
             try: conn = self.listener.accept()[0]
             except OSError: return
-            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not self.path: conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session = Session(self, conn)
             self.sessions.append(session)
             threading.Thread(target=session.run, daemon=True).start()

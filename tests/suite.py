@@ -31,8 +31,9 @@ def reachable(path):
     return False
 
 def run(test, build, bindir, limit, verbose):
-    name = os.path.splitext(os.path.basename(test))[0]
-    log = os.path.join(build, 'tests', 'log', name)
+    folder, file = os.path.split(test)
+    name = '%s/%s' % (os.path.basename(folder), os.path.splitext(file)[0]) # two folders may have the same
+    log = os.path.join(build, 'tests', 'log', name.replace('/', '-'))
     scratch = tempfile.mkdtemp(prefix='pipit.')
     os.chmod(scratch, 0o755)
     env = dict(os.environ, SCRATCH=scratch, BIN=bindir, BUILD=build, PYTHONDONTWRITEBYTECODE='1',

@@ -11,10 +11,11 @@ def rcpt(session, line):
     if b'<odd' in line: return '554-\x1b[31m "quoted"\n554-X-Injected: yes\n554 ' + 'long' * 120 + ' \u00e4'
     if b'<later' in line: return '450 4.2.1 come back later'
     return '250 2.1.5 ok'
-knows, plain = Sink(rcpt=rcpt, ehlo=DSN_SINK).start(), Sink(rcpt=rcpt).start()
+knows, plain, store = Sink(rcpt=rcpt, ehlo=DSN_SINK).start(), Sink(rcpt=rcpt).start(), Sink(dot=lambda s, l: rcpt(s, l), lmtp=True).start()
 i = Instance()
 i.control('smtproutes', 'dsn.example:[127.0.0.1]:%d\nplain.example:[127.0.0.1]:%d\n' % (knows.port, plain.port))
-i.control('rcpthosts', 'mail.example\ndsn.example\nplain.example\n')
+i.control('lmtproutes', 'store.example:[127.0.0.1]:%d\n' % store.port)
+i.control('rcpthosts', 'mail.example\ndsn.example\nplain.example\nstore.example\n')
 for box in ('here', 'postmaster', 'reports'): i.mailbox(box)
 i.dot_qmail('s-default', './reports/\n') # every sender of a case has an address of its own
 i.dot_qmail('refuse', '|echo not here; exit 100\n')
@@ -36,6 +37,7 @@ def give(case, rcpts, data=b'Subject: x\nX-Mark: here\n\nthe body\n', mail='', s
 WISHES = (None, 'NEVER', 'SUCCESS', 'FAILURE', 'DELAY', 'SUCCESS,FAILURE', 'FAILURE,DELAY', 'SUCCESS,FAILURE,DELAY')
 PLACES = {'here@mail.example': ('delivered', None), 'ok@plain.example': ('relayed', None), 'ok@dsn.example': (None, None),
           'fan@mail.example': ('expanded', None), 'one@mail.example': ('delivered', None),
+          'ok@store.example': ('delivered', None), 'no@store.example': (None, 'failed'),
           'refuse@mail.example': (None, 'failed'), 'no@plain.example': (None, 'failed'), 'no@dsn.example': (None, 'failed')}
 FINAL = {'one@mail.example': 'here@mail.example'} # who tells, where that is another address
 expected = {}

@@ -317,9 +317,20 @@ static int is_name(char const *s)
 
 static void check_route(struct route const *r)
 {
-  REQUIRE(r->port && r->port <= PORT_MAX);
+  char name[ROUTE_RELAY_MAX];
+  REQUIRE(r->kind == ROUTE_SOCKET ? !r->port : r->port && r->port <= PORT_MAX);
+  if (r->kind == ROUTE_SOCKET) REQUIRE(r->lmtp && *r->name == '/' && strlen(r->name) < ROUTE_PATH_MAX);
+  if (r->lmtp) REQUIRE(r->fixed);
+  route_relay_name(r, name);
+  REQUIRE(strlen(name) < sizeof name && !*name == (!r->fixed || r->kind == ROUTE_MX));
   if (r->kind == ROUTE_HOST) REQUIRE(is_name(r->name));
   if (r->kind == ROUTE_IP) REQUIRE(r->ip.family == AF_INET || r->ip.family == AF_INET6);
+}
+
+static int find_value(struct file const *file, struct fuzz const *host, struct fuzz *value)
+{
+  return (host->len && look_up_domain(file, ':', host->s, host->len, value)) ||
+         look_up(file, ':', "", 0, value);
 }
 
 static void test_remote_route(struct fuzz f)
@@ -327,6 +338,7 @@ static void test_remote_route(struct fuzz f)
   static struct route r, plain;
   struct file routes = take_and_put(&f, "control/smtproutes");
   struct fuzz part = fuzz_until(&f, 0), value = { "", 0 };
+  struct file servers = take_and_put(&f, "control/lmtproutes");
   char *host = malloc(part.len + 1);
   memcpy(host, part.s, part.len);
   host[part.len] = 0;
@@ -337,11 +349,13 @@ static void test_remote_route(struct fuzz f)
   else
     REQUIRE(!is_name(host));
   enum route_result result = route_find(&r, host);
-  if (has_bad_line(&routes, 1))
+  if (has_bad_line(&routes, 1) || has_bad_line(&servers, 1))
     REQUIRE(result == ROUTE_TEMPORARY);
+  else if (find_value(&servers, &part, &value) && value.len)
+    REQUIRE(result == ROUTE_TEMPORARY || (result == ROUTE_OK && r.lmtp));
   else {
-    int found = (part.len && look_up_domain(&routes, ':', host, part.len, &value)) ||
-                look_up(&routes, ':', "", 0, &value);
+    int found = find_value(&routes, &part, &value);
+    if (result == ROUTE_OK) REQUIRE(!r.lmtp);
     if (!found)
       REQUIRE(result == (good ? ROUTE_OK : ROUTE_BADHOST));
     else if (!value.len)
@@ -354,8 +368,10 @@ static void test_remote_route(struct fuzz f)
   if (result == ROUTE_OK) check_route(&r);
   if (result == ROUTE_TEMPORARY) REQUIRE(*route_why());
   if (route_parse_relay(&plain, host)) check_route(&plain);
+  if (route_parse_lmtp(&plain, host)) check_route(&plain);
   free(host);
   free(routes.s);
+  free(servers.s);
 }
 
 /* --- smtpd's settings --- */

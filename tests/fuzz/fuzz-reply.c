@@ -112,6 +112,27 @@ static void test_outcome(struct smtpreply const *r, char const *host)
   stralloc_free(&o.text);
 }
 
+/* LMTP: a reply for each recipient; the message has the verdict of the first one who has it. */
+static void test_each(struct smtpreply const *r, char const *host)
+{
+  struct outcome o = OUTCOME_ZERO;
+  char const *text, *all;
+  size_t len, alllen;
+  char letter = r->code < 300 ? 'K' : r->code < 500 ? 's' : 'h';
+  REQUIRE(outcome_start(&o, 3));
+  outcome_rcpt(&o, 0, 'h', 0, "%s does not like recipient.\n", host);
+  outcome_rcpt(&o, 1, letter, r, "%s: ", host);
+  outcome_message(&o, r->code % 2 ? 'Z' : 'D', "%s\n", host); /* it died, or nobody is left */
+  outcome_finish(&o);
+  REQUIRE(outcome_of(&o, 0, &text, &len) == 'D');
+  REQUIRE(outcome_of(&o, 1, &text, &len) == (letter == 'K' ? 'K' : letter == 's' ? 'Z' : 'D'));
+  REQUIRE(is_clean(text, len));
+  REQUIRE(outcome_of(&o, 2, &all, &alllen) == (r->code % 2 ? 'Z' : 'D'));
+  REQUIRE(letter != 'K' || (o.message.letter == 'K' && o.message.at == o.rcpts[1].at));
+  free(o.rcpts);
+  stralloc_free(&o.text);
+}
+
 /* No limit is out of bounds, and none comes from nowhere. */
 static void test_limits(char const *s, size_t len)
 {
@@ -146,6 +167,7 @@ int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
     REQUIRE(cut.textlen >= 4 && cut.text[cut.textlen - 1] == '\n');
     REQUIRE(cut.textlen == whole.textlen && !memcmp(cut.text, whole.text, cut.textlen));
     test_outcome(&cut, host);
+    test_each(&cut, host);
   }
   free(s);
   return 0;

@@ -188,8 +188,12 @@ def test_limits():
     check(re.search('^alert: cannot start: .*concurrencydomains: not limits', broken.log(), re.M), 'and which one')
 
 def test_relay():
-    """Domains that go to one relay are one next hop."""
-    home = fresh_home(smtproutes='.relayed.example:[192.0.2.9]:26\n', concurrencydomains='[192.0.2.9]:connections=2')
+    """Domains that go to one relay are one next hop, and so are those of one LMTP server."""
+    relayed('smtproutes', '[192.0.2.9]:26', '[192.0.2.9]')
+    relayed('lmtproutes', '/run/Store/lmtp', '/run/Store/lmtp')
+
+def relayed(file, server, name):
+    home = fresh_home(concurrencydomains=name + ':connections=2', **{file: '.relayed.example:%s\n' % server})
     world = World(**{x: (0.03, succeed) for x in 'abcd'})
     total = 0
     s = Send(home, remote=world)
@@ -202,9 +206,9 @@ def test_relay():
     equal(set(world.jobs), {d + '.relayed.example' for d in 'abcd'}, 'a job has one domain')
     world.how.update({x: (0, trouble) for x in 'abcd'})
     for d in 'abcdabcd': Mail(home, 's@a.example', ['x@%s.relayed.example' % d]).announce()
-    check(s.wait_log(r'^destination dead: \[192.0.2.9\]:26 '), 'it is dead for all')
+    check(s.wait_log(r'^destination dead: %s ' % re.escape(server)), 'it is dead for all')
     equal(len(re.findall('^destination dead', s.log(), re.M)), 1, 'once')
-    control(home, 'smtproutes', '')
+    control(home, file, '')
     s.give(signal.SIGHUP)
     world.how.update({x: (0, succeed) for x in 'abcd'})
     n = Mail(home, 's@a.example', ['x@a.relayed.example']).announce()

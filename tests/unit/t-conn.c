@@ -44,7 +44,7 @@ static struct conn *start(int *peer, char const *said)
 
 static enum conn_status end(struct conn *c, size_t textlen, size_t *aheadlen)
 {
-  return conn_end(c, big, textlen, big, aheadlen, WAIT, WAIT, note, 0);
+  return conn_end(c, big, textlen, big, aheadlen, 1, WAIT, WAIT, note, 0);
 }
 
 static void stop(struct conn *c, int peer)

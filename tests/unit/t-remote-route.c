@@ -1,4 +1,4 @@
-/* t-remote-route.c - relays of smtproutes, and hosts as mail addresses write them */
+/* t-remote-route.c - relays of smtproutes, servers of lmtproutes, and hosts as mail addresses write them */
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -39,6 +39,18 @@ static struct route_case {
   { "relay.example:-1", 0, ROUTE_MX, 0, 0 },
   { "relay.example user password", 0, ROUTE_MX, 0, 0 },
   { ".example", 0, ROUTE_MX, 0, 0 },
+}, servers[] = {
+  { "", 1, ROUTE_MX, 0, 24 },
+  { ":24", 0, ROUTE_MX, 0, 0 },
+  { "/run/lmtp", 1, ROUTE_SOCKET, "/run/lmtp", 0 },
+  { "/run/An lmtp:24", 1, ROUTE_SOCKET, "/run/An lmtp:24", 0 },
+  { "/run/lm\ttp", 0, ROUTE_MX, 0, 0 },
+  { "run/lmtp", 0, ROUTE_MX, 0, 0 },
+  { "store.example", 1, ROUTE_HOST, "store.example", 24 },
+  { "Store.example:2424", 1, ROUTE_HOST, "Store.example", 2424 },
+  { "[2001:db8::1]:26", 1, ROUTE_IP, "2001:db8::1", 26 },
+  { "192.0.2.1", 1, ROUTE_IP, "192.0.2.1", 24 },
+  { "store.example:0", 0, ROUTE_MX, 0, 0 },
 }, hosts[] = {
   { "b.example", 1, ROUTE_MX, "b.example", 25 },
   { "b.example.", 1, ROUTE_MX, "b.example.", 25 },
@@ -93,10 +105,54 @@ static int long_names(void)
   return !route_parse_host(&r, name) && !route_parse_relay(&r, name);
 }
 
+/* What is one next hop has one name, and no two have the same. */
+static void names(void)
+{
+  static struct {
+    int (*parse)(struct route *, char const *);
+    char const *value, *name;
+  } const cases[] = {
+    { route_parse_relay, "Relay.Example", "relay.example:25" },
+    { route_parse_relay, "192.0.2.1:24", "[192.0.2.1]:24" },
+    { route_parse_relay, "", "" },
+    { route_parse_lmtp, "Store.Example", "store.example:24/lmtp" },
+    { route_parse_lmtp, "192.0.2.1:24", "[192.0.2.1]:24/lmtp" },
+    { route_parse_lmtp, "[IPv6:2001:DB8::1]", "[2001:db8::1]:24/lmtp" },
+    { route_parse_lmtp, "/run/Dovecot/lmtp", "/run/Dovecot/lmtp" },
+    { route_parse_lmtp, "", "" },
+    { route_parse_host, "[192.0.2.1]", "" },
+    { route_parse_host, "b.example", "" },
+  };
+  char why[128], name[ROUTE_RELAY_MAX];
+  struct route r;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int ok = cases[i].parse(&r, cases[i].value);
+    route_relay_name(&r, name);
+    snprintf(why, sizeof why, "the next hop of \"%s\" is \"%s\"", cases[i].value, cases[i].name);
+    check(ok && !strcmp(name, cases[i].name), why);
+  }
+}
+
+/* As long as a socket's address takes, and one byte more. */
+static int long_paths(void)
+{
+  char path[ROUTE_PATH_MAX + 1];
+  struct route r;
+  memset(path, '/', sizeof path);
+  path[ROUTE_PATH_MAX - 1] = 0;
+  if (!route_parse_lmtp(&r, path)) return 0;
+  path[ROUTE_PATH_MAX - 1] = '/';
+  path[ROUTE_PATH_MAX] = 0;
+  return !route_parse_lmtp(&r, path);
+}
+
 int main(void)
 {
   try_all("relay", relays, sizeof relays / sizeof *relays, route_parse_relay);
+  try_all("LMTP server", servers, sizeof servers / sizeof *servers, route_parse_lmtp);
   try_all("host", hosts, sizeof hosts / sizeof *hosts, route_parse_host);
   check(long_names(), "a name of the greatest length, and one byte more");
+  check(long_paths(), "a path of the greatest length, and one byte more");
+  names();
   return check_done();
 }

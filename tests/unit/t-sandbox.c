@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,6 +52,27 @@ static int try_files(void)
   return open("allowed/new", O_WRONLY | O_CREAT, 0600) == -1 && errno == EACCES ? DONE : LEAK;
 }
 
+/* 0, or errno of bind() or connect() with a new socket and this path. */
+static int at_path(int (*f)(int, struct sockaddr const *, socklen_t), char const *path, int *fd)
+{
+  struct sockaddr_un sa = { .sun_family = AF_UNIX };
+  memcpy(sa.sun_path, path, strlen(path) + 1);
+  *fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  return f(*fd, (struct sockaddr *)&sa, sizeof sa) ? errno : 0;
+}
+
+/* A server is named by where its socket lies, outside of what may be read: pipit-remote's LMTP. */
+static int try_sockets(void)
+{
+  char const *const paths[] = { "allowed", 0 };
+  int server, client, none;
+  if (at_path(bind, "server", &server) || listen(server, 1)) return LEAK;
+  int r = sandbox_read_only(paths);
+  if (r != 1) return r ? LEAK : CANNOT;
+  if (sandbox_no_exec() == -1 || at_path(connect, "server", &client)) return LEAK;
+  return at_path(bind, "allowed/another", &none) == EACCES ? DONE : LEAK;
+}
+
 static void report(int r, char const *why)
 {
   if (r == CANNOT) printf("skip - %s: this kernel cannot\n", why);
@@ -63,5 +87,6 @@ int main(void)
   if (fd == -1 || close(fd)) return 111;
   report(in_child(try_exec), "no program can be executed, nothing traced");
   report(in_child(try_files), "only the named paths can be read, nothing written");
+  report(in_child(try_sockets), "a socket can be connected to, none can be made");
   return check_done();
 }
