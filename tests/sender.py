@@ -69,7 +69,10 @@ class Job:
         while not rest.startswith(b'\0'):
             x, rest = rest.split(b'\0', 1)
             extras.append(x.decode())
-        self.extras = extras
+        # What send says of the connection comes first.
+        names = ['CONNMESSAGES', 'CONNIDLE', 'NEXTHOP']
+        own = 3 if [x.split('=')[0] for x in extras[:3]] == names else 0
+        self.connection, self.extras = extras[:own], extras[own:]
         self.rcpts = [r.decode() for r in rest[1:].split(b'\0')[:-1]]
 
     def read(self):
