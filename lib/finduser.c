@@ -21,8 +21,8 @@ static int is_below(char const *home, char const *dir)
   return !strncmp(path, home, len) && (!path[len] || path[len] == '/');
 }
 
-static enum finduser find_alias(struct finduser_source const *s, char const *local, size_t len,
-                                struct mailuser *u)
+enum finduser finduser_alias(struct finduser_source const *s, char const *local, size_t len,
+                             struct mailuser *u)
 {
   char home[PATH_MAX];
   uid_t uid = s->accounts->uid[ACCOUNT_ALIAS];
@@ -49,5 +49,5 @@ enum finduser finduser(struct finduser_source const *s, char const *local, size_
     if (r == -1) return (strerr_warnwusys("look up a user"), FINDUSER_GETPW);
     if (r == 1) return FINDUSER_OK;
   }
-  return find_alias(s, local, len, u);
+  return finduser_alias(s, local, len, u);
 }

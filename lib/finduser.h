@@ -38,4 +38,8 @@ struct finduser_source {
 extern enum finduser finduser(struct finduser_source const *s, char const *local, size_t len,
                               struct mailuser *u);
 
+/* The last of the three alone: the alias account. */
+extern enum finduser finduser_alias(struct finduser_source const *s, char const *local, size_t len,
+                                    struct mailuser *u);
+
 #endif

@@ -1,0 +1,65 @@
+/* pipit-getpw.c - print who gets mail for a local address by the password database; qmail-getpw's
+ * interface
+ *
+ * usage: pipit-getpw local
+ *
+ * Prints user, uid, gid, home, dash and ext, each with a NUL behind it: of the user, or of the
+ * alias account where there is no such user. users/cdb, which comes first, is not asked here.
+ *
+ * exit: 0 printed; 100 wrong usage; 111 it cannot be told now.
+ */
+
+#include <string.h>
+
+#include <skalibs/buffer.h>
+#include <skalibs/strerr.h>
+#include <skalibs/types.h>
+
+#include "accounts.h"
+#include "finduser.h"
+#include "getpw.h"
+#include "home.h"
+#include "program.h"
+
+#define USAGE "pipit-getpw local"
+
+static void put(char const *s)
+{
+  if (buffer_put(buffer_1, s, strlen(s) + 1) == -1)
+    strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
+}
+
+static void put_id(unsigned long id)
+{
+  char fmt[ULONG_FMT];
+  fmt[ulong_fmt(fmt, id)] = 0;
+  put(fmt);
+}
+
+/* An instance with one account delivers to no other user. */
+static void look_up(struct accounts const *a, char const *local, struct mailuser *u)
+{
+  struct finduser_source const source = { .accounts = a, .home = home_dir() };
+  int r = a->separated ? getpw_find(local, strlen(local), u) : 0;
+  if (r == -1) strerr_diefusys(EXIT_TEMPORARY, "look up a user");
+  if (!r && finduser_alias(&source, local, strlen(local), u) != FINDUSER_OK)
+    strerr_diefusys(EXIT_TEMPORARY, "name the alias account");
+}
+
+int main(int argc, char const *const *argv)
+{
+  struct accounts a;
+  struct mailuser u = MAILUSER_ZERO;
+  program_start("pipit-getpw");
+  if (argc != 2) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  if (!accounts_load(&a)) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  look_up(&a, argv[1], &u);
+  put(u.user);
+  put_id(u.uid);
+  put_id(u.gid);
+  put(u.home);
+  put(u.dash);
+  put(u.ext);
+  if (!buffer_flush(buffer_1)) strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
+  return 0;
+}
