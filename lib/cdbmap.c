@@ -80,6 +80,16 @@ int cdbmap_get(struct cdbmap *map, char const *key, size_t len, stralloc *value)
   return 1;
 }
 
+int cdbmap_has_domain(struct cdbmap *map, char const *domain, size_t len)
+{
+  stralloc value = STRALLOC_ZERO;
+  int r = 0;
+  for (size_t i = 0; i < len && !r; i++)
+    if (!i || domain[i] == '.') r = cdbmap_get(map, domain + i, len - i, &value);
+  stralloc_free(&value);
+  return r;
+}
+
 #define HEADER 2048 /* bytes: 256 tables, each a position and a number of slots */
 #define SLOT   8    /* bytes: a hash and a position */
 

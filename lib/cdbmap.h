@@ -1,6 +1,6 @@
 /* cdbmap.h - look keys up in a cdb file, through tinycdb
  *
- * The only file that includes <cdb.h>: libskarnet exports functions of the
+ * Only this and cdbwrite.c include <cdb.h>: libskarnet exports functions of the
  * same names. A damaged file is an error, never "not found".
  */
 #ifndef PIPIT_CDBMAP_H
@@ -24,6 +24,10 @@ extern int cdbmap_open_copy(struct cdbmap **map, int dirfd, char const *path);
 /* Append the first value for the key to <value>. 1 found, 0 not found, -1 with
  * errno (EPROTO: the file is damaged, ENOMEM). */
 extern int cdbmap_get(struct cdbmap *map, char const *key, size_t len, stralloc *value);
+
+/* Is there a key that is the domain itself, in lower case, or one of its parents with a
+ * leading dot (morercpthosts.cdb)? As cdbmap_get. */
+extern int cdbmap_has_domain(struct cdbmap *map, char const *domain, size_t len);
 
 /* A cdb has no checksum, so a damaged one may say "not found" of a key that is
  * there. Walk the whole file and check that every record can be found: 1, or

@@ -70,3 +70,18 @@ int getpw_find(char const *local, size_t len, struct mailuser *u)
   errno = e;
   return r;
 }
+
+int getpw_ids(char const *name, uid_t *uid, gid_t *gid)
+{
+  struct passwd pw;
+  char *buf = 0;
+  int r = look_up(name, &pw, &buf);
+  if (r == 1) {
+    *uid = pw.pw_uid;
+    *gid = pw.pw_gid;
+  }
+  int e = errno;
+  free(buf);
+  errno = e;
+  return r;
+}

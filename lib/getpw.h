@@ -16,4 +16,8 @@
  * database or the file system of a home does not answer, or memory is short. */
 extern int getpw_find(char const *local, size_t len, struct mailuser *u);
 
+/* The uid and gid of the user <name>, whoever he is. 1; 0 when there is no such user; -1
+ * with errno when that cannot be told. */
+extern int getpw_ids(char const *name, uid_t *uid, gid_t *gid);
+
 #endif

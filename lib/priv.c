@@ -8,15 +8,26 @@
 
 #include "priv.h"
 
-int priv_drop(uid_t uid, gid_t gid)
+/* Change to the ids for good; the groups are set already. */
+static int change(uid_t uid, gid_t gid)
 {
-  if (!uid || !gid) return (errno = EINVAL, 0);
-  if (setgroups(1, &gid) == -1) return 0;
   if (setresgid(gid, gid, gid) == -1) return 0;
   if (setresuid(uid, uid, uid) == -1) return 0;
   if (setuid(0) == 0 || getuid() != uid || geteuid() != uid || getgid() != gid || getegid() != gid)
     return (errno = EPERM, 0);
   return 1;
+}
+
+int priv_drop(uid_t uid, gid_t gid)
+{
+  if (!uid || !gid) return (errno = EINVAL, 0);
+  return setgroups(1, &gid) == 0 && change(uid, gid);
+}
+
+int priv_drop_groups(char const *name, uid_t uid, gid_t gid)
+{
+  if (!uid || !gid) return (errno = EINVAL, 0);
+  return initgroups(name, gid) == 0 && change(uid, gid);
 }
 
 int priv_no_new_privs(void)

@@ -9,6 +9,10 @@
  * way back. Neither may be 0. 1, or 0 with errno. */
 extern int priv_drop(uid_t uid, gid_t gid);
 
+/* The same with the groups that the group database gives the user <name>. A group
+ * database that does not answer cannot be told from one without him. */
+extern int priv_drop_groups(char const *name, uid_t uid, gid_t gid);
+
 /* No program that is executed from here on gains rights. Not for a program
  * that must execute something foreign. 1, or 0 with errno. */
 extern int priv_no_new_privs(void);

@@ -1,7 +1,8 @@
 PROGRAMS += pipit-local
 pipit-local_SRCS := local/pipit-local.c local/command.c local/delivery.c local/dotqmail.c \
-	local/forward.c local/loop.c local/maildir.c local/mbox.c local/message.c local/perform.c \
-	local/report.c local/worker.c
+	local/folder.c local/forward.c local/lock.c local/loop.c local/maildir.c \
+	local/maildircount.c local/maildirsize.c local/mbox.c local/mboxlock.c local/message.c \
+	local/perform.c local/quota.c local/report.c local/sizefile.c local/worker.c
 
 t-dotqmail_SRCS := local/dotqmail.c local/report.c
 t-loop_SRCS := local/loop.c

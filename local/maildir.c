@@ -9,7 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "maildir.h"
+#include "maildirsize.h"
 #include "program.h"
 
 #define TRIES    10  /* names that are tried in tmp/ */
@@ -19,7 +21,7 @@
 #define CLEAN_MAX 256 /* names in tmp/ that are looked at in one delivery */
 
 struct maildir {
-  int tmp, new;
+  int self, tmp, new;
   char tmpname[NAME_BYTES];
   char newname[NAME_BYTES];
 };
@@ -109,8 +111,19 @@ static void clean(int tmp, time_t now)
   closedir(dir);
 }
 
-static int deliver(struct maildir *dir, struct delivery const *d, struct message *m, int tidy,
-                   struct report *r)
+/* Make it appear in new/, if there is room for it. */
+static int publish(struct maildir const *dir, char const *path, uint64_t size,
+                   struct quota const *quota, struct report *r)
+{
+  struct maildirsize room;
+  if (!maildirsize_enter(&room, dir->self, path, quota, size, r)) return 0;
+  int ok = move(dir) || trouble(r);
+  maildirsize_leave(&room, ok);
+  return ok;
+}
+
+static int deliver(struct maildir *dir, char const *path, struct delivery const *d,
+                   struct message *m, struct maildir_how const *how, struct report *r)
 {
   char host[HOST_MAX];
   struct timespec now;
@@ -122,7 +135,7 @@ static int deliver(struct maildir *dir, struct delivery const *d, struct message
   if (close(fd) == -1 && ok) ok = trouble(r);
   if (ok) {
     name_it(dir, &now, host, &st);
-    if (!move(dir)) ok = trouble(r);
+    ok = publish(dir, path, (uint64_t)st.st_size, &how->quota, r);
   }
   if (!ok) {
     unlinkat(dir->tmp, dir->tmpname, 0);
@@ -130,26 +143,46 @@ static int deliver(struct maildir *dir, struct delivery const *d, struct message
     ok = trouble(r);
     unlinkat(dir->new, dir->newname, 0);
   }
-  if (tidy) clean(dir->tmp, now.tv_sec);
+  if (how->tidy) clean(dir->tmp, now.tv_sec);
   return ok;
 }
 
-int maildir_deliver(struct delivery const *d, struct message *m, char const *path, int tidy,
-                    struct report *r)
+/* Open the folders of the Maildir <path>. 1, or 0 with errno. */
+static int enter(struct maildir *dir, char const *path)
 {
   int const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  struct maildir dir = {.tmp = -1, .new = -1};
-  int ok = 0;
-  int fd = open(path, flags);
-  if (fd != -1) dir.tmp = openat(fd, "tmp", flags | O_NOFOLLOW);
-  if (dir.tmp != -1) dir.new = openat(fd, "new", flags | O_NOFOLLOW);
-  if (dir.new == -1)
-    report_fail(r, EXIT_TEMPORARY, "Unable to chdir to maildir. (#4.2.1) %s: %s", path,
-                strerror(errno));
-  else
-    ok = deliver(&dir, d, m, tidy, r);
-  if (dir.new != -1) close(dir.new);
-  if (dir.tmp != -1) close(dir.tmp);
-  if (fd != -1) close(fd);
+  dir->self = open(path, flags);
+  if (dir->self != -1) dir->tmp = openat(dir->self, "tmp", flags | O_NOFOLLOW);
+  if (dir->tmp != -1) dir->new = openat(dir->self, "new", flags | O_NOFOLLOW);
+  return dir->new != -1;
+}
+
+static void leave(struct maildir *dir)
+{
+  int e = errno;
+  if (dir->new != -1) close(dir->new);
+  if (dir->tmp != -1) close(dir->tmp);
+  if (dir->self != -1) close(dir->self);
+  dir->self = dir->tmp = dir->new = -1;
+  errno = e;
+}
+
+static int enter_or_make(struct maildir *dir, char const *path, int make)
+{
+  if (enter(dir, path)) return 1;
+  if (!make || errno != ENOENT) return 0;
+  leave(dir);
+  return folder_make_maildir(path) && enter(dir, path);
+}
+
+int maildir_deliver(struct delivery const *d, struct message *m, char const *path,
+                    struct maildir_how const *how, struct report *r)
+{
+  struct maildir dir = {.self = -1, .tmp = -1, .new = -1};
+  int ok = enter_or_make(&dir, path, how->make)
+               ? deliver(&dir, path, d, m, how, r)
+               : report_fail(r, EXIT_TEMPORARY, "Unable to chdir to maildir. (#4.2.1) %s: %s", path,
+                             strerror(errno));
+  leave(&dir);
   return ok;
 }

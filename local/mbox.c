@@ -2,23 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <skalibs/allreadwrite.h>
 #include <skalibs/buffer.h>
 
-#include "clock.h"
+#include "folder.h"
 #include "mbox.h"
+#include "mboxlock.h"
 #include "program.h"
 
-#define LOCK_NAP_MS 20
-#define CHUNK       65536
+#define CHUNK 65536
 
 /* What a line may begin with after any number of '>'; such a line gets one more. */
 static char const from[] = "From ";
@@ -83,7 +79,8 @@ static int put_message(struct out *o, struct message *m)
 }
 
 /* What must precede a new message: a file that was cut off gets its line and
- * its blank line ended. NULL with errno when that cannot be read. */
+ * its blank line ended, so that none of it becomes part of another message. NULL with errno when
+ * that cannot be read. */
 static char const *repair(int fd, off_t size)
 {
   char end[2] = "\n";
@@ -94,65 +91,22 @@ static char const *repair(int fd, off_t size)
   return end[0] == '\n' ? "" : "\n";
 }
 
-static int append(int fd, off_t size, struct delivery const *d, struct message *m)
+/* Append the message to a file of <size> bytes. 1, perhaps with something to say in <r>; or 0 with
+ * errno. */
+static int append(int fd, off_t size, struct delivery const *d, struct message *m, char const *path,
+                  struct report *r)
 {
   static struct out o;
   char const *gap = repair(fd, size);
   if (!gap) return 0;
+  if (*gap)
+    report_fail(r, 0, "The last message in %s has no blank line after it; was it cut off at %llu?",
+                path, (unsigned long long)size);
   buffer_init(&o.b, &buffer_write, fd, o.buf, sizeof o.buf);
   return buffer_puts(&o.b, gap) >= 0 && buffer_put(&o.b, d->ufline.s, d->ufline.len) >= 0 &&
          buffer_put(&o.b, d->rpline.s, d->rpline.len) >= 0 &&
          buffer_put(&o.b, d->dtline.s, d->dtline.len) >= 0 && put_message(&o, m) &&
          buffer_flush(&o.b) && fsync(fd) == 0;
-}
-
-/* A new file must have its name on disk too. */
-static int sync_folder(char const *path)
-{
-  char const *slash = strrchr(path, '/');
-  char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-  int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-  int ok = fd != -1 && fsync(fd) == 0;
-  int e = errno;
-  if (fd != -1) close(fd);
-  free(dir);
-  errno = e;
-  return ok;
-}
-
-/* Get one lock before <deadline>; 1, or 0 with errno (EWOULDBLOCK: somebody has it). */
-static int lock_by(int fd, int (*lock)(int), uint64_t deadline)
-{
-  struct timespec nap = {.tv_sec = 0, .tv_nsec = LOCK_NAP_MS * 1000000L};
-  for (;;) {
-    if (lock(fd) == 0) return 1;
-    if (errno == EACCES || errno == EAGAIN) errno = EWOULDBLOCK;
-    if (errno != EWOULDBLOCK && errno != EINTR) return 0;
-    if (clock_ms() >= deadline) return (errno = EWOULDBLOCK, 0);
-    nanosleep(&nap, 0);
-  }
-}
-
-static int try_flock(int fd)
-{
-  return flock(fd, LOCK_EX | LOCK_NB);
-}
-
-static int try_fcntl(int fd)
-{
-  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  return fcntl(fd, F_SETLK, &l);
-}
-
-/* Get both locks, in this order; a file system that has only one kind is enough. */
-static int lock_both(int fd)
-{
-  uint64_t deadline = clock_ms() + MBOX_LOCK_SECONDS * 1000;
-  int one = lock_by(fd, try_flock, deadline);
-  if (!one && errno == EWOULDBLOCK) return 0;
-  int two = lock_by(fd, try_fcntl, deadline);
-  if (!two && errno == EWOULDBLOCK) return 0;
-  return one || two;
 }
 
 /* Is <path> still the file that is open? A mail reader may have put a new one in its place. */
@@ -163,42 +117,33 @@ static int is_same(int fd, char const *path, struct stat *st)
          now.st_dev == st->st_dev;
 }
 
+/* The mbox is locked. */
 static int deliver(int fd, struct delivery const *d, struct message *m, char const *path,
                    struct report *r)
 {
   struct stat st;
-  sigset_t all, old;
-  if (!lock_both(fd)) {
-    if (errno == EWOULDBLOCK)
-      return report_fail(r, EXIT_TEMPORARY,
-                         "File has been locked for 30 seconds straight. (#4.3.0) %s", path);
-    return report_fail(r, EXIT_TEMPORARY, "Unable to lock %s: %s. (#4.3.0)", path, strerror(errno));
-  }
   if (!is_same(fd, path, &st))
     return report_fail(r, EXIT_TEMPORARY, "The file %s was replaced meanwhile. (#4.3.0)", path);
-  /* Nobody asks us to end while half a message is there. */
-  sigfillset(&all);
-  sigprocmask(SIG_BLOCK, &all, &old);
-  int ok = append(fd, st.st_size, d, m) && (st.st_size || sync_folder(path));
-  if (!ok) {
-    report_fail(r, EXIT_TEMPORARY, "Unable to write %s: %s. (#4.3.0)", path, strerror(errno));
-    if (ftruncate(fd, st.st_size) == 0) fsync(fd);
-  }
-  sigprocmask(SIG_SETMASK, &old, 0);
-  return ok;
+  if (append(fd, st.st_size, d, m, path, r) && (st.st_size || folder_sync_above(path))) return 1;
+  report_fail(r, EXIT_TEMPORARY, "Unable to write %s: %s. (#4.3.0)", path, strerror(errno));
+  if (ftruncate(fd, st.st_size) == 0) fsync(fd);
+  return 0;
 }
 
 int mbox_deliver(struct delivery const *d, struct message *m, char const *path, struct report *r)
 {
   struct stat st;
+  struct mboxlock lock;
   int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
   if (fd == -1)
     return report_fail(r, EXIT_TEMPORARY, "Unable to open %s: %s. (#4.2.1)", path, strerror(errno));
   int ok = 0;
   if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
     report_fail(r, EXIT_TEMPORARY, "Unable to open %s: it is no regular file. (#4.2.1)", path);
-  else
+  else if (mboxlock_get(&lock, fd, path, r)) {
     ok = deliver(fd, d, m, path, r);
+    mboxlock_drop(&lock);
+  }
   if (close(fd) == -1 && ok)
     ok = report_fail(r, EXIT_TEMPORARY, "Unable to write %s: %s. (#4.3.0)", path, strerror(errno));
   return ok;

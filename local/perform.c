@@ -13,7 +13,6 @@
 
 #include "command.h"
 #include "forward.h"
-#include "maildir.h"
 #include "mbox.h"
 #include "perform.h"
 #include "program.h"
@@ -60,7 +59,7 @@ static void choose_sender(struct perform *p)
 {
   struct delivery const *d = &p->d;
   int owner = 0, verp = 0;
-  if (*d->sender && strcmp(d->sender, "#@[]")) {
+  if (!p->mailbox && *d->sender && strcmp(d->sender, "#@[]")) {
     owner = dotqmail_exists(d->dash, d->ext, "-owner", &p->r);
     if (owner == 1) verp = dotqmail_exists(d->dash, d->ext, "-owner-default", &p->r);
     if (owner == -1 || verp == -1) fail(p);
@@ -93,11 +92,11 @@ static int is_one_maildir(struct dotqmail const *q)
 
 void perform_begin(struct perform *p, char const *const *args)
 {
-  struct dotqmail_file f;
+  struct dotqmail_file f = {.fd = -1, .defaultfrom = DOTQMAIL_NOTDEF};
   if (!delivery_init(&p->d, args)) die_nomem();
   enter_home(p);
-  if (!dotqmail_find(&f, p->d.dash, p->d.ext, &p->r)) fail(p);
-  if (f.fd == -1 && *p->d.dash)
+  if (!p->mailbox && !dotqmail_find(&f, p->d.dash, p->d.ext, &p->r)) fail(p);
+  if (!p->mailbox && f.fd == -1 && *p->d.dash)
     strerr_die(EXIT_PERMANENT, "Sorry, no mailbox here by that name. (#5.1.1)");
   if (!dotqmail_read(&p->q, &f, p->d.fallback, &p->r)) fail(p);
   if (!is_one_maildir(&p->q) && !delivery_date(&p->d, time(0))) die_nomem();
@@ -125,7 +124,7 @@ static int execute_one(struct perform *p, struct instruction const *i)
   switch (i->kind) {
   case INSTRUCTION_MAILDIR:
     p->files++;
-    return maildir_deliver(&p->d, &p->m, i->text, p->tidy, &p->r);
+    return maildir_deliver(&p->d, &p->m, i->text, &p->maildir, &p->r);
   case INSTRUCTION_MBOX: p->files++; return mbox_deliver(&p->d, &p->m, i->text, &p->r);
   case INSTRUCTION_PROGRAM: p->programs++; return command_run(&p->m, i->text, &p->r);
   case INSTRUCTION_FORWARD: p->forwards++; return 1;
@@ -158,6 +157,8 @@ size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX])
   if (p->qp)
     n += snprintf(out + n, PERFORM_SUMMARY_MAX - (size_t)n, "qp %llu\n",
                   (unsigned long long)p->qp);
+  if (*p->r.text)
+    n += snprintf(out + n, PERFORM_SUMMARY_MAX - (size_t)n, "%s\n", p->r.text);
   return (size_t)n;
 }
 

@@ -14,14 +14,16 @@
 
 #include "delivery.h"
 #include "dotqmail.h"
+#include "maildir.h"
 #include "message.h"
 #include "report.h"
 
-#define PERFORM_SUMMARY_MAX 128 /* bytes */
+#define PERFORM_SUMMARY_MAX (REPORT_MAX + 128) /* bytes */
 
 struct perform {
   int describe; /* only say what would be done */
-  int tidy;     /* look for old files in tmp/ of Maildirs */
+  int mailbox;  /* no dot-qmail file is looked for: the default delivery is all there is to do */
+  struct maildir_how maildir;
   struct delivery d;
   struct message m;
   struct dotqmail q;
@@ -31,7 +33,7 @@ struct perform {
   uint64_t qp;                      /* of the forwards */
 };
 
-/* Go home and find out what is to be done. <p> is empty but for the first two
+/* Go home and find out what is to be done. <p> is empty but for the first three
  * fields; args[0..DELIVERY_ARGS) must live as long as it. */
 extern void perform_begin(struct perform *p, char const *const *args);
 
@@ -42,7 +44,8 @@ extern void perform_deliver(struct perform *p, char const *data, int fd, uint64_
 /* Write what would be done to descriptor 1. */
 extern void perform_describe(struct perform const *p);
 
-/* "did F+W+P\n", and "qp ID\n" after forwards; the length is returned. */
+/* "did F+W+P\n", "qp ID\n" after forwards, and what is to be said about an mbox; the length is
+ * returned. */
 extern size_t perform_summary(struct perform const *p, char out[PERFORM_SUMMARY_MAX]);
 
 /* Was it nothing but one Maildir or mbox? Then the process is as it was before. */

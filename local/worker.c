@@ -26,11 +26,12 @@ static int take_socket(void)
 }
 
 /* 0 when the answer is the exit of this process. */
-static int deliver(struct job const *j, char const *const *args, int tidy, int sock)
+static int deliver(struct job const *j, char const *const *args, struct perform const *how,
+                   int sock)
 {
   char text[PERFORM_SUMMARY_MAX];
   char const *all[DELIVERY_ARGS];
-  struct perform p = {.tidy = tidy};
+  struct perform p = *how;
   memcpy(all, args, SENDER * sizeof *all);
   all[SENDER] = j->sender;
   memcpy(all + SENDER + 1, args + SENDER, (WORKER_ARGS - SENDER) * sizeof *all);
@@ -45,13 +46,15 @@ static int deliver(struct job const *j, char const *const *args, int tidy, int s
   return 0;
 }
 
-void worker_run(char const *const *args)
+void worker_run(char const *const *args, struct perform const *how)
 {
+  struct perform all = *how;
   static struct job_packet p;
   int r;
   int sock = take_socket();
-  for (int first = 1; (r = job_wait(sock, &p)) == 1 && (p.type == 'J' || p.type == 'M'); first = 0)
-    if (!deliver(&p.job, args, first, sock)) _exit(0);
+  all.maildir.tidy = 1;
+  for (; (r = job_wait(sock, &p)) == 1 && (p.type == 'J' || p.type == 'M'); all.maildir.tidy = 0)
+    if (!deliver(&p.job, args, &all, sock)) _exit(0);
   if (r == -1 && errno == EPIPE) _exit(0);
   strerr_die(EXIT_TEMPORARY, "Unable to read a job. (#4.3.0)");
 }

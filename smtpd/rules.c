@@ -14,17 +14,6 @@ static void lower(char *key, char const *s, size_t len)
   for (size_t i = 0; i < len; i++) key[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] + 32) : s[i];
 }
 
-/* The domain itself, or one of its parents with a leading dot. */
-static int find_domain(struct cdbmap *map, char const *domain, size_t len)
-{
-  stralloc value = STRALLOC_ZERO;
-  int r = 0;
-  for (size_t i = 0; i < len && !r; i++)
-    if (!i || domain[i] == '.') r = cdbmap_get(map, domain + i, len - i, &value);
-  stralloc_free(&value);
-  return r;
-}
-
 static enum verdict in_morercpthosts(struct session *s, char const *domain, size_t len)
 {
   char key[ADDRESS_MAX];
@@ -35,7 +24,7 @@ static enum verdict in_morercpthosts(struct session *s, char const *domain, size
   }
   if (!s->morercpthosts) return RULE_NO;
   lower(key, domain, len);
-  int r = find_domain(s->morercpthosts, key, len);
+  int r = cdbmap_has_domain(s->morercpthosts, key, len);
   return r == -1 ? RULE_TROUBLE : r ? RULE_YES : RULE_NO;
 }
 

@@ -12,3 +12,13 @@ SCRIPTS += tools/pipit-showctl
 # who gets mail, by the password database
 PROGRAMS += pipit-getpw
 pipit-getpw_SRCS := tools/pipit-getpw.c
+
+# text files that an administrator writes, made into cdb files; and the first of them
+PROGRAMS += pipit-newu pipit-newmrh pipit-newmailboxes pipit-pw2u
+pipit-newu_SRCS := tools/pipit-newu.c tools/assign.c tools/table.c
+pipit-pw2u_SRCS := tools/pipit-pw2u.c tools/table.c
+pipit-newmrh_SRCS := tools/pipit-newmrh.c tools/table.c
+pipit-newmailboxes_SRCS := tools/pipit-newmailboxes.c tools/mailbox-line.c tools/mailbox-put.c \
+	tools/mailbox-words.c tools/table.c local/quota.c
+t-usersdb_SRCS := tools/assign.c
+t-mailboxes_SRCS := tools/mailbox-line.c tools/mailbox-put.c tools/mailbox-words.c local/quota.c

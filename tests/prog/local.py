@@ -1,65 +1,9 @@
 """local.py - pipit-local: dot-qmail files, Maildirs, mboxes, programs; what goes wrong"""
 import fcntl, glob, mailbox, os, re, shutil, stat, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-from pipit import *
+import localhome
+from localhome import *
 from queuefile import live_files
-
-HOME = make_home()
-LOCAL = os.path.join(BIN, 'pipit-local')
-MSG = b'Received: (x)\nSubject: test\n\nhello\n'
-USER = os.path.join(SCRATCH, 'user')
-ENV = {'PATH': os.environ['PATH'], 'PIPIT_HOME': HOME,
-       'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '')}
-
-def fresh(*maildirs):
-    """An empty home of the user, with these Maildirs."""
-    shutil.rmtree(USER, ignore_errors=True)
-    os.mkdir(USER)
-    own(USER)
-    os.chmod(USER, 0o755)
-    for m in maildirs: maildir(m)
-
-def maildir(name):
-    for d in ('', 'tmp', 'new', 'cur'):
-        path = os.path.join(USER, name, d)
-        os.mkdir(path)
-        own(path)
-
-def put(name, text, mode=0o644):
-    path = os.path.join(USER, name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if os.path.lexists(path): os.unlink(path)
-    with open(path, 'wb') as f: f.write(text if isinstance(text, bytes) else text.encode())
-    own(path)
-    os.chmod(path, mode)
-
-def read(name):
-    try:
-        with open(os.path.join(USER, name), 'rb') as f: return f.read()
-    except FileNotFoundError: return None
-
-def start(local='joe', dash='', ext='', host='host.example', sender='me@there.example',
-          fallback='./Maildir/', options=(), length=None, env=None, before=(), stdin=subprocess.PIPE,
-          home=None, **kw):
-    opts = list(options)
-    if length is not None: opts += ['-l', str(length)]
-    argv = [*before, LOCAL, *opts, '--', 'joe', home or USER, local, dash, ext, host, sender, fallback]
-    return as_account(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                      env=dict(ENV, **(env or {})), **kw)
-
-def local(message=MSG, **kw):
-    """(exit code, what it said). The length is given, as pipit-lspawn does, unless kw says otherwise."""
-    kw.setdefault('length', len(message))
-    p = start(**kw)
-    out = p.communicate(message, timeout=100)[0]
-    return p.returncode, out.decode('utf8', 'replace')
-
-def new(name='Maildir'):
-    """The messages in new/, the latest last."""
-    return sorted(glob.glob(os.path.join(USER, name, 'new', '*')), key=lambda f: os.stat(f).st_ctime_ns)
-
-def tmp(name='Maildir'):
-    return os.listdir(os.path.join(USER, name, 'tmp'))
 
 def describe(**kw):
     return local(options=['-n'], length=None, **kw)
@@ -270,16 +214,6 @@ def programs():
     put('.qmail', '|echo "$SENDER"; exit 0\n')
     equal(local(sender='x@y')[1], 'x@y\ndid 0+0+1\n', 'what a program says is in the report')
 
-QUEUE = os.path.join(SCRATCH, 'myqueue')
-
-def forward(message=MSG, code=0, **kw):
-    """Deliver with a QMAILQUEUE program: (exit code, what was said, envelope, message as queued)."""
-    for f in ('queued', 'envelope'):
-        if read(f) is not None: os.unlink(os.path.join(USER, f))
-    with open(QUEUE, 'w') as f: f.write('#!/bin/sh\ncat >%s/queued\ncat <&1 >>%s/envelope\nexit %d\n' % (USER, USER, code))
-    os.chmod(QUEUE, 0o755)
-    return *local(message, env={'QMAILQUEUE': QUEUE}, **kw), read('envelope'), read('queued')
-
 def forwards():
     fresh('Maildir')
     put('.qmail', '&a@b.example\n./Maildir/\nc@d.example\n')
@@ -471,6 +405,35 @@ def mboxes():
     local()
     check(MSG in read('real'), 'a link to an mbox is followed')
 
+def mailboxes():
+    """-M: a virtual mailbox, of which the default delivery says all."""
+    fresh()
+    M = dict(options=['-M'], dash='-', ext='ann', local='joe-ann')
+    put('.qmail-ann', '|touch no\n')
+    put('.qmail-ann-owner', '')
+    equal(local(fallback='./a/b/Maildir/', **M), (0, 'did 1+0+0\n'), '-M delivers by the default delivery, though there is a dot-qmail file')
+    equal((len(new('a/b/Maildir')), read('no')), (1, None), 'a Maildir that is missing is made')
+    modes = {d: stat.S_IMODE(os.stat(os.path.join(USER, 'a', d)).st_mode) for d in ('', 'b', 'b/Maildir', 'b/Maildir/tmp', 'b/Maildir/new', 'b/Maildir/cur')}
+    equal(set(modes.values()), {0o700}, 'as are the folders above it, for the user alone')
+    os.rmdir(USER + '/a/b/Maildir/cur'), shutil.rmtree(USER + '/a/b/Maildir/new')
+    equal((local(fallback='%s/a/b/Maildir/' % USER, **M)[0], len(new('a/b/Maildir')), os.path.isdir(USER + '/a/b/Maildir/cur')),
+          (0, 1, True), 'one that was made in part is completed')
+    equal((local(fallback='./a/b/Maildir/.Junk/', **M)[0], os.path.exists(USER + '/a/b/Maildir/.Junk/maildirfolder')), (0, True), 'a subfolder is marked as such')
+    equal((local(fallback='./.b/', **M)[0], os.path.exists(USER + '/.b/maildirfolder')), (0, False), 'a Maildir with a dot in front is none')
+    equal(forward(fallback='&a@b.example\n&c@d.example', **M)[2], b'Fme@there.example\0Ta@b.example\0Tc@d.example\0\0',
+          'forwards come from the sender, whoever owns the name')
+    put('.qmail-ann', './x\n', 0o646)
+    equal(local(options=['-M', '-n'], dash='-', ext='ann', fallback='|echo $DEFAULT\n./Maildir/', length=None), (0, 'program echo $DEFAULT\nmaildir ./Maildir/\n'), '-n tells what -M would do')
+    put('file', '')
+    equal(local(fallback='./file/Maildir/', **M)[0], 111, 'a file in the way defers')
+    os.chmod(USER, 0o757)
+    equal(local(fallback='./Maildir/', **M)[0], 111, 'a home that all can write is refused')
+    os.chmod(USER, 0o755)
+    equal(local(fallback='./new/Maildir/', options=[])[0], 111, 'without -M nothing is made')
+    for bad in ('', '10M', '1,', ',1', '1S,1X', '-1', '1 S', '9' * 30):
+        code, out = local(options=['-M', '-q', bad])
+        check(code == 111 and 'is none' in out, 'a quota that is none defers: %r' % bad)
+
 def locks():
     fresh()
     put('.qmail', './box\n')
@@ -491,12 +454,11 @@ def locks():
 
 def start_locked():
     """A delivery to an mbox that stays locked; it takes half a minute, so it is looked at in the end."""
-    global USER
-    user, USER = USER, os.path.join(SCRATCH, 'locked')
+    localhome.USER = os.path.join(SCRATCH, 'locked')
     fresh()
     put('.qmail', './box\n')
     put('box', '')
-    f = open(os.path.join(USER, 'box'), 'r+b')
+    f = open(os.path.join(localhome.USER, 'box'), 'r+b')
     fcntl.flock(f, fcntl.LOCK_EX)
     p = start(length=len(MSG))
     p.stdin.write(MSG)
@@ -505,7 +467,7 @@ def start_locked():
     noqueue = start(length=len(MSG), dash='-', ext='fwd', env={'PIPIT_HOME': os.path.join(SCRATCH, 'nohome')})
     noqueue.stdin.write(MSG)
     noqueue.stdin.close()
-    USER = user
+    localhome.USER = USER
     return p, f, noqueue
 
 def end_locked(p, f, noqueue):
@@ -591,7 +553,7 @@ def stopped():
 def main():
     os.umask(0o022)
     locked = start_locked()
-    for f in (usage, kinds, policies, cascade, environment, programs, forwards, owners, queued, lengths, loops, maildirs, mboxes, locks, faults,
+    for f in (usage, kinds, policies, cascade, environment, programs, forwards, owners, queued, lengths, loops, maildirs, mboxes, mailboxes, locks, faults,
               full_disk, stopped):
         f()
     end_locked(*locked)

@@ -1,65 +1,89 @@
-/* t-usersdb.c - users/cdb against a plain table; damaged in any byte it never says "no such user"
- */
+/* t-usersdb.c - users/cdb against a plain table; damaged in any byte it never says "no such user" */
 
 #include <cdb.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "../../tools/assign.h"
 #include "check.h"
+#include "damage.h"
 #include "usersdb.h"
 
-/* Lines of users/assign; the ones with '+' are wildcards. */
-static struct line {
+#define LINES_MAX  12
+#define LOCAL_MAX 8
+#define TABLES     400 /* random ones */
+#define SEED       20261128
+
+/* A line of users/assign; the ones with '+' are wildcards. */
+struct line {
   char kind;
-  char const *name, *user, *ext;
-} const lines[] = {
+  char name[24], user[24], ext[8];
+};
+
+static struct line const known[] = {
     {'=', "joe", "joe", ""},           {'+', "joe-", "joe", ""},
     {'+', "joe-list-", "lists", "l-"}, {'=', "joe-list-one", "one", "x"},
     {'+', "joe", "joesthing", ""},     {'=', "Ann", "ann", ""},
     {'=', "joe", "second", ""},        {'+', "Info+", "info", "pre"},
+    {'+', "", "all", ""},
 };
-#define NLINES (sizeof lines / sizeof *lines)
+#define NKNOWN (sizeof known / sizeof *known)
 
-/* Write users/cdb as qmail-newu does; with <catchall> a last line "+:...". */
-static void make(char const *path, int catchall)
+/* The table at hand. */
+static struct line lines[LINES_MAX];
+static size_t nlines;
+
+static void take_known(int catchall)
+{
+  nlines = NKNOWN - !catchall;
+  memcpy(lines, known, nlines * sizeof *lines);
+}
+
+/* Write users/cdb as pipit-newu does. */
+static void make(char const *path)
 {
   struct cdb_make m;
-  char key[128], value[256], wild[NLINES + 1];
-  unsigned int nwild = 0;
-  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+  struct assign a = ASSIGN_ZERO;
+  char text[256];
+  unlink(path);
+  int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
   if (fd == -1 || cdb_make_start(&m, fd)) exit(111);
-  for (size_t i = 0; i < NLINES + (size_t)catchall; i++) {
-    struct line const *l = i < NLINES ? lines + i : &(struct line){'+', "", "all", ""};
-    int klen = snprintf(key, sizeof key, "!%s", l->name) + (l->kind == '=');
-    for (char *p = key; *p; p++)
-      if (*p >= 'A' && *p <= 'Z') *p += 'a' - 'A';
-    int vlen = snprintf(value, sizeof value, "%s%c100%c200%c/home/%s%c-%c%s", l->user, 0, 0, 0,
-                        l->user, 0, 0, l->ext);
-    if (cdb_make_add(&m, key, (unsigned int)klen, value, (unsigned int)vlen)) exit(111);
-    if (l->kind == '+' && *l->name) wild[nwild++] = l->name[strlen(l->name) - 1];
+  for (size_t i = 0; i < nlines; i++) {
+    struct line const *l = lines + i;
+    int n = snprintf(text, sizeof text, "%c%s:%s:100:200:/home/%s:-:%s:", l->kind, l->name, l->user,
+                     l->user, l->ext);
+    if (assign_line(&a, text, (size_t)n) || a.doubt) exit(111);
+    if (cdb_make_add(&m, a.key.s, (unsigned int)a.key.len, a.value.s, (unsigned int)a.value.len))
+      exit(111);
   }
-  if (cdb_make_add(&m, "", 0, wild, nwild) || cdb_make_finish(&m) || close(fd)) exit(111);
+  if (cdb_make_add(&m, "", 0, a.wild.s, (unsigned int)a.wild.len) || cdb_make_finish(&m) ||
+      close(fd))
+    exit(111);
+  stralloc_free(&a.key);
+  stralloc_free(&a.value);
+  stralloc_free(&a.wild);
 }
 
 /* The same by looking at each line: an exact one, else the longest wildcard; the first of equals.
  */
-static struct line const *naive(char const *local, int catchall, size_t *used)
+static struct line const *naive(char const *local, size_t *used)
 {
-  static struct line const all = {'+', "", "all", ""};
-  struct line const *best = catchall ? &all : 0;
+  struct line const *best = 0;
+  *used = strlen(local);
+  for (size_t i = 0; i < nlines; i++)
+    if (lines[i].kind == '=' && !strcasecmp(lines[i].name, local)) return lines + i;
   *used = 0;
-  for (size_t i = 0; i < NLINES; i++)
-    if (lines[i].kind == '=' && !strcasecmp(lines[i].name, local))
-      return *used = strlen(local), lines + i;
-  for (size_t i = 0; i < NLINES; i++) {
+  for (size_t i = 0; i < nlines; i++) {
     size_t n = strlen(lines[i].name);
     if (lines[i].kind != '+' || strncasecmp(lines[i].name, local, n)) continue;
-    if (best && n <= *used && *best->name) continue;
+    if (best && n <= *used) continue;
     best = lines + i;
     *used = n;
   }
@@ -72,66 +96,105 @@ static char const *const locals[] = {
     "INFO+Tag",     "info",    "x",    "-",     "zz-zz"};
 #define NLOCALS (sizeof locals / sizeof *locals)
 
-/* Is this what the table says? */
-static int is_right(struct mailuser const *u, char const *local, int catchall)
-{
-  size_t used;
-  char ext[256];
-  struct line const *l = naive(local, catchall, &used);
-  if (!l) return 0;
-  snprintf(ext, sizeof ext, "%s%s", l->ext, local + used);
-  return !strcmp(u->user, l->user) && u->uid == 100 && u->gid == 200 && !strcmp(u->dash, "-") &&
-         !strcmp(u->ext, ext) && !strncmp(u->home, "/home/", 6);
-}
-
 static int find(char const *path, char const *local, struct mailuser *u)
 {
   struct cdbmap_stamp stamp = {.size = 0};
   return usersdb_find(AT_FDCWD, path, local, strlen(local), &stamp, u);
 }
 
+/* Is the answer <r> and <u> what the table says? */
+static int is_right(int r, struct mailuser const *u, char const *local)
+{
+  size_t used;
+  char ext[256], home[64];
+  struct line const *l = naive(local, &used);
+  if (!l || r != 1) return !l && r == 0;
+  snprintf(ext, sizeof ext, "%s%s", l->ext, local + used);
+  snprintf(home, sizeof home, "/home/%s", l->user);
+  return !strcmp(u->user, l->user) && u->uid == 100 && u->gid == 200 && !strcmp(u->dash, "-") &&
+         !strcmp(u->ext, ext) && !strcmp(u->home, home) && !u->delivery;
+}
+
 static void model(int catchall)
 {
   struct mailuser u = MAILUSER_ZERO;
   char why[128];
-  make("users.cdb", catchall);
+  take_known(catchall);
+  make("users.cdb");
   for (size_t i = 0; i < NLOCALS; i++) {
-    size_t used;
     int r = find("users.cdb", locals[i], &u);
     snprintf(why, sizeof why, "%s%s: as the table says", locals[i],
              catchall ? " with a catch-all" : "");
-    check(naive(locals[i], catchall, &used) ? r == 1 && is_right(&u, locals[i], catchall) : r == 0,
-          why);
+    check(is_right(r, &u, locals[i]), why);
   }
 }
 
-static char whole[65536], broken[65536];
-static size_t size;
-
-static void load(void)
+/* A name of a few letters, so that many begin alike. */
+static void random_name(char *s, size_t max)
 {
-  int fd = open("users.cdb", O_RDONLY);
-  ssize_t n = fd == -1 ? -1 : read(fd, whole, sizeof whole);
-  if (n <= 0 || close(fd)) exit(111);
-  size = (size_t)n;
+  static char const letters[] = "aAb-+";
+  size_t n = (size_t)random() % max;
+  for (size_t i = 0; i < n; i++) s[i] = letters[(size_t)random() % (sizeof letters - 1)];
+  s[n] = 0;
 }
 
-static void store(char const *s, size_t len)
+static void take_random(void)
 {
-  int fd = open("broken.cdb", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (fd == -1 || write(fd, s, len) != (ssize_t)len || close(fd)) exit(111);
+  nlines = (size_t)random() % LINES_MAX;
+  for (size_t i = 0; i < nlines; i++) {
+    struct line *l = lines + i;
+    l->kind = random() % 2 ? '=' : '+';
+    random_name(l->name, 4);
+    snprintf(l->user, sizeof l->user, "u%zu", i);
+    random_name(l->ext, 3);
+  }
 }
 
-/* Look up everybody in broken.cdb: the number of lookups that lie about who there is. */
-static int lies(void)
+static void random_tables(void)
+{
+  struct mailuser u = MAILUSER_ZERO;
+  int wrong = 0;
+  srandom(SEED);
+  for (int i = 0; i < TABLES; i++) {
+    take_random();
+    make("users.cdb");
+    for (int j = 0; j < 60; j++) {
+      char local[LOCAL_MAX];
+      random_name(local, sizeof local);
+      wrong += !is_right(find("users.cdb", local, &u), &u, local);
+    }
+  }
+  check(wrong == 0, "random tables: every answer is what the lines say");
+  stralloc_free(&u.text);
+}
+
+/* Does the byte at <at> belong to a value? qmail's format has nothing that says it is spoiled. */
+static int is_value(struct damage const *d, size_t at)
+{
+  for (size_t pos = 2048; pos + 8 <= d->size;) {
+    uint32_t klen, vlen;
+    memcpy(&klen, d->whole + pos, 4);
+    memcpy(&vlen, d->whole + pos + 4, 4);
+    klen = le32toh(klen);
+    vlen = le32toh(vlen);
+    size_t value = pos + 8 + klen;
+    if (at >= value && at < value + vlen) return 1;
+    pos = value + vlen;
+    if (!klen) return 0; /* the record of the key "" is the last one */
+  }
+  return 0;
+}
+
+/* Look up everybody in broken.cdb: the number of answers that are neither right nor "cannot
+ * tell". A value may be another one, but then still somebody's. */
+static int lies(struct damage const *d, size_t at)
 {
   struct mailuser u = MAILUSER_ZERO;
   int bad = 0;
   for (size_t i = 0; i < NLOCALS; i++) {
-    size_t used;
     int r = find("broken.cdb", locals[i], &u);
-    if (r == 0 && naive(locals[i], 0, &used)) bad++;
-    if (r == -1 && errno != EPROTO) bad++;
+    if (r == -1) bad += errno != EPROTO;
+    else if (!is_right(r, &u, locals[i])) bad += r != 1 || at == DAMAGE_CUT || !is_value(d, at);
   }
   stralloc_free(&u.text);
   return bad;
@@ -139,21 +202,13 @@ static int lies(void)
 
 static void damage(void)
 {
-  int cut = 0, flipped = 0;
-  make("users.cdb", 0);
-  load();
-  for (size_t n = 0; n < size; n++) {
-    store(whole, n);
-    cut += lies();
-  }
-  check(cut == 0, "a file cut anywhere never says that a user is not there");
-  for (size_t n = 0; n < size; n++) {
-    memcpy(broken, whole, size);
-    broken[n] = (char)(broken[n] ^ 1 << (n * 5 % 8));
-    store(broken, size);
-    flipped += lies();
-  }
-  check(flipped == 0, "a file with a bit turned in any byte never says that a user is not there");
+  static struct damage d;
+  take_known(0);
+  make("users.cdb");
+  damage_load(&d, "users.cdb");
+  check(damage_cut(&d, "broken.cdb", lies) == 0, "a file cut anywhere: the right answer, or none");
+  check(damage_spoil(&d, "broken.cdb", lies) == 0,
+        "a bit turned in any byte: the right answer, or none, or another value");
 }
 
 #define V(s) s, sizeof s - 1
@@ -203,18 +258,19 @@ static void odd_values(void)
 
 static void stamps(void)
 {
+  static struct damage d;
   struct cdbmap_stamp stamp = {.size = 0};
   struct mailuser u = MAILUSER_ZERO;
-  make("users.cdb", 0);
+  take_known(0);
+  make("users.cdb");
   check(usersdb_find(AT_FDCWD, "users.cdb", "zz", 2, &stamp, &u) == 0 && stamp.size > 0,
         "a sound file is remembered");
-  load();
-  store(whole, size);
+  damage_load(&d, "users.cdb");
+  damage_store("broken.cdb", d.whole, d.size);
   check(usersdb_find(AT_FDCWD, "broken.cdb", "zz", 2, &stamp, &u) == 0,
         "another sound file is checked and found sound");
-  memcpy(broken, whole, size);
-  broken[2048 + 8 + 1] ^= 1; /* a key */
-  store(broken, size);
+  d.whole[2048 + 8 + 1] ^= 1; /* a key */
+  damage_store("broken.cdb", d.whole, d.size);
   check(usersdb_find(AT_FDCWD, "broken.cdb", "zz", 2, &stamp, &u) == -1,
         "and a changed one is checked again");
 }
@@ -227,6 +283,7 @@ int main(void)
   check(find("missing.cdb", "joe", &u) == 0, "without a file nobody is in it");
   model(0);
   model(1);
+  random_tables();
   odd_values();
   stamps();
   damage();

@@ -1,0 +1,87 @@
+/* pipit-newmailboxes.c - compile users/mailboxes to users/mailboxes.cdb: pipit-mailboxes(5)
+ *
+ * usage: pipit-newmailboxes
+ *
+ * It warns of a domain that is not in control/locals or not in control/rcpthosts: no mail
+ * for it would come to a mailbox.
+ *
+ * exit: 0 done, 100 wrong usage, 111 trouble: the old file is in its place.
+ */
+
+#include <skalibs/strerr.h>
+
+#include "cdbmap.h"
+#include "control.h"
+#include "home.h"
+#include "mailbox-put.h"
+#include "program.h"
+#include "rewrite.h"
+#include "table.h"
+
+#define SOURCE "users/mailboxes"
+#define TARGET "users/mailboxes.cdb"
+
+/* What says which domains mail is taken for, and which are local. */
+struct domains {
+  struct rewrite rewrite;
+  struct map rcpthosts;
+  struct cdbmap *more; /* NULL: there is none */
+};
+
+static void read_domains(struct domains *d)
+{
+  stralloc list = STRALLOC_ZERO;
+  if (!rewrite_load(&d->rewrite) || control_list("rcpthosts", &list) == -1)
+    strerr_dief(EXIT_TEMPORARY, control_why());
+  if (!map_build(&d->rcpthosts, &list, 0)) strerr_dief(EXIT_TEMPORARY, "out of memory");
+  stralloc_free(&list);
+  if (cdbmap_open(&d->more, home_fd(), "control/morercpthosts.cdb") == -1)
+    table_die("read", "control/morercpthosts.cdb");
+}
+
+static void warn(struct table const *t, struct domains const *d, char const *domain, size_t len)
+{
+  if (!map_find(&d->rewrite.locals, domain, len))
+    table_warn(t, "its domain is not in control/locals: mail for it does not come here");
+  if (map_find_domain(&d->rcpthosts, domain, len)) return;
+  if (d->more && cdbmap_has_domain(d->more, domain, len) == 1) return;
+  table_warn(t, "its domain is not in control/rcpthosts: pipit-smtpd does not take mail for it");
+}
+
+static void take(struct table const *t, struct cdbwrite *w, struct mailbox_line const *l,
+                 struct domains const *d)
+{
+  int fresh;
+  if (!l->kind) return;
+  char const *why = mailbox_put(w, l, &fresh);
+  if (why) table_bad(t, why);
+  if (fresh) warn(t, d, l->addr.s + l->at + 1, l->addr.len - l->at - 1);
+}
+
+int main(int argc, char const *const *argv)
+{
+  struct table t;
+  struct domains d = {.rewrite = REWRITE_ZERO, .rcpthosts = MAP_ZERO, .more = 0};
+  struct mailbox_defaults defaults = MAILBOX_DEFAULTS_ZERO;
+  struct mailbox_line l = MAILBOX_LINE_ZERO;
+  char *s;
+  size_t len;
+  int ended = 0;
+  (void)argv;
+  table_program("pipit-newmailboxes", argc);
+  read_domains(&d);
+  table_read(&t, SOURCE);
+  struct cdbwrite *w = table_begin(TARGET);
+  while (!ended && table_next(&t, &s, &len)) {
+    len = table_trim(s, len);
+    ended = len == 1 && *s == '.';
+    if (ended) continue;
+    char const *why = mailbox_line(&l, &defaults, s, len);
+    if (why) table_bad(&t, why);
+    take(&t, w, &l, &d);
+  }
+  if (!ended) table_bad(&t, "no line with a single dot ends the file: is it whole?");
+  if (!mailbox_put_end(w)) table_die("write", TARGET);
+  table_commit();
+  return 0;
+}
