@@ -44,11 +44,9 @@ take_cdb() {
   if [ -z "$dry" ] && ! cmp -s "$tmp/assign" "$home/users/assign"; then
     tell keep users/cdb 'belongs to the users/assign that is here'
   elif [ -x "$home/bin/pipit-newu" ]; then
-    before=$(sum "$home/users/cdb" 2>/dev/null)
-    if [ -n "$dry" ]; then tell take users/cdb 'to be made by pipit-newu'
-    elif ! PIPIT_HOME=$home "$home/bin/pipit-newu"; then tell look users/cdb 'pipit-newu failed; mend users/assign and run it'
-    elif [ "$before" = "$(sum "$home/users/cdb")" ]; then tell same users/cdb 'is there already'
-    else tell take users/cdb 'made by pipit-newu'
+    if [ -e "$home/users/cdb" ] && [ ! "$home/users/assign" -nt "$home/users/cdb" ]; then tell same users/cdb 'is there already'
+    elif [ -n "$dry" ] || PIPIT_HOME=$home "$home/bin/pipit-newu"; then tell take users/cdb 'made by pipit-newu'
+    else tell look users/cdb 'pipit-newu refuses users/assign: mend it, and run pipit-newu'
     fi
   elif cmp -s "$tmp/assign" "$qmail/users/assign"; then
     take "$qmail/users/cdb" users/cdb 644 copied

@@ -122,10 +122,12 @@ def first():
     check(not os.path.exists(inst + '/alias/Mailbox') and not os.path.exists(inst + '/alias/list'), 'mail and lists stay')
 
 def again():
-    before = tree(inst + '/alias'), tree(inst + '/users'), {n: os.stat(inst + '/control/' + n).st_ino for n in os.listdir(inst + '/control') if n[0] != '.'}
+    def inodes():
+        names = ['control/' + n for n in os.listdir(inst + '/control') if n[0] != '.'] + ['users/assign', 'users/exclude']
+        return tree(inst + '/alias'), {n: (os.stat(os.path.join(inst, n)).st_ino, read(inst, n)) for n in names if n != 'control/tls'}
+    before = inodes()
     code, report, text = take(qmail)
-    equal((tree(inst + '/alias'), tree(inst + '/users'), {n: os.stat(inst + '/control/' + n).st_ino for n in os.listdir(inst + '/control') if n[0] != '.'}),
-          before, 'a second run changes nothing')
+    equal(inodes(), before, 'a second run changes nothing')
     check(not [k for k in report if k[0] in ('take', 'keep')], 'and says so')
     # Changed there: taken; changed here: kept; both: kept, until -f.
     write('control/concurrencyremote', '60\n')
@@ -162,9 +164,14 @@ def clean():
         write('control/' + name, text, top=q)
     write('rc', 'exec qmail-start "`cat /var/qmail/control/defaultdelivery`"\n', top=q)
     write('alias/.qmail-postmaster', '&x@c.example\n', top=q)
+    write('users/assign', '+v-:v:89:89:%s:-::\n.\n' % SCRATCH if prefix else '.\n', top=q)
+    write('users/cdb', '', top=q)
     os.makedirs(q + '/queue/mess/0')
     code, report, text = take(q, home=instance('cleaninst'))
     equal(code, 0, 'nothing to look at: %s' % text)
+    if prefix and os.path.exists(BIN + '/pipit-newu'):
+        check(('take', 'users/cdb') in report and b'!v-' in open(SCRATCH + '/cleaninst/users/cdb', 'rb').read(), 'users/cdb is made')
+    equal({k[0] for k in take(q, home=SCRATCH + '/cleaninst')[1]}, {'same', 'note'}, 'again: all is there')
     check('queue/: is empty' in text and 'is control/defaultdelivery' in text, 'a queue that is empty, a default delivery that is a file')
     write('rc', "exec qmail-start '|a\n./Mailbox' splogger\n", top=q)
     check('several lines, |a and ./Mailbox' in take(q, home=SCRATCH + '/cleaninst')[2], 'a default delivery of two lines')
