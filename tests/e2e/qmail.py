@@ -64,14 +64,21 @@ def vmails(user, domain='v.example'):
 def send(rcpt, subject, sender='joe@mail.example'):
     return i.send(sender, rcpt, b'Subject: %s\n\nhello\n' % subject.encode())
 
+def is_taken(rcpt):
+    with i.smtp() as s:
+        s.ehlo()
+        s.mail('x@mail.example')
+        return s.rcpt(rcpt)[0] == 250
+
 def vpop():
     global running
     running = i.others()
     check('qmail-send' in running.values() and 'pipit-send' not in running.values(), 'the scheduler is called qmail-send')
     equal(vadddomain('v.example', 'jim', 'full-up', 'away'), 0, 'vpopmail adds a domain')
     shutil.rmtree(SCRATCH + '/vpop/domains/v.example/away')
+    check(wait_for(lambda: is_taken('Jim@v.example')), 'the SMTP server takes mail for it')
     send('Jim@v.example', 'first', 'from@mail.example')
-    check(wait_for(lambda: vmails('jim')), 'mail for it arrives at once, without a restart')
+    check(wait_for(lambda: vmails('jim')), 'and it arrives, without a restart')
     mail = (vmails('jim') or [b''])[0]
     check(mail.startswith(b'Return-Path: <from@mail.example>\nDelivered-To: v.example-Jim@v.example\n') and mail.endswith(b'\nhello\n'),
           'with Return-Path and Delivered-To: %r' % mail[:120])
@@ -84,6 +91,7 @@ def vpop():
     send('away@v.example', 'put off')
     check(wait_for(lambda: any('deferral: ' in l for l in i.log('send'))), 'an exit of 111 puts mail off')
     vadddomain('w.example', 'kim')
+    wait_for(lambda: is_taken('kim@w.example'))
     send('kim@w.example', 'second')
     check(wait_for(lambda: vmails('kim', 'w.example')), 'a second domain counts as well')
     equal([n for p, n in running.items() if 'qmail' in n and not os.path.exists('/proc/%d' % p)], [], 'its signals kill nothing')
@@ -122,9 +130,10 @@ def wait_queue_but(count):
     return wait_for(lambda: len(i.queue()) <= count)
 
 def filtering():
-    have = len(i.mails('joe'))
+    have = len(i.mails('joe')), len(i.mails('ann'))
     send(['joe@mail.example', 'ann@mail.example'], 'marked', 'x@mail.example')
-    m = i.wait_mails('joe', have + 1)
+    m = i.wait_mails('joe', have[0] + 1)
+    i.wait_mails('ann', have[1] + 1)
     check(b'X-Filtered: x@mail.example 2 Fx@mail.example,Tjoe@mail.example,Tann@mail.example,,\n' in m[-1], 'a filter adds a line')
     have = len(i.mails('joe')), len(i.mails('ann'))
     send('joe@mail.example', 'drop it')
