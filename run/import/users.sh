@@ -39,14 +39,16 @@ tell_homes() {
   tell look users/assign "$(grep -c . "$tmp/nohomes") of the homes do not exist, the first is $first"
 }
 
-# The new file is made by pipit-newu where there is one; the old one is as good where nothing was changed.
+# It is made by pipit-newu where there is one, aside; the old one is as good where nothing was changed.
 take_cdb() {
   if [ -z "$dry" ] && ! cmp -s "$tmp/assign" "$home/users/assign"; then
     tell keep users/cdb 'belongs to the users/assign that is here'
   elif [ -x "$home/bin/pipit-newu" ]; then
-    if [ -e "$home/users/cdb" ] && [ ! "$home/users/assign" -nt "$home/users/cdb" ]; then tell same users/cdb 'is there already'
-    elif [ -n "$dry" ] || PIPIT_HOME=$home "$home/bin/pipit-newu"; then tell take users/cdb 'made by pipit-newu'
-    else tell look users/cdb 'pipit-newu refuses users/assign: mend it, and run pipit-newu'
+    mkdir -p "$tmp/home/users" && cp "$tmp/assign" "$tmp/home/users/assign" || fail "$tmp: cannot be written"
+    if PIPIT_HOME=$tmp/home "$home/bin/pipit-newu" 2>/dev/null; then
+      take "$tmp/home/users/cdb" users/cdb 644 'made by pipit-newu'
+    else
+      tell look users/cdb 'pipit-newu refuses users/assign: mend it, and run pipit-newu'
     fi
   elif cmp -s "$tmp/assign" "$qmail/users/assign"; then
     take "$qmail/users/cdb" users/cdb 644 copied
