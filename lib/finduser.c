@@ -109,12 +109,6 @@ enum finduser finduser(struct finduser_source const *s, char const *addr, size_t
   return find_local(s, addr, address_at(addr, len), u);
 }
 
-enum finduser finduser_alias(struct finduser_source const *s, char const *local, size_t len,
-                             struct mailuser *u)
-{
-  return set_alias(s, local, len, 0, u);
-}
-
 static int look(char const *path, struct cdbmap_stamp *stamp)
 {
   struct stat st;

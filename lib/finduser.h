@@ -48,10 +48,6 @@ struct finduser_source {
 extern enum finduser finduser(struct finduser_source const *s, char const *addr, size_t len,
                               struct mailuser *u);
 
-/* The alias account, which <local> goes to when it is nobody else's. */
-extern enum finduser finduser_alias(struct finduser_source const *s, char const *local, size_t len,
-                                    struct mailuser *u);
-
 /* Fill in the stamps of both files as they are now, zeros for one that is not there.
  * 1, or 0 when that cannot be told. Whoever keeps what finduser said compares them. */
 extern int finduser_look(struct finduser_stamps *now);

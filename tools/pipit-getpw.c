@@ -9,6 +9,8 @@
  * exit: 0 printed; 100 wrong usage; 111 it cannot be told now.
  */
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <skalibs/buffer.h>
@@ -16,7 +18,6 @@
 #include <skalibs/types.h>
 
 #include "accounts.h"
-#include "finduser.h"
 #include "getpw.h"
 #include "home.h"
 #include "program.h"
@@ -36,14 +37,28 @@ static void put_id(unsigned long id)
   put(fmt);
 }
 
-/* An instance with one account delivers to no other user. */
-static void look_up(struct accounts const *a, char const *local, struct mailuser *u)
+static void put_user(struct mailuser const *u)
 {
-  struct finduser_source const source = { .accounts = a, .home = home_dir() };
-  int r = a->separated ? getpw_find(local, strlen(local), u) : 0;
-  if (r == -1) strerr_diefusys(EXIT_TEMPORARY, "look up a user");
-  if (!r && finduser_alias(&source, local, strlen(local), u) != FINDUSER_OK)
-    strerr_diefusys(EXIT_TEMPORARY, "name the alias account");
+  put(u->user);
+  put_id(u->uid);
+  put_id(u->gid);
+  put(u->home);
+  put(u->dash);
+  put(u->ext);
+}
+
+/* The alias account gets the mail of nobody else. */
+static void set_alias(struct mailuser *u, struct accounts const *a, char const *local)
+{
+  static char home[PATH_MAX];
+  if ((size_t)snprintf(home, sizeof home, "%s/alias", home_dir()) >= sizeof home)
+    strerr_dief(EXIT_TEMPORARY, home_dir(), ": too long a path");
+  u->user = a->separated ? account_name(ACCOUNT_ALIAS) : "alias";
+  u->uid = a->uid[ACCOUNT_ALIAS];
+  u->gid = a->gid[ACCOUNT_ALIAS];
+  u->home = home;
+  u->dash = "-";
+  u->ext = local;
 }
 
 int main(int argc, char const *const *argv)
@@ -53,13 +68,11 @@ int main(int argc, char const *const *argv)
   program_start("pipit-getpw");
   if (argc != 2) strerr_dieusage(EXIT_PERMANENT, USAGE);
   if (!accounts_load(&a)) strerr_dief(EXIT_TEMPORARY, accounts_why());
-  look_up(&a, argv[1], &u);
-  put(u.user);
-  put_id(u.uid);
-  put_id(u.gid);
-  put(u.home);
-  put(u.dash);
-  put(u.ext);
+  /* An instance with one account delivers to no other user. */
+  int r = a.separated ? getpw_find(argv[1], strlen(argv[1]), &u) : 0;
+  if (r == -1) strerr_diefusys(EXIT_TEMPORARY, "look up a user");
+  if (!r) set_alias(&u, &a, argv[1]);
+  put_user(&u);
   if (!buffer_flush(buffer_1)) strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
   return 0;
 }

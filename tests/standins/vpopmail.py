@@ -4,7 +4,8 @@
 usage: vpopmail.py vadddomain QMAILDIR VPOPDIR DOMAIN UID GID USER...
        vpopmail.py vdelivermail VPOPDIR '' bounce-no-mailbox      (in a dot-qmail file)
 
-PS_COMMAND lists processes; without it "ps ax". A user whose name begins with "full" is over
+PS_COMMAND lists processes; without it "ps ax". With so many domains as RCPTHOSTS_MAX (50) in
+rcpthosts a new one goes to morercpthosts. A user whose name begins with "full" is over
 quota, the directory of one called "away" is not there.
 """
 import os, signal, subprocess, sys
@@ -44,7 +45,9 @@ def vadddomain(qmail, vpop, domain, uid, gid, *users):
     entry = '+%s-:%s:%d:%d:%s:-::' % (domain, domain, uid, gid, home)
     replace(qmail + '/users/assign', lambda l: [x for x in l if x != '.'] + [entry, '.'])
     if subprocess.run([qmail + '/bin/qmail-newu'], umask=0o022).returncode: sys.exit('qmail-newu failed')
-    replace(qmail + '/control/rcpthosts', lambda l: l + [domain])
+    full = len(open(qmail + '/control/rcpthosts').readlines()) >= int(os.environ.get('RCPTHOSTS_MAX', 50))
+    replace(qmail + '/control/' + 'more' * full + 'rcpthosts', lambda l: l + [domain])
+    if full and subprocess.run([qmail + '/bin/qmail-newmrh'], umask=0o022).returncode: sys.exit('qmail-newmrh failed')
     replace(qmail + '/control/virtualdomains', lambda l: l + ['%s:%s' % (domain, domain)])
     signal_process('qmail-send', signal.SIGHUP)
 
