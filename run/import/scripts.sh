@@ -81,7 +81,7 @@ tell_word() {
 }
 
 tell_script() {
-  [ -f "$1" ] || return 0
+  [ -f "$1" ] && ! grep -q PIPIT_HOME "$1" || return 0 # not pipit's own services
   scripts=1
   script_words "$1" >"$tmp/script"
   while read -r word value; do tell_word "$1" "$word" "$value"; done <"$tmp/script"

@@ -78,6 +78,7 @@ def make_qmail():
     write('supervise/qmail-smtpd/run', '#!/bin/sh\nexec /usr/local/bin/softlimit -m 9000000 \\\n  tcpserver -v -R -l "$L" -x %s/tcp.cdb -c 30 \\\n'
           '  -u 1 -g 2 0 smtp rblsmtpd -r bl.example /var/qmail/bin/qmail-smtpd 2>&1\n' % SCRATCH)
     write('services/pop3/run', '#!/bin/sh\nexec tcpserver 0 110 qmail-popup h checkpassword qmail-pop3d Maildir\n', top=SCRATCH)
+    write('services/pipit-send/run', read(BIN, 'pipit-setup'), top=SCRATCH) # what pipit's own services are made of
     write('queue/mess/3/17', 'mail')
 
 LOOKS = {'control/badrcptto': 'a patch refuses mail', 'control/concurrencyincoming': 'control/concurrencysmtpd',
@@ -100,6 +101,7 @@ def first():
         equal(read(inst, 'control', name), read(qmail, 'control', name), 'control/%s is taken' % name)
     for what, why in LOOKS.items():
         check(any(why in t for t in report.get(('look', what), [])), '%s: told: %s' % (what, report.get(('look', what))))
+    check(not [w for k, w in report if 'pipit-send' in w], "pipit's own services are not told of")
     equal({w for (k, w) in report if k == 'keep'}, set(), 'what pipit-setup had made is replaced')
     mode = lambda *p: oct(os.stat(os.path.join(inst, *p)).st_mode & 0o7777)
     equal(mode('control/smtproutes'), '0o644', "pipit's accounts can read what they have to")
