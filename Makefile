@@ -24,7 +24,7 @@ LD += -fsanitize=address,undefined
 endif
 
 all:
-.PHONY: all clean help deps deps-check demo accounts install
+.PHONY: all clean help deps deps-check demo accounts install install-compat
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 # An implicit rule must never delete an object that another make is using.
@@ -108,6 +108,13 @@ install: all
 	@echo 'installed programs in $(DESTDIR)$(HOMEDIR)/bin, manual pages in $(DESTDIR)$(MANDIR)'
 	@echo 'next, as root: make accounts, then $(HOMEDIR)/bin/pipit-setup $(HOMEDIR); see INSTALL'
 
+# qmail's names and paths as links, for an installed instance. COMPATDIR= leaves that directory out;
+# SENDMAIL=1 makes /usr/sbin/sendmail and the like ours too, and keeps the old ones as NAME.old.
+COMPATDIR := /var/qmail
+install-compat: all
+	@sh $B/bin/pipit-compat $(if $(DESTDIR),-r "$(DESTDIR)") $(if $(COMPATDIR),-q "$(COMPATDIR)") $(if $(filter 1,$(SENDMAIL)),-s) "$(HOMEDIR)"
+	@echo 'qmail'"'"'s names are in $(DESTDIR)$(HOMEDIR)/bin$(if $(COMPATDIR), and $(DESTDIR)$(COMPATDIR))'
+
 help:
 	@echo 'make                 build everything below build/ (programs in build/bin)'
 	@echo 'make demo            install missing packages, build, run a mail server in the foreground'
@@ -116,6 +123,7 @@ help:
 	@echo 'make check-sanitize  every test with the address and undefined behaviour sanitizers'
 	@echo 'make fuzz            every fuzzer, FUZZ_RUNS (10000000) executions each (hours)'
 	@echo 'make check-fuzz      every fuzzer, FUZZ_SECONDS (60) each; found inputs in build/fuzz/found'
+	@echo 'make check-peers     procmail, maildrop, mlmmj with 1000 subscribers, PHP, Dovecot and others'
 	@echo 'make check-world     the simulated world of next hops, its long form (20 minutes)'
 	@echo 'make crash           kill, error and power-cut sweeps, all points (hours)'
 	@echo 'make hostile         hostile input, with sizes past 4 GiB (an hour)'
@@ -123,6 +131,7 @@ help:
 	@echo 'make deps-check      and those that its tests use'
 	@echo 'make accounts        make the accounts of conf-users (root)'
 	@echo 'make install         programs to $(HOMEDIR)/bin, pages to $(MANDIR); DESTDIR=, HOMEDIR=, MANDIR='
+	@echo 'make install-compat  qmail'"'"'s program names, and $(COMPATDIR), as links; COMPATDIR=, SENDMAIL=1'
 	@echo 'make clean           remove build/'
 
 clean:

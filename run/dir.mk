@@ -1,3 +1,6 @@
 SCRIPTS += run/pipit-setup
 pipit-setup_PARTS := $(wildcard run/service/*)
 SCRIPTS += run/pipit-run
+# qmail's names, and what another qmail has
+SCRIPTS += run/pipit-compat run/pipit-import
+pipit-import_PARTS := $(wildcard run/import/*)

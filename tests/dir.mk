@@ -18,7 +18,7 @@ $(HELPERS): $B/tests/helpers/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) conf-ld
 	$(LD) -o $@ $(filter %.o,$^)
 SUITE = /usr/bin/python3 tests/suite.py $(if $(J),-j $J) $(if $(K),-k $K) $(if $(filter 1,$(SANITIZE)),-t 900) $B
 
-.PHONY: check check-sanitize check-all check-unit check-prog check-e2e check-crash check-world crash hostile
+.PHONY: check check-sanitize check-all check-unit check-prog check-e2e check-crash check-peers check-world crash hostile
 # make check-unit K=control runs only the tests whose name holds "control".
 check-unit: $(UNITTESTS:%=$B/tests/%)
 	$(SUITE) $^
@@ -42,6 +42,12 @@ check-sanitize: deps-check
 check-world: deps-check
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@WORLD=long $(SUITE) -j 1 -t 3600 -v tests/e2e/world.py
+
+# Other people's programs, unpacked below build/peers; a list of a thousand.
+PEERTESTS := $(patsubst %,tests/e2e/%.py,peers qmail senders imap postfix)
+check-peers: deps-check
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@PEERS=long $(SUITE) -j 1 -t 1800 $(PEERTESTS)
 
 # Hours; each sweep tells its progress.
 crash: deps-check

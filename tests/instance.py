@@ -219,9 +219,9 @@ class Instance:
         return sorted(p for p, n in self.others().items() if n == name[:15])
 
     def send_pids(self):
-        """The scheduler's own process, not its children."""
+        """The scheduler's own process, not its children, whatever it was started as."""
         table = processes()
-        pids = self.pids('pipit-send')
+        pids = self.pids('pipit-send') + self.pids('qmail-send')
         return [p for p in pids if table.get(p, (0,))[0] not in pids]
 
     def hup(self): self.signal_send(signal.SIGHUP)

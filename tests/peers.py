@@ -7,11 +7,12 @@ used again. Unavailable says why a peer cannot be had; tests then skip.
   postfix()   a Peer with smtp-source and smtp-sink
   dovecot()   a Peer with Dovecot, its imap and its lmtp
   php(), git_email(), mutt()   programs that send mail by sendmail
+  procmail(), maildrop(), mlmmj()   programs that dot-qmail files run
 """
 import fcntl, os, shutil, subprocess
 
 LIBDIRS = ['usr/lib/postfix', 'usr/lib/dovecot', 'usr/lib/%s-linux-gnu' % os.uname().machine,
-           'lib/%s-linux-gnu' % os.uname().machine]
+           'lib/%s-linux-gnu' % os.uname().machine, 'usr/lib']
 FETCH_SECONDS = 120
 TOP = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'build', 'peers')
 
@@ -89,3 +90,12 @@ def git_email():
 
 def mutt():
     return fetch('mutt', ['mutt'], 'usr/bin/mutt')
+
+def procmail():
+    return fetch('procmail', ['procmail'], 'usr/bin/procmail')
+
+def maildrop():
+    return fetch('maildrop', ['maildrop', 'courier-authlib'], 'usr/bin/maildrop')
+
+def mlmmj():
+    return fetch('mlmmj', ['mlmmj'], 'usr/bin/mlmmj-receive')

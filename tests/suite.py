@@ -73,7 +73,7 @@ def main():
     ap.add_argument('-v', action='store_true')
     ap.add_argument('build')
     ap.add_argument('tests', nargs='*')
-    a = ap.parse_intermixed_args()
+    a = ap.parse_intermixed_args() # options may stand behind BUILD: make check-world gives some more
     build = os.path.abspath(a.build)
     os.makedirs(os.path.join(build, 'tests', 'log'), exist_ok=True)
     tests = [t for t in a.tests if a.k in t]

@@ -7,6 +7,12 @@ pipit-qread_SRCS := tools/pipit-qread.c send/state.c send/records.c send/lines.c
 PROGRAMS += pipit-flush pipit-hold pipit-release pipit-queue-rm
 $(foreach p,flush hold release queue-rm,$(eval pipit-$p_SRCS := tools/pipit-$p.c tools/ask.c))
 
+SCRIPTS += tools/pipit-showctl
+
+# who gets mail, by the password database
+PROGRAMS += pipit-getpw
+pipit-getpw_SRCS := tools/pipit-getpw.c
+
 # text files that an administrator writes, made into cdb files; and the first of them
 PROGRAMS += pipit-newu pipit-newmrh pipit-newmailboxes pipit-pw2u
 pipit-newu_SRCS := tools/pipit-newu.c tools/assign.c tools/table.c

@@ -1,6 +1,8 @@
 /* pipit-qread.c - print the queue: each message, and who it is for; qmail-qread's interface
  *
- * usage: pipit-qread
+ * usage: pipit-qread [-s]
+ *
+ * -s, or called as qmail-qstat: only how many messages there are, as qmail-qstat does.
  *
  * Whoever may read queue/ can use it: root (as pipits), members of the group
  * pipits, in a single-account instance its owner.
@@ -35,7 +37,7 @@
 #include "program.h"
 #include "qfile.h"
 
-#define USAGE  "pipit-qread"
+#define USAGE  "pipit-qread [-s]"
 #define MEMORY 268435456 /* bytes of address space: 8 per message, and one message's recipients */
 
 struct found {
@@ -229,24 +231,57 @@ static int same(int fd, struct qfile const *m)
          !memcmp(now.nonce, m->nonce, QFILE_NONCE);
 }
 
+/* Open a message that is not finished, and read its header. -1: it is not there any more. */
+static int open_message(struct qread *q, struct found const *f, struct qfile *m)
+{
+  char name[QFILE_NAME_MAX];
+  qfile_place(name, q->split, f->id, f->place);
+  int fd = open_file(q, name);
+  if (fd == -1) return -1;
+  int r = qfile_read(fd, m);
+  if (r == -1) complain(q, name);
+  if (r == 1 && m->state == QFILE_LIVE && m->id == f->id) return fd;
+  fd_close(fd);
+  return -1;
+}
+
 static void report(struct qread *q, struct found const *f)
 {
   struct qfile m;
   struct state st = STATE_ZERO;
-  char name[QFILE_NAME_MAX];
-  qfile_place(name, q->split, f->id, f->place);
-  int fd = open_file(q, name);
+  int fd = open_message(q, f, &m);
   if (fd == -1) return;
-  int r = qfile_read(fd, &m);
-  if (r == -1) complain(q, name);
-  if (r == 1 && m.state == QFILE_LIVE && m.id == f->id) {
-    read_state(q, &m, &st);
-    if (describe(q, fd, &m, &st) && same(fd, &m) &&
-        buffer_put(buffer_1, q->out.s, q->out.len) == -1)
-      strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
-    state_free(&st);
-  }
+  read_state(q, &m, &st);
+  if (describe(q, fd, &m, &st) && same(fd, &m) &&
+      buffer_put(buffer_1, q->out.s, q->out.len) == -1)
+    strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
+  state_free(&st);
   fd_close(fd);
+}
+
+static void report_all(struct qread *q, struct found *found, size_t count)
+{
+  if (!rewrite_load(&q->routes)) strerr_dief(EXIT_TEMPORARY, control_why());
+  if (count) qsort(found, count, sizeof *found, by_age);
+  for (size_t i = 0; i < count; i++) report(q, found + i);
+}
+
+/* What qmail-qstat prints. Nothing is preprocessed here. */
+static void report_count(struct qread *q, struct found const *found, size_t count)
+{
+  struct qfile m;
+  char text[128];
+  size_t messages = 0;
+  for (size_t i = 0; i < count; i++) {
+    int fd = open_message(q, found + i, &m);
+    if (fd == -1) continue;
+    messages++;
+    fd_close(fd);
+  }
+  snprintf(text, sizeof text,
+           "messages in queue: %zu\nmessages in queue but not yet preprocessed: 0\n", messages);
+  if (buffer_puts(buffer_1, text) == -1)
+    strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
 }
 
 static void become(void)
@@ -267,20 +302,26 @@ static void open_queue(struct qread *q)
   if (!holds_read(&q->holds, q->queue)) die(HOLDS_NAME);
 }
 
+/* Is only the number of messages wanted? */
+static int count_only(int argc, char const *const *argv)
+{
+  if (argc == 1) return !strcmp(program_called(argv[0]), "qmail-qstat");
+  if (argc != 2 || strcmp(argv[1], "-s")) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  return 1;
+}
+
 int main(int argc, char const *const *argv)
 {
   static struct qread q = { .routes = REWRITE_ZERO };
-  (void)argv;
   program_start("pipit-qread");
-  if (argc != 1) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  int counting = count_only(argc, argv);
   if (!priv_limit_memory(MEMORY)) strerr_diefusys(EXIT_TEMPORARY, "limit the memory");
   become();
   open_queue(&q);
-  if (!rewrite_load(&q.routes)) strerr_dief(EXIT_TEMPORARY, control_why());
   collect_all(&q);
-  size_t count = genalloc_len(struct found, &q.found);
-  if (count) qsort(genalloc_s(struct found, &q.found), count, sizeof(struct found), by_age);
-  for (size_t i = 0; i < count; i++) report(&q, genalloc_s(struct found, &q.found) + i);
+  struct found *found = genalloc_s(struct found, &q.found);
+  if (counting) report_count(&q, found, genalloc_len(struct found, &q.found));
+  else report_all(&q, found, genalloc_len(struct found, &q.found));
   if (!buffer_flush(buffer_1)) strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
   return q.trouble ? EXIT_TEMPORARY : 0;
 }
