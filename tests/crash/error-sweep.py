@@ -428,6 +428,19 @@ class Local(Sweep):
         if count > 1 or good and count != 1: wrong.append('%d copies' % count)
         return wrong + judge_queue(self.body, stored)
 
+class Counted(Local):
+    """A Maildir with a quota: what is there is never more than its sums."""
+    def run(self, tracer):
+        with open(USER + '/Maildir/maildirsize', 'w') as f: f.write('1000000S\n0 0\n' if tracer.count % 2 else '1000000S\n')
+        own(f.name)
+        return super().run(tracer)
+    def judge(self, good):
+        there = len(glob.glob(USER + '/Maildir/new/*'))
+        told = [l.split() for l in open(USER + '/Maildir/maildirsize').read().splitlines()]
+        counted = sum(int(l[1]) for l in told[1:] if len(l) == 2)
+        wrong = ['%d messages, counted %s' % (there, told)] if counted < there else []
+        return wrong + super().judge(good)
+
 class Spawning(Resident):
     """pipit-lspawn, and what it starts; <idle>: a worker that has delivered one message."""
     few = 3
@@ -700,7 +713,7 @@ sweeps(Injector('pipit-queue', BIN + '/pipit-queue', envelope=b'Fa@b\0Tc@d\0\0',
        Writer("queued's writer, a new file", '0'), Writer("queued's writer, a large message", '0', LARGE),
        Listening(), Filler(), Starting(),
        Local('a Maildir', './Maildir/'), Local('an mbox', './mbox'), Local('an mbox, a large message', './mbox', LARGE),
-       Local('a Maildir, a large message', './Maildir/', LARGE), Local('a program', '|cat >out.tmp && mv out.tmp out'),
+       Counted('a Maildir with a quota', './Maildir/'), Local('a Maildir, a large message', './Maildir/', LARGE), Local('a program', '|cat >out.tmp && mv out.tmp out'),
        Local('a forward', '&x@y.example'), Spawning('pipit-lspawn and pipit-local'), Spawning('pipit-lspawn and pipit-local, a large message', LARGE),
        Spawning('an idle worker of pipit-lspawn, a Maildir', idle=True), Spawning('an idle worker of pipit-lspawn, an mbox', box='mbox', idle=True),
        Spawning('an idle worker of pipit-lspawn, a large message', LARGE, idle=True), RemoteCommand(),
