@@ -15,9 +15,9 @@ struct maildir_how {
   struct quota quota; /* when given: instead of the one that the Maildir itself has */
 };
 
-/* Deliver to the Maildir <path>. tmp and new must be folders
- * in it, not links. When this returns 1 the message is in new/ and on disk
- * with its name; else 0 and <r>, and nothing is in new/. */
+/* Deliver to the Maildir <path>. tmp and new must be folders in it, not links. When this returns 1
+ * the message is in new/ and on disk with its name; else 0 and <r> (permanent: it loops, or the
+ * Maildir is over quota), and nothing is in new/. */
 extern int maildir_deliver(struct delivery const *d, struct message *m, char const *path,
                            struct maildir_how const *how, struct report *r);
 

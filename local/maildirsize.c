@@ -50,7 +50,7 @@ static int recount(struct maildirsize *m, struct sizefile *t, struct quota const
   *t = (struct sizefile){.quota = *quota, .size = (int64_t)size, .count = (int64_t)count};
   if (!sizefile_replace(m->base, t)) return 0;
   struct sizefile new;
-  close(m->file);
+  if (m->file != -1) close(m->file);
   if (sizefile_read(m->base, &m->file, &new) == -1) return 0;
   return m->file != -1 || (errno = ENOENT, 0);
 }
@@ -83,19 +83,13 @@ static int count_in(struct maildirsize *m, char const *path, struct quota const 
   return m->counted || trouble(r, path);
 }
 
-/* The Maildir that has the quota: this one, or the one above a subfolder; its descriptor. -1 with
- * errno, 0 when the folder does not count. */
-static int open_base(int maildir, char const *path)
+static int is_trash(char const *path)
 {
   static char const trash[] = MAILDIRCOUNT_TRASH;
-  int const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  size_t n = sizeof trash - 1;
   size_t len = strlen(path);
-  if (faccessat(maildir, MAILDIRCOUNT_FOLDER, F_OK, 0) == -1) return openat(maildir, ".", flags);
   while (len && path[len - 1] == '/') len--;
-  if (len > sizeof trash - 1 && path[len - sizeof trash] == '/' &&
-      !memcmp(path + len - (sizeof trash - 1), trash, sizeof trash - 1))
-    return (errno = 0, -1);
-  return openat(maildir, "..", flags);
+  return len > n && path[len - n - 1] == '/' && !memcmp(path + len - n, trash, n);
 }
 
 static int try_lock(void *data)
@@ -104,22 +98,20 @@ static int try_lock(void *data)
   return lock_flock(m->base);
 }
 
-/* Nothing is counted where there is neither a quota nor a file. */
-static int is_counted(struct maildirsize const *m, struct quota const *given)
+/* Where that cannot be told it may be there. */
+static int has(int folder, char const *name)
 {
-  return given->given || faccessat(m->base, SIZEFILE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
-         errno != ENOENT;
+  return faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
 int maildirsize_enter(struct maildirsize *m, int maildir, char const *path,
                       struct quota const *given, uint64_t size, struct report *r)
 {
-  *m = (struct maildirsize){.base = open_base(maildir, path), .file = -1, .size = size};
-  if (m->base == -1) return !errno || trouble(r, path);
-  if (!is_counted(m, given)) {
-    maildirsize_leave(m, 1);
-    return 1;
-  }
+  int sub = has(maildir, MAILDIRCOUNT_FOLDER);
+  *m = (struct maildirsize){.base = -1, .file = -1, .size = size};
+  if (sub ? is_trash(path) : !given->given && !has(maildir, SIZEFILE_NAME)) return 1;
+  m->base = openat(maildir, sub ? ".." : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (m->base == -1) return trouble(r, path);
   /* Where folders cannot be locked two deliveries may both take the last place. */
   if (!lock_wait(try_lock, m) && errno == EWOULDBLOCK)
     report_fail(r, EXIT_TEMPORARY, "The folder %s has been locked for 30 seconds. (#4.3.0)", path);

@@ -428,6 +428,31 @@ class Local(Sweep):
         if count > 1 or good and count != 1: wrong.append('%d copies' % count)
         return wrong + judge_queue(self.body, stored)
 
+class Counted(Local):
+    """A Maildir with a quota: what is there is never more than its sums."""
+    def run(self, tracer):
+        with open(USER + '/Maildir/maildirsize', 'w') as f: f.write('1000000S\n0 0\n' if tracer.count % 2 else '1000000S\n')
+        own(f.name)
+        return super().run(tracer)
+    def judge(self, good):
+        there = len(glob.glob(USER + '/Maildir/new/*'))
+        told = [l.split() for l in open(USER + '/Maildir/maildirsize').read().splitlines()]
+        counted = sum(int(l[1]) for l in told[1:] if len(l) == 2)
+        wrong = ['%d messages, counted %s' % (there, told)] if counted < there else []
+        return wrong + super().judge(good)
+
+class Locked(Local):
+    """An mbox that is locked with a file, too, which stays only where it cannot be removed."""
+    def run(self, tracer):
+        for f in glob.glob(USER + '/mbox.lock*'): os.unlink(f)
+        control(home, 'mboxdotlock', '1')
+        wrong = super().run(tracer)
+        control(home, 'mboxdotlock', None)
+        left = glob.glob(USER + '/mbox.lock*')
+        if left and not (tracer.fault and tracer.fault.call == 'unlink'): wrong.append('left behind: %s' % left)
+        return wrong
+    def skips(self, fault): return fault.call in ('link', 'flock', 'fcntl') and fault.forgood # waits for half a minute
+
 class Spawning(Resident):
     """pipit-lspawn, and what it starts; <idle>: a worker that has delivered one message."""
     few = 3
@@ -699,8 +724,8 @@ sweeps(Injector('pipit-queue', BIN + '/pipit-queue', envelope=b'Fa@b\0Tc@d\0\0',
        Writer("queued's writer, a file of the pool", '1000'), Writer("queued's writer, its second message", '1000', kept=True),
        Writer("queued's writer, a new file", '0'), Writer("queued's writer, a large message", '0', LARGE),
        Listening(), Filler(), Starting(),
-       Local('a Maildir', './Maildir/'), Local('an mbox', './mbox'), Local('an mbox, a large message', './mbox', LARGE),
-       Local('a Maildir, a large message', './Maildir/', LARGE), Local('a program', '|cat >out.tmp && mv out.tmp out'),
+       Local('a Maildir', './Maildir/'), Local('an mbox', './mbox'), Locked('an mbox with a lock file', './mbox'), Local('an mbox, a large message', './mbox', LARGE),
+       Counted('a Maildir with a quota', './Maildir/'), Local('a Maildir, a large message', './Maildir/', LARGE), Local('a program', '|cat >out.tmp && mv out.tmp out'),
        Local('a forward', '&x@y.example'), Spawning('pipit-lspawn and pipit-local'), Spawning('pipit-lspawn and pipit-local, a large message', LARGE),
        Spawning('an idle worker of pipit-lspawn, a Maildir', idle=True), Spawning('an idle worker of pipit-lspawn, an mbox', box='mbox', idle=True),
        Spawning('an idle worker of pipit-lspawn, a large message', LARGE, idle=True), RemoteCommand(),

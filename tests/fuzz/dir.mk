@@ -17,6 +17,7 @@ fuzz-dotqmail_WRAP := open
 fuzz-inject_SRCS := $(addprefix queue/inject-,header.c rewrite.c settings.c input.c)
 fuzz-job_SRCS := $(addprefix send/,rprogram.c bounce_text.c bounce_status.c bounce_put.c bounce.c \
   report.c lines.c state.c records.c)
+fuzz-maildirsize_SRCS := local/sizefile.c local/quota.c
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c

@@ -94,12 +94,25 @@ def lookup():
     r = remote(home, 'b.example', 's@a.example', 'r@b.example')
     return (111 if r.letter == 'Z' and r.status == 0 else r.letter), r.text
 
-TEXTS = {smtpd: ['me', 'smtpgreeting', 'localiphost', 'rcpthosts', 'badmailfrom', 'normalizeclients'], listener: ['me', 'rcpthosts', 'normalizeclients'],
+def local(*args):
+    """A delivery to a full Maildir, or to an mbox that does not get anything."""
+    user = os.path.join(SCRATCH, 'user')
+    if not os.path.exists(user):
+        for d in ('', 'Maildir', 'Maildir/tmp', 'Maildir/new', 'Maildir/cur'):
+            os.mkdir(os.path.join(user, d))
+            own(os.path.join(user, d))
+    code, text = run('pipit-local', '-M', *args[1:], '--', 'joe', user, 'joe', '', '', 'host.example', 's@a.example', args[0], input=b'Subject: x\n\n')
+    box = user + '/box'
+    return ('delivered' if os.path.exists(box) and os.path.getsize(box) else code), text
+def full(): return local('./Maildir/', '-q', '1S')
+def mbox(): return local('./box')
+
+TEXTS = {full: ['overquota'], smtpd: ['me', 'smtpgreeting', 'localiphost', 'rcpthosts', 'badmailfrom', 'normalizeclients'], listener: ['me', 'rcpthosts', 'normalizeclients'],
          queued: ['me'], inject: ['me', 'defaulthost', 'defaultdomain', 'plusdomain', 'idhost'], qread: ['locals', 'virtualdomains', 'percenthack', 'envnoathost'],
          send: ['locals', 'virtualdomains', 'percenthack', 'envnoathost'], starter: ['defaultdelivery'], deliver: ['me', 'helohost', 'smtproutes'], lookup: ['resolvers']}
 COUNTS = {smtpd: ['databytes', 'maxrcpt', 'maxline', 'maxerrors', 'timeoutsmtpd', 'timeoutsession'], listener: ['concurrencysmtpd', 'concurrencysmtpdclient'],
           queued: ['concurrencyqueue', 'concurrencyqueueuser', 'queuereserve', 'queuepool'], send: ['concurrencylocal', 'concurrencyremote', 'queuelifetime'],
-          lspawn: ['timeoutlocal'], deliver: ['timeoutconnect', 'timeoutremote', 'connectionidle', 'connectionmessages']}
+          mbox: ['mboxdotlock'], lspawn: ['timeoutlocal'], deliver: ['timeoutconnect', 'timeoutremote', 'connectionidle', 'connectionmessages']}
 
 def broken(program, name, kind, make):
     clean()
@@ -113,7 +126,7 @@ def broken(program, name, kind, make):
     remove(path)
 
 def files():
-    for program in list(TEXTS) + [lspawn]:
+    for program in list(TEXTS) + [lspawn, mbox]:
         for name in TEXTS.get(program, []) + COUNTS.get(program, []):
             for kind, make in KINDS.items():
                 broken(program, name, kind, make)

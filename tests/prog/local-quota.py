@@ -101,12 +101,12 @@ def recounts():
         equal((quota('100000S')[0], total()), (0, ((n + 1) * SIZE, n + 1)), 'a damaged file is made anew: %r' % bad[:40])
     told('100000S\n  12      3\n 5 -1\n')
     equal((quota('100000S')[0], total()), (0, (17 + SIZE, 3)), 'blanks do not matter')
-    lines = '1 1\n' * 1276
-    told('100000000S\n' + lines)
-    equal((local()[0], total()), (0, (1276 + SIZE, 1277)), 'a file of %d bytes is added to' % len('100000000S\n' + lines))
+    full = '10000000000S\n' + '1 1\n' * 1276
+    told(full)
+    equal((local()[0], total()), (0, (1276 + SIZE, 1277)), 'a file of %d bytes is added to' % len(full))
     n = len(new())
-    told('100000000S\n' + lines + '1 1\n' * 4)
-    equal((local()[0], sizes()), (0, '100000000S\n%d %d\n%d 1\n' % (n * SIZE, n, SIZE)), 'a longer one is made anew, with its quota')
+    told(full + '1 1\n')
+    equal((local()[0], sizes()), (0, '10000000000S\n%d %d\n%d 1\n' % (n * SIZE, n, SIZE)), 'one of 5121 is made anew, with its quota')
     told('no quota\n1 1\n')
     equal((local()[0], sizes()), (0, 'no quota\n1 1\n'), 'a file without a quota is left alone')
     equal(tmp(), [], 'nothing is left in tmp/')

@@ -498,6 +498,12 @@ def faults():
         equal((code, new(), tmp()), (111, [], []), '%s: deferred, nothing appears' % what)
     code, out = inject('writev', 'error=EDQUOT:when=2', message=MSG + b'x' * 100000)
     equal((code, new(), tmp()), (111, [], []), 'over quota in the midst of the message: deferred, nothing appears')
+    strace = ['strace', '-f', '-o', '/dev/null', '-e', 'trace=fsync', '-e']
+    for n in range(1, 9): # six folders, the message, its name
+        shutil.rmtree(USER + '/a', ignore_errors=True)
+        code, out = local(before=[*strace, 'inject=fsync:error=EIO:when=%d' % n], options=['-M'], fallback='./a/b/Maildir/')
+        equal((code, new('a/b/Maildir')), (111, []), 'a Maildir that is made is synced, fsync %d fails: deferred' % n)
+        equal((local(options=['-M'], fallback='./a/b/Maildir/')[0], len(new('a/b/Maildir'))), (0, 1), 'and goes on with what is there')
     code, out = inject('renameat2', 'error=EINVAL')
     equal((code, len(new()), tmp()), (0, 1, []), 'without renameat2 it is link and unlink')
     put('box', 'From x\n\nold\n\n')
