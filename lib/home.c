@@ -59,6 +59,12 @@ int home_fd(void)
   return fd;
 }
 
+void home_close(void)
+{
+  if (fd != -1) close(fd);
+  fd = -1;
+}
+
 int home_enter(void)
 {
   return chdir(home_dir()) == 0;

@@ -17,6 +17,9 @@ extern char const *home_dir(void);
  * and kept; -1 with errno when it cannot be opened. For openat() and fstatat(). */
 extern int home_fd(void);
 
+/* Close it. The next call opens it anew. */
+extern void home_close(void);
+
 /* chdir to the home. 1, or 0 with errno. */
 extern int home_enter(void);
 

@@ -16,7 +16,11 @@
 #include "maildir.h"
 #include "mbox.h"
 #include "perform.h"
+#include "priv.h"
 #include "program.h"
+
+#define MEMORY_MAX  134217728 /* bytes of address space; programs get the limit that we had */
+#define SECONDS_MAX 604800 /* after which a delivery that hangs is killed, if nobody did before */
 
 static void fail(struct perform const *p) __attribute__((noreturn));
 static void fail(struct perform const *p)
@@ -29,6 +33,28 @@ static void die_nomem(void) __attribute__((noreturn));
 static void die_nomem(void)
 {
   strerr_die(EXIT_TEMPORARY, "Out of memory. (#4.3.0)");
+}
+
+void perform_confine(void)
+{
+  alarm(SECONDS_MAX);
+  if (!getuid() || !geteuid())
+    strerr_die(EXIT_TEMPORARY, "Not allowed to perform deliveries as root. (#4.3.0)");
+  if (!priv_limit_memory(MEMORY_MAX))
+    strerr_die(EXIT_TEMPORARY, "Unable to limit memory. (#4.3.0)");
+}
+
+void perform_mailbox(struct perform *p)
+{
+  p->mailbox = p->maildir.make = 1;
+}
+
+/* It comes from a table of users: a wrong one is local trouble. */
+void perform_quota(struct perform *p, char const *text)
+{
+  if (quota_read(&p->maildir.quota, text, strlen(text))) return;
+  strerr_dief(EXIT_TEMPORARY, "the quota \"", text,
+              "\" is none: write bytes and messages as 10000000S,1000C. (#4.3.5)");
 }
 
 /* Go home, unless the home says that its owner is at work there or that it is open to all. */

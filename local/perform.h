@@ -44,6 +44,15 @@ struct perform {
   int passed;                       /* who has the forwards now knows the sender's wishes */
 };
 
+/* Prepare a process that delivers: it may not be root's, and its memory and its life are limited. */
+extern void perform_confine(void);
+
+/* The delivery is for a mailbox: no dot-qmail file, and a Maildir that is made where it is missing. */
+extern void perform_mailbox(struct perform *p);
+
+/* How much the Maildir may hold: "bytesS,messagesC" or "bytes". */
+extern void perform_quota(struct perform *p, char const *text);
+
 /* Go home and find out what is to be done. <p> is empty but for the fields before <d>;
  * args[0..DELIVERY_ARGS) and the wishes must live as long as it. */
 extern void perform_begin(struct perform *p, char const *const *args);

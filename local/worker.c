@@ -76,13 +76,25 @@ static int deliver(struct job const *j, char const *const *args, struct perform 
   return 0;
 }
 
-void worker_run(char const *const *args, struct perform const *how)
+/* As each delivery begins. */
+static void prepare(struct perform *p, struct worker_mailbox const *m)
 {
-  struct perform all = *how;
+  memset(p, 0, sizeof *p);
+  p->maildir.tidy = 1;
+  if (!m) return;
+  perform_mailbox(p);
+  if (*m->quota) perform_quota(p, m->quota);
+}
+
+void worker_run(char const *const *args, struct worker_mailbox const *m)
+{
   static struct job_packet p;
+  struct perform all;
   int r;
+  program_start("pipit-local");
   int sock = take_socket();
-  all.maildir.tidy = 1;
+  perform_confine();
+  prepare(&all, m);
   for (; (r = job_wait(sock, &p)) == 1 && (p.type == 'J' || p.type == 'M'); all.maildir.tidy = 0)
     if (!deliver(&p.job, args, &all, sock)) _exit(0);
   if (r == -1 && errno == EPIPE) _exit(0);

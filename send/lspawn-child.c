@@ -1,6 +1,4 @@
-/* lspawn-child.c - a child of pipit-lspawn: becomes the user and executes
- * pipit-local; see lspawn.h
- */
+/* lspawn-child.c - a child of pipit-lspawn: becomes the user, and delivers; see lspawn.h */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +7,8 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <skalibs/allreadwrite.h>
@@ -25,9 +25,9 @@
 #include "priv.h"
 #include "program.h"
 #include "spool.h"
+#include "../local/worker.h"
 
 #define ENV_MAX      16
-#define ARGS_MAX     16
 #define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin"
 
 static void die(enum lspawn_exit code, char const *what) __attribute__((noreturn));
@@ -112,7 +112,7 @@ static void add(char **env, size_t *n, char const *name, char const *value)
   (*n)++;
 }
 
-/* The environment of pipit-local: a fixed list, whatever lspawn was started with. */
+/* The environment of a delivery: a fixed list, whatever lspawn was started with. */
 static void make_environment(struct lspawn const *l, char *env[ENV_MAX])
 {
   static char const *const passed[] = {
@@ -147,22 +147,36 @@ static void spool(struct mailuser const *u, struct job const *j)
   if (lseek(fd, 0, SEEK_SET) == -1 || dup2(fd, 0) == -1) die(LSPAWN_SYS, "rewind the message");
 }
 
-/* The arguments of pipit-local as a worker. A mailbox has no dot-qmail file: -M. */
-static void worker_arguments(char const *args[ARGS_MAX], char const *program, char const *local,
-                             char const *domain, struct mailuser const *u, char const *fallback)
+/* The delivery program of $QMAILLOCAL. */
+static void run_program(struct lspawn const *l, struct mailuser const *u, char const *local,
+                        char const *domain, struct job const *j, char *const *env)
+    __attribute__((noreturn));
+static void run_program(struct lspawn const *l, struct mailuser const *u, char const *local,
+                        char const *domain, struct job const *j, char *const *env)
 {
-  size_t n = 0;
-  args[n++] = program;
-  args[n++] = "-w";
-  if (u->delivery) args[n++] = "-M";
-  if (u->delivery && *u->quota) {
-    args[n++] = "-q";
-    args[n++] = u->quota;
-  }
-  char const *const rest[] = {"--",   u->user, u->home, local,
-                              u->dash, u->ext, domain,  u->delivery ? u->delivery : fallback};
-  memcpy(args + n, rest, sizeof rest);
-  args[n + sizeof rest / sizeof *rest] = 0;
+  char const *args[] = {l->program, "--",   u->user, u->home,    local,
+                        u->dash,    u->ext, domain,  j->sender, l->defaultdelivery, 0};
+  spool(u, j);
+  close_range(3, ~0U, 0);
+  execve(l->program, (char *const *)args, env);
+  die(LSPAWN_EXEC, "run the delivery program");
+}
+
+/* Deliver what comes over the socket. A mailbox has no dot-qmail file. */
+static void work(struct lspawn const *l, struct mailuser const *u, char const *local,
+                 char const *domain, char **env) __attribute__((noreturn));
+static void work(struct lspawn const *l, struct mailuser const *u, char const *local,
+                 char const *domain, char **env)
+{
+  char const *const args[WORKER_ARGS] = {
+      u->user, u->home, local, u->dash, u->ext, domain, u->delivery ? u->delivery : l->defaultdelivery};
+  struct worker_mailbox const mailbox = {.quota = u->quota};
+  munmap(l->stamps, sizeof *l->stamps);
+  home_close();
+  close_range(3, ~0U, 0);
+  environ = env;
+  prctl(PR_SET_NAME, "pipit-local");
+  worker_run(args, u->delivery ? &mailbox : 0);
 }
 
 void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report)
@@ -176,15 +190,7 @@ void lspawn_child(struct lspawn const *l, struct job const *j, int in, int repor
   look_up(l, j->rcpts, &u);
   become(l, &u);
   make_environment(l, env);
-  char const *own = home_program("pipit-local");
-  char const *domain = j->rcpts + at + 1;
-  char const *worker[ARGS_MAX];
-  worker_arguments(worker, own, local, domain, &u, l->defaultdelivery);
-  char const *once[] = {l->program, "--",  u.user, u.home,    local,
-                        u.dash,     u.ext, domain, j->sender, l->defaultdelivery, 0};
-  if (l->program) spool(&u, j);
   if (chdir(l->home) == -1) die(LSPAWN_SYS, "enter the instance");
-  close_range(3, ~0U, 0);
-  execve(l->program ? l->program : own, (char *const *)(l->program ? once : worker), env);
-  die(LSPAWN_EXEC, "run the delivery program");
+  if (l->program) run_program(l, &u, local, j->rcpts + at + 1, j, env);
+  work(l, &u, local, j->rcpts + at + 1, env);
 }

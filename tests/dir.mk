@@ -8,23 +8,25 @@ LONGEST := tests/crash/power-cut.py tests/prog/send.py $(addprefix tests/prog/,r
 # Hostile input: some of these have a long form too, with sizes past 4 GiB and more of everything.
 HOSTILETESTS = $(filter %/hostile-%,$(PROGTESTS) $(E2ETESTS))
 # What tests run beside them, where Python would take too long.
-HELPERS := $(patsubst %,$B/tests/helpers/%,smtpd-strings remote-strings killat shorten)
+HELPERS := $(patsubst %,$B/tests/helpers/%,smtpd-strings remote-strings killat shorten lspawn-exec local-worker)
 smtpd-strings_SRCS := tests/crash/smtpd-strings.c tests/crash/strings.c
 remote-strings_SRCS := tests/crash/remote-strings.c tests/crash/strings.c tests/crash/lax.c
 killat_SRCS := tests/crash/killat.c
 shorten_SRCS := tests/crash/shorten.c
-$(HELPERS): $B/tests/helpers/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) conf-ld
+lspawn-exec_SRCS := tests/crash/exec-worker.c $(filter-out local/worker.c,$(pipit-lspawn_SRCS))
+local-worker_SRCS := tests/crash/local-worker.c local/worker.c $(LOCAL_SRCS)
+$(HELPERS): $B/tests/helpers/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) $B/libpipit.a conf-ld
 	@mkdir -p $(@D)
-	$(LD) -o $@ $(filter %.o,$^)
+	$(LD) -o $@ $(filter %.o %.a,$^) $(LIBS)
 SUITE = /usr/bin/python3 tests/suite.py $(if $(J),-j $J) $(if $(K),-k $K) $(if $(filter 1,$(SANITIZE)),-t 900) $B
 
 .PHONY: check check-sanitize check-all check-unit check-prog check-e2e check-crash check-peers check-world crash hostile
 # make check-unit K=control runs only the tests whose name holds "control".
 check-unit: $(UNITTESTS:%=$B/tests/%)
 	$(SUITE) $^
-check-prog: all $(UNITTESTS:%=$B/tests/%)
+check-prog: all $(HELPERS) $(UNITTESTS:%=$B/tests/%)
 	$(SUITE) $(PROGTESTS)
-check-e2e: all
+check-e2e: all $(HELPERS)
 	$(SUITE) $(E2ETESTS)
 check-crash: all $(HELPERS)
 	$(SUITE) $(CRASHTESTS)

@@ -16,6 +16,9 @@ i.control('virtualdomains', 'virtual.example:virtual')
 i.mailbox('joe')
 i.dot_qmail('virtual-joe', './joe/\n')
 i.mailbox('ann')
+by_program = os.path.join(i.home, 'service', 'send', 'env', 'QMAILLOCAL') # till the next start
+os.makedirs(os.path.dirname(by_program), exist_ok=True)
+with open(by_program, 'w') as f: f.write('bin/pipit-local\n')
 i.start()
 number = 0
 
@@ -46,7 +49,7 @@ def no_workers(name):
     """Workers that wait for more mail would not notice."""
     for pid in i.pids(name): kill(pid)
 
-# The program that delivers is missing, or cannot be executed.
+# The program that QMAILLOCAL names is missing, or cannot be executed.
 program = os.path.join(i.home, 'bin', 'pipit-local')
 os.rename(program, program + '.away')
 send()
@@ -115,6 +118,7 @@ equal(len(i.wait_mails('joe', count + 1)), count + 1,
       'control/virtualdomains unreadable at HUP: the old content is in force')
 # At start nothing is delivered before it can be read; nothing bounces.
 i.stop()
+os.unlink(by_program)
 i.start(wait=False)
 wait_for(lambda: i.banner() and i.queue_open(), START_SECONDS)
 send('joe@virtual.example')

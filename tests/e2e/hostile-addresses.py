@@ -101,10 +101,10 @@ for line in calls:
         if MARK not in arg: continue
         with_mark.add(name)
         before = argv[:n]
-        if name not in ('pipit-local', 'pipit-inject') or not ('--' in before or before[-1:] == ['-f']): wrong.append(line)
+        if name != 'pipit-inject' or not ('--' in before or before[-1:] == ['-f']): wrong.append(line)
 equal(wrong[:2], [], 'no shell is given a byte of an address, and nobody else but behind -- and -f')
 equal(shells, len(mails), 'the shell ran the dot-qmail line for each')
-equal(with_mark, {'pipit-local', 'pipit-inject'}, 'only these two programs are given addresses at all')
+equal(with_mark, {'pipit-inject'}, 'only this program is given addresses at all')
 print('# executed: ' + ' '.join(sorted(programs)))
 left = programs & {'touch', 'bash', 'PWN'}
 equal((sorted(left), os.path.exists(os.path.join(trace, 'pwned'))), ([], False), 'nothing of theirs was run, and no file made')

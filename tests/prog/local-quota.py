@@ -159,7 +159,7 @@ def worker():
     fresh()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(20)
-    p = as_account([LOCAL, '-w', '-M', '-q', '2C', '--', 'joe', USER, 'joe', '-', 'x', 'host.example', './mail/Maildir/'], stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENV)
+    p = as_account([shutil.copy(os.path.join(os.environ['BUILD'], 'tests', 'helpers', 'local-worker'), SCRATCH), '2C', 'joe', USER, 'joe', '-', 'x', 'host.example', './mail/Maildir/'], stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENV)
     theirs.close()
     answers = []
     for i in range(3):

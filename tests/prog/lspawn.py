@@ -188,16 +188,6 @@ def limit(pid, how):
     as_account(['prlimit', '--pid', str(pid), how]).wait()
 
 def shortages(home):
-    isolated = os.path.join(SCRATCH, 'isolated')
-    os.mkdir(isolated)
-    program = shutil.copy(os.path.join(BIN, 'pipit-lspawn'), isolated)
-    os.rename(home + '/bin/pipit-local', isolated + '/elsewhere')
-    s = Lspawn(home, program=program)
-    is_temporary(s.job('joe@host.example'), 'Unable to run pipit-local', 'a missing pipit-local defers')
-    write(home + '/bin/pipit-local', '#!/bin/sh\nexit 0\n', 0o644)
-    is_temporary(s.job('joe@host.example'), 'Unable to run pipit-local', 'so does one that may not be run')
-    s.end()
-    os.rename(isolated + '/elsewhere', home + '/bin/pipit-local')
     s = Lspawn(home)
     limit(s.p.pid, '--nproc=0')
     is_temporary(s.job('joe@host.example'), 'Unable to fork', 'when no process can be made, mail is deferred')
