@@ -31,8 +31,8 @@
 
 void worker_say(struct slot *s, char letter, char const *text, size_t len)
 {
-  if (len > sizeof s->text) len = sizeof s->text;
-  size_t rest = s->len < sizeof s->text - len ? s->len : sizeof s->text - len;
+  if (len > JOB_TEXT_MAX) len = JOB_TEXT_MAX;
+  size_t rest = s->len < JOB_TEXT_MAX - len ? s->len : JOB_TEXT_MAX - len;
   memmove(s->text + len, s->text, rest);
   memcpy(s->text, text, len);
   s->len = len + rest;
@@ -151,17 +151,21 @@ static void leave_idle(struct lspawn *l)
     if (l->slots[i].state == IDLE) worker_leave(l->slots + i);
 }
 
-/* Fork the process of <s>. NULL, or why there is none. */
+/* Fork the process of <s>, for <j> where it is no worker: that has no slots and no packet. NULL, or
+ * why there is none. */
 static char const *launch(struct lspawn *l, struct slot *s, struct job const *j)
 {
   int p[2];
+  struct job const worker = {.rcpts = s->rcpt};
+  int in = l->program ? j->fd : s->peer;
   if (pipe2(p, O_CLOEXEC) == -1) return "Unable to make a pipe in pipit-lspawn. (#4.3.0)\n";
   s->done = 0;
-  s->pid = fork();
-  if (!s->pid) {
+  pid_t pid = fork();
+  if (!pid) {
     selfpipe_finish();
-    lspawn_child(l, j, l->program ? j->fd : s->peer, p[1]);
+    lspawn_child(l, l->program ? j : &worker, in, p[1]);
   }
+  s->pid = pid;
   close(p[1]);
   s->report = p[0];
   if (s->pid == -1) {
@@ -216,7 +220,7 @@ static void read_report(struct slot *s)
       return;
     }
     size_t n = (size_t)r;
-    if (n > sizeof s->text - s->len) n = sizeof s->text - s->len;
+    if (n > JOB_TEXT_MAX - s->len) n = JOB_TEXT_MAX - s->len;
     memcpy(s->text + s->len, buf, n);
     s->len += n;
   }
@@ -282,13 +286,12 @@ static int not_begun(struct slot const *s)
 /* Another process takes the place of a worker that died before it began. */
 static void begin_again(struct lspawn *l, struct slot *s)
 {
-  struct job const j = {.fd = -1, .rcpts = s->rcpt};
   look_at_users(l);
   s->len = 0;
   forget_notes(s);
   s->users = l->users;
   tain_addsec_g(&s->end, WORKER_LIFE);
-  char const *trouble = launch(l, s, &j);
+  char const *trouble = launch(l, s, 0);
   if (trouble) worker_defer(s, trouble);
 }
 

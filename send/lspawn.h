@@ -42,11 +42,11 @@ struct slot {
   int timedout;
   char letter;
   size_t len;
-  char text[JOB_TEXT_MAX];
+  char *text;            /* JOB_TEXT_MAX bytes */
   unsigned int notes;    /* that the worker has given on this delivery */
   char note;             /* of these, that on a success, or 0 */
   size_t sofarlen;       /* and what goes with a temporary failure; 0: nothing */
-  char sofar[JOB_SOFAR_MAX];
+  char *sofar;           /* JOB_SOFAR_MAX bytes */
   /* The process; with QMAILLOCAL it is no worker, and has no socket. */
   pid_t pid;             /* 0: none, or it has ended */
   int report;            /* what it writes to descriptors 1 and 2, or -1 */
@@ -68,6 +68,7 @@ struct lspawn {
   struct rlimit files;            /* as it was at the start, for the users' programs */
   unsigned long seconds;          /* that a delivery may take */
   unsigned long groups;           /* 1: users get their supplementary groups */
+  /* Children of workers do not have these: they hold other people's mail. */
   struct slot *slots;
   unsigned int max;
   struct job_packet *packet;

@@ -238,6 +238,29 @@ static unsigned int make_room(struct lspawn *l)
   return (unsigned int)(r.rlim_cur - FILES_SPARE) / FILES_EACH;
 }
 
+/* Zeros; where deliveries are no programs, none that a child has. */
+static void *own_memory(struct lspawn const *l, size_t size)
+{
+  void *p = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) strerr_dief(111, "out of memory");
+  if (!l->program && madvise(p, size, MADV_DONTFORK) == -1)
+    strerr_diefusys(111, "keep memory from children");
+  return p;
+}
+
+static void make_slots(struct lspawn *l)
+{
+  l->packet = own_memory(l, sizeof *l->packet);
+  l->slots = own_memory(l, l->max * sizeof *l->slots);
+  char *texts = own_memory(l, l->max * (JOB_TEXT_MAX + JOB_SOFAR_MAX));
+  for (unsigned int i = 0; i < l->max; i++) {
+    struct slot *s = l->slots + i;
+    s->report = s->sock = s->peer = -1;
+    s->text = texts + i * (JOB_TEXT_MAX + JOB_SOFAR_MAX);
+    s->sofar = s->text + JOB_TEXT_MAX;
+  }
+}
+
 static void set_up(struct loop *o, char const *defaultdelivery)
 {
   struct lspawn *l = &o->l;
@@ -258,11 +281,8 @@ static void set_up(struct loop *o, char const *defaultdelivery)
   l->home = realpath(home_dir(), 0);
   if (!l->home) strerr_diefusys(111, "find ", home_dir());
   l->stamps = mmap(0, sizeof *l->stamps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  l->slots = calloc(l->max, sizeof *l->slots);
-  l->packet = malloc(sizeof *l->packet);
-  if (!l->slots || !l->packet || l->stamps == MAP_FAILED) strerr_dief(111, "out of memory");
-  for (unsigned int i = 0; i < l->max; i++)
-    l->slots[i].report = l->slots[i].sock = l->slots[i].peer = -1;
+  if (l->stamps == MAP_FAILED) strerr_dief(111, "out of memory");
+  make_slots(l);
   if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(111, "limit memory");
 }
 

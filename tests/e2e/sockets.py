@@ -284,7 +284,7 @@ for name in ran:
     pids = [p for p in everything if everything[p] == name]
     foreign = {n: reached[n][str(p)] for p in pids for n in UID if UID[n] != owner[p] and reached[n][str(p)]}
     equal(foreign, {}, '%s: its descriptors, memory and environment are closed to other accounts, and it takes no signal' % name)
-for name in ('pipit-queued', 'pipit-smtpd'):
+for name in ('pipit-queued', 'pipit-smtpd', 'pipit-local'):
     own = {n: set(reached[n][str(p)]) - {'kill'} for p in i.pids(name) for n in UID if UID[n] == owner[p] and str(p) in reached[n]}
     equal({n: d for n, d in own.items() if d}, {}, '%s: also to processes of its own account' % name)
 equal({'pipit-queued', 'pipit-smtpd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
