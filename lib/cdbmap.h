@@ -1,6 +1,6 @@
 /* cdbmap.h - look keys up in a cdb file, through tinycdb
  *
- * The only file that includes <cdb.h>: libskarnet exports functions of the
+ * Only this and cdbwrite.c include <cdb.h>: libskarnet exports functions of the
  * same names. A damaged file is an error, never "not found".
  */
 #ifndef PIPIT_CDBMAP_H

@@ -51,20 +51,23 @@ static int make_key(stralloc *key, char const *local, size_t len)
   return stralloc_append(key, 0);
 }
 
+/* Only a sound file can be believed that it has no such entry, or that this is the first. */
+static int is_sound(struct cdbmap *map, struct cdbmap_stamp *stamp)
+{
+  stralloc wild = STRALLOC_ZERO;
+  int sound = cdbmap_verify(map, stamp) == 1 && cdbmap_get(map, "", 0, &wild) == 1;
+  stralloc_free(&wild);
+  return sound;
+}
+
 static int find(struct cdbmap *map, char const *local, size_t len, struct cdbmap_stamp *stamp,
                 stralloc *key, stralloc *value, struct mailuser *u)
 {
   size_t used = len;
   if (!make_key(key, local, len)) return -1;
+  if (!is_sound(map, stamp)) return (errno = EPROTO, -1);
   int r = cdbmap_get(map, key->s, key->len, value);
-  if (r == 0) {
-    /* Only a sound file can be believed that it has no such entry. */
-    stralloc wild = STRALLOC_ZERO;
-    int sound = cdbmap_get(map, "", 0, &wild) == 1 && cdbmap_verify(map, stamp) == 1;
-    stralloc_free(&wild);
-    if (!sound) return (errno = EPROTO, -1);
-    r = find_wildcard(map, key, &used, value);
-  }
+  if (r == 0) r = find_wildcard(map, key, &used, value);
   if (r != 1) return r;
   if (!stralloc_catb(value, local + used, len - used) || !stralloc_append(value, 0)) return -1;
   return read_value(value, u);

@@ -23,9 +23,11 @@
 #include "home.h"
 #include "lspawn.h"
 #include "priv.h"
+#include "program.h"
 #include "spool.h"
 
 #define ENV_MAX      16
+#define ARGS_MAX     16
 #define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin"
 
 static void die(enum lspawn_exit code, char const *what) __attribute__((noreturn));
@@ -51,18 +53,32 @@ static void settle(struct lspawn const *l, int in, int report)
   if (setrlimit(RLIMIT_NOFILE, &l->files) == -1) die(LSPAWN_SYS, "restore limits");
 }
 
+/* What a sender reads of an address without a mailbox. */
+static void refuse(void) __attribute__((noreturn));
+static void refuse(void)
+{
+  static char const text[] = "Sorry, no mailbox here by that name. (#5.1.1)\n";
+  allwrite(1, text, sizeof text - 1);
+  _exit(EXIT_PERMANENT);
+}
+
 /* Who gets the mail. */
-static void look_up(struct lspawn const *l, char const *local, size_t len, struct mailuser *u)
+static void look_up(struct lspawn const *l, char const *addr, struct mailuser *u)
 {
   static enum lspawn_exit const codes[] = {
-      [FINDUSER_OK] = LSPAWN_OK,       [FINDUSER_CDB] = LSPAWN_CDB,
-      [FINDUSER_GETPW] = LSPAWN_GETPW, [FINDUSER_HOME] = LSPAWN_NFS,
-      [FINDUSER_ALIAS] = LSPAWN_NOALIAS, [FINDUSER_MEMORY] = LSPAWN_NOMEM,
+      [FINDUSER_OK] = LSPAWN_OK,         [FINDUSER_MAILBOXES] = LSPAWN_MAILBOXES,
+      [FINDUSER_CDB] = LSPAWN_CDB,       [FINDUSER_GETPW] = LSPAWN_GETPW,
+      [FINDUSER_HOME] = LSPAWN_NFS,      [FINDUSER_ALIAS] = LSPAWN_NOALIAS,
+      [FINDUSER_MEMORY] = LSPAWN_NOMEM,
   };
   struct finduser_source const source = {
-      .accounts = &l->accounts, .home = l->home, .stamp = l->stamp, .getpw = getpw_find};
-  enum lspawn_exit code = codes[finduser(&source, local, len, u)];
-  if (code != LSPAWN_OK) _exit(code);
+      .accounts = &l->accounts, .home = l->home, .stamps = l->stamps, .getpw = getpw_find};
+  enum finduser r = finduser(&source, addr, strlen(addr), u);
+  if (r == FINDUSER_NONE) refuse();
+  if (r != FINDUSER_OK) _exit(codes[r]);
+  if (!l->program || !u->delivery) return;
+  strerr_warnw("$QMAILLOCAL is set, and such a program knows nothing of users/mailboxes");
+  _exit(LSPAWN_MAILBOXES);
 }
 
 static void become(struct lspawn const *l, struct mailuser const *u)
@@ -117,6 +133,24 @@ static void spool(struct mailuser const *u, struct job const *j)
   if (lseek(fd, 0, SEEK_SET) == -1 || dup2(fd, 0) == -1) die(LSPAWN_SYS, "rewind the message");
 }
 
+/* The arguments of pipit-local as a worker. A mailbox has no dot-qmail file: -M. */
+static void worker_arguments(char const *args[ARGS_MAX], char const *program, char const *local,
+                             char const *domain, struct mailuser const *u, char const *fallback)
+{
+  size_t n = 0;
+  args[n++] = program;
+  args[n++] = "-w";
+  if (u->delivery) args[n++] = "-M";
+  if (u->delivery && *u->quota) {
+    args[n++] = "-q";
+    args[n++] = u->quota;
+  }
+  char const *const rest[] = {"--",   u->user, u->home, local,
+                              u->dash, u->ext, domain,  u->delivery ? u->delivery : fallback};
+  memcpy(args + n, rest, sizeof rest);
+  args[n + sizeof rest / sizeof *rest] = 0;
+}
+
 void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report)
 {
   struct mailuser u = MAILUSER_ZERO;
@@ -124,14 +158,14 @@ void lspawn_child(struct lspawn const *l, struct job const *j, int in, int repor
   size_t at = address_at(j->rcpts, strlen(j->rcpts));
   settle(l, in, report);
   char *local = strndup(j->rcpts, at);
-  if (!local) die(LSPAWN_NOMEM, "look up a user");
-  look_up(l, local, at, &u);
+  if (!local) die(LSPAWN_NOMEM, "take the address");
+  look_up(l, j->rcpts, &u);
   become(l, &u);
   make_environment(l, env);
   char const *own = home_program("pipit-local");
   char const *domain = j->rcpts + at + 1;
-  char const *worker[] = {own,   "-w",  "--",   u.user, u.home,
-                          local, u.dash, u.ext, domain, l->defaultdelivery, 0};
+  char const *worker[ARGS_MAX];
+  worker_arguments(worker, own, local, domain, &u, l->defaultdelivery);
   char const *once[] = {l->program, "--",  u.user, u.home,    local,
                         u.dash,     u.ext, domain, j->sender, l->defaultdelivery, 0};
   if (l->program) spool(&u, j);

@@ -3,7 +3,8 @@
  * A worker is one pipit-local process for one address. It gets a job at a time
  * over a socket, and answers there what was delivered without further ado; its
  * exit answers all else. It lives for a few seconds, so that it never goes by an
- * old password entry, and no longer than users/cdb stays as it is.
+ * old password entry, and no longer than users/cdb and users/mailboxes.cdb stay as
+ * they are.
  */
 
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +21,6 @@
 #include <skalibs/djbunix.h>
 #include <skalibs/selfpipe.h>
 
-#include "home.h"
 #include "lspawn.h"
 
 #define WORKER_JOBS  100 /* deliveries of one worker */
@@ -69,6 +68,8 @@ static void judge(struct slot *s, int wstat)
   if (s->timedout) return worker_defer(s, "Delivery took too long and was stopped. (#4.3.0)\n");
   if (WIFSIGNALED(wstat)) return worker_defer(s, "pipit-local crashed. (#4.3.0)\n");
   switch (WEXITSTATUS(wstat)) {
+  case LSPAWN_MAILBOXES:
+    return worker_defer(s, "Trouble with users/mailboxes.cdb in pipit-lspawn. (#4.3.0)\n");
   case LSPAWN_CDB: return worker_defer(s, "Trouble reading users/cdb in pipit-lspawn. (#4.3.0)\n");
   case LSPAWN_NOMEM: return worker_defer(s, "Out of memory in pipit-lspawn. (#4.3.0)\n");
   case LSPAWN_SYS: return worker_defer(s, "Temporary failure in pipit-lspawn. (#4.3.0)\n");
@@ -89,15 +90,11 @@ static void judge(struct slot *s, int wstat)
   }
 }
 
-/* Is there another users/cdb than before? Where that cannot be told, there is. */
+/* Are there other tables of users than before? Where that cannot be told, there are. */
 static void look_at_users(struct lspawn *l)
 {
-  struct stat st;
-  struct cdbmap_stamp now;
-  memset(&now, 0, sizeof now);
-  if (fstatat(home_fd(), "users/cdb", &st, 0) == 0) cdbmap_stamp_set(&now, &st);
-  else if (errno != ENOENT) l->users++;
-  if (memcmp(&now, &l->seen, sizeof now)) l->users++;
+  struct finduser_stamps now;
+  if (!finduser_look(&now) || memcmp(&now, &l->seen, sizeof now)) l->users++;
   l->seen = now;
 }
 

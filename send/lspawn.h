@@ -9,7 +9,7 @@
 #include <skalibs/tai.h>
 
 #include "accounts.h"
-#include "cdbmap.h"
+#include "finduser.h"
 #include "job.h"
 #include "mailuser.h"
 
@@ -25,7 +25,8 @@ enum lspawn_exit {
   LSPAWN_SYS = 118,
   LSPAWN_NOMEM = 119,
   LSPAWN_EXEC = 120,
-  LSPAWN_GETPW = 121
+  LSPAWN_GETPW = 121,
+  LSPAWN_MAILBOXES = 122
 };
 
 /* A place for a process and for its delivery.
@@ -48,7 +49,7 @@ struct slot {
   int sock, peer;        /* both ends of a worker's socket, or -1 */
   char *rcpt;            /* whom it delivers to */
   unsigned int done;     /* deliveries */
-  unsigned long users;   /* the state of users/cdb that it was started with */
+  unsigned long users;   /* the state of the tables of users that it was started with */
   tain end;              /* it takes no more from then on */
 };
 
@@ -57,11 +58,11 @@ struct lspawn {
   char const *home; /* of the instance, absolute */
   char const *defaultdelivery;
   char const *program;        /* QMAILLOCAL, or NULL */
-  struct cdbmap_stamp *stamp; /* shared with all children: the users/cdb that was sound */
-  struct cdbmap_stamp seen;   /* the users/cdb that is there; zeros when there is none */
-  unsigned long users;        /* how often another one was seen */
-  struct rlimit files;        /* as it was at the start, for the users' programs */
-  unsigned long seconds;      /* that a delivery may take */
+  struct finduser_stamps *stamps; /* shared with all children: the tables that were sound */
+  struct finduser_stamps seen;    /* those that are there */
+  unsigned long users;            /* how often others were seen */
+  struct rlimit files;            /* as it was at the start, for the users' programs */
+  unsigned long seconds;          /* that a delivery may take */
   struct slot *slots;
   unsigned int max;
   struct job_packet *packet;

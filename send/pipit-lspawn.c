@@ -247,10 +247,10 @@ static void set_up(struct loop *o, char const *defaultdelivery)
   if (!l->seconds) strerr_dief(111, "control/timeoutlocal: 0 seconds are too few for a delivery");
   l->home = realpath(home_dir(), 0);
   if (!l->home) strerr_diefusys(111, "find ", home_dir());
-  l->stamp = mmap(0, sizeof *l->stamp, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  l->stamps = mmap(0, sizeof *l->stamps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   l->slots = calloc(l->max, sizeof *l->slots);
   l->packet = malloc(sizeof *l->packet);
-  if (!l->slots || !l->packet || l->stamp == MAP_FAILED) strerr_dief(111, "out of memory");
+  if (!l->slots || !l->packet || l->stamps == MAP_FAILED) strerr_dief(111, "out of memory");
   for (unsigned int i = 0; i < l->max; i++)
     l->slots[i].report = l->slots[i].sock = l->slots[i].peer = -1;
   if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(111, "limit memory");
