@@ -3,164 +3,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <skalibs/allreadwrite.h>
 #include <skalibs/buffer.h>
 
-#include "clock.h"
 #include "mbox.h"
+#include "mboxfile.h"
 #include "program.h"
 
-#define LOCK_NAP_MS 20
-#define CHUNK       65536
-
-/* What a line may begin with after any number of '>'; such a line gets one more. */
-static char const from[] = "From ";
-#define FROM_LEN (sizeof from - 1)
-
-struct out {
-  buffer b;
-  int linestart;  /* only '>' since the last newline, */
-  size_t matched; /* and so many bytes of "From ", which are held back */
-  char buf[CHUNK];
-};
-
-/* Put a byte at the start of a line: hold "From " back until it is clear whether it is one. */
-static int put_start(struct out *o, char c)
-{
-  if (c == from[o->matched]) {
-    if (++o->matched < FROM_LEN) return 1;
-    o->linestart = 0;
-    o->matched = 0;
-    return buffer_put(&o->b, ">", 1) > 0 && buffer_put(&o->b, from, FROM_LEN) > 0;
-  }
-  if (o->matched && buffer_put(&o->b, from, o->matched) <= 0) return 0;
-  o->linestart = c == '\n' || (!o->matched && c == '>');
-  o->matched = 0;
-  return buffer_put(&o->b, &c, 1) > 0;
-}
-
-static int put_block(struct out *o, char const *s, size_t len)
-{
-  while (len) {
-    size_t n = 1;
-    if (o->linestart) {
-      if (!put_start(o, *s)) return 0;
-    } else {
-      char const *newline = memchr(s, '\n', len);
-      n = newline ? (size_t)(newline - s) + 1 : len;
-      o->linestart = newline != 0;
-      if (buffer_put(&o->b, s, n) <= 0) return 0;
-    }
-    s += n;
-    len -= n;
-  }
-  return 1;
-}
-
-/* Put the message with quoted From lines, and what ends it: a newline and a blank line. */
-static int put_message(struct out *o, struct message *m)
-{
-  char in[CHUNK];
-  ssize_t n;
-  char last = '\n';
-  o->linestart = 1;
-  o->matched = 0;
-  if (lseek(m->fd, 0, SEEK_SET) == -1) return 0;
-  while ((n = fd_read(m->fd, in, sizeof in)) > 0) {
-    if (!put_block(o, in, (size_t)n)) return 0;
-    last = in[n - 1];
-  }
-  if (n < 0) return 0;
-  if (o->matched && buffer_put(&o->b, from, o->matched) <= 0) return 0;
-  return buffer_put(&o->b, "\n\n", last == '\n' ? 1 : 2) > 0;
-}
-
-/* What must precede a new message: a file that was cut off gets its line and
- * its blank line ended. NULL with errno when that cannot be read. */
-static char const *repair(int fd, off_t size)
-{
-  char end[2] = "\n";
-  if (!size) return "";
-  errno = EIO;
-  if (size == 1 ? pread(fd, end + 1, 1, 0) != 1 : pread(fd, end, 2, size - 2) != 2) return 0;
-  if (end[1] != '\n') return "\n\n";
-  return end[0] == '\n' ? "" : "\n";
-}
+#define CHUNK 65536
 
 static int append(int fd, off_t size, struct delivery const *d, struct message *m)
 {
-  static struct out o;
-  char const *gap = repair(fd, size);
+  static char buf[CHUNK];
+  buffer b = BUFFER_INIT(&buffer_write, fd, buf, sizeof buf);
+  char const *gap = mboxfile_gap(fd, size);
   if (!gap) return 0;
-  buffer_init(&o.b, &buffer_write, fd, o.buf, sizeof o.buf);
-  return buffer_puts(&o.b, gap) >= 0 && buffer_put(&o.b, d->ufline.s, d->ufline.len) >= 0 &&
-         buffer_put(&o.b, d->rpline.s, d->rpline.len) >= 0 &&
-         buffer_put(&o.b, d->dtline.s, d->dtline.len) >= 0 && put_message(&o, m) &&
-         buffer_flush(&o.b) && fsync(fd) == 0;
-}
-
-/* A new file must have its name on disk too. */
-static int sync_folder(char const *path)
-{
-  char const *slash = strrchr(path, '/');
-  char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-  int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-  int ok = fd != -1 && fsync(fd) == 0;
-  int e = errno;
-  if (fd != -1) close(fd);
-  free(dir);
-  errno = e;
-  return ok;
-}
-
-/* Get one lock before <deadline>; 1, or 0 with errno (EWOULDBLOCK: somebody has it). */
-static int lock_by(int fd, int (*lock)(int), uint64_t deadline)
-{
-  struct timespec nap = {.tv_sec = 0, .tv_nsec = LOCK_NAP_MS * 1000000L};
-  for (;;) {
-    if (lock(fd) == 0) return 1;
-    if (errno == EACCES || errno == EAGAIN) errno = EWOULDBLOCK;
-    if (errno != EWOULDBLOCK && errno != EINTR) return 0;
-    if (clock_ms() >= deadline) return (errno = EWOULDBLOCK, 0);
-    nanosleep(&nap, 0);
-  }
-}
-
-static int try_flock(int fd)
-{
-  return flock(fd, LOCK_EX | LOCK_NB);
-}
-
-static int try_fcntl(int fd)
-{
-  struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  return fcntl(fd, F_SETLK, &l);
-}
-
-/* Get both locks, in this order; a file system that has only one kind is enough. */
-static int lock_both(int fd)
-{
-  uint64_t deadline = clock_ms() + MBOX_LOCK_SECONDS * 1000;
-  int one = lock_by(fd, try_flock, deadline);
-  if (!one && errno == EWOULDBLOCK) return 0;
-  int two = lock_by(fd, try_fcntl, deadline);
-  if (!two && errno == EWOULDBLOCK) return 0;
-  return one || two;
-}
-
-/* Is <path> still the file that is open? A mail reader may have put a new one in its place. */
-static int is_same(int fd, char const *path, struct stat *st)
-{
-  struct stat now;
-  return fstat(fd, st) == 0 && stat(path, &now) == 0 && now.st_ino == st->st_ino &&
-         now.st_dev == st->st_dev;
+  return buffer_puts(&b, gap) >= 0 && buffer_put(&b, d->ufline.s, d->ufline.len) >= 0 &&
+         buffer_put(&b, d->rpline.s, d->rpline.len) >= 0 &&
+         buffer_put(&b, d->dtline.s, d->dtline.len) >= 0 &&
+         lseek(m->fd, 0, SEEK_SET) != -1 && mboxfile_put(&b, m->fd) && buffer_flush(&b) && fsync(fd) == 0;
 }
 
 static int deliver(int fd, struct delivery const *d, struct message *m, char const *path,
@@ -168,18 +32,18 @@ static int deliver(int fd, struct delivery const *d, struct message *m, char con
 {
   struct stat st;
   sigset_t all, old;
-  if (!lock_both(fd)) {
+  if (!mboxfile_lock(fd)) {
     if (errno == EWOULDBLOCK)
       return report_fail(r, EXIT_TEMPORARY,
                          "File has been locked for 30 seconds straight. (#4.3.0) %s", path);
     return report_fail(r, EXIT_TEMPORARY, "Unable to lock %s: %s. (#4.3.0)", path, strerror(errno));
   }
-  if (!is_same(fd, path, &st))
+  if (!mboxfile_is_same(fd, path, &st))
     return report_fail(r, EXIT_TEMPORARY, "The file %s was replaced meanwhile. (#4.3.0)", path);
   /* Nobody asks us to end while half a message is there. */
   sigfillset(&all);
   sigprocmask(SIG_BLOCK, &all, &old);
-  int ok = append(fd, st.st_size, d, m) && (st.st_size || sync_folder(path));
+  int ok = append(fd, st.st_size, d, m) && (st.st_size || mboxfile_sync_folder(path));
   if (!ok) {
     report_fail(r, EXIT_TEMPORARY, "Unable to write %s: %s. (#4.3.0)", path, strerror(errno));
     if (ftruncate(fd, st.st_size) == 0) fsync(fd);

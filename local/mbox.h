@@ -6,8 +6,6 @@
 #include "message.h"
 #include "report.h"
 
-#define MBOX_LOCK_SECONDS 30 /* for getting both locks, flock and fcntl */
-
 /* Append the kept message to <path>, which is made when it is not there. When
  * this returns 1 it is on disk; else 0 and <r>, and the file is as it was. */
 extern int mbox_deliver(struct delivery const *d, struct message *m, char const *path,
