@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <skalibs/buffer.h>
+#include <skalibs/bytestr.h>
 #include <skalibs/djbunix.h>
 #include <skalibs/sgetopt.h>
 #include <skalibs/strerr.h>
@@ -42,6 +43,8 @@ struct work {
   stralloc todo;    /* addresses ("&...") and lists; the last one is next */
   stralloc forward; /* addresses, in reverse order */
   size_t steps;
+  int ran;     /* a program was run */
+  int skipped; /* an address led back to itself */
   void *seen; /* of tsearch: what was in todo */
 };
 
@@ -85,16 +88,27 @@ static int compare(void const *a, void const *b)
   return strcmp(a, b);
 }
 
-/* Has <s> been here before? From now on it has. */
+/* Has <s> been here before, in upper or lower case? From now on it has. */
 static int is_old(struct work *w, char const *s)
 {
   char *copy = strdup(s);
   if (!copy) helper_nomem();
+  if (*s == '&') case_lowers(copy);
   char **there = tsearch(copy, &w->seen, compare);
   if (!there) helper_nomem();
   if (*there == copy) return 0;
   free(copy);
   return 1;
+}
+
+/* What leads back to the recipient is not followed again. */
+static void mark(struct work *w, char const *recipient)
+{
+  stralloc instruction = STRALLOC_ZERO;
+  helper_add(&instruction, "&", 1);
+  helper_add_string(&instruction, recipient);
+  is_old(w, instruction.s);
+  stralloc_free(&instruction);
 }
 
 static void push(struct work *w, char const *s)
@@ -104,9 +118,10 @@ static void push(struct work *w, char const *s)
   helper_add_string(&w->todo, s);
 }
 
-static void run(struct work const *w, char const *instruction)
+static void run(struct work *w, char const *instruction)
 {
   stralloc head = STRALLOC_ZERO;
+  w->ran = 1;
   if (w->describe) return say("run ", instruction, "\n");
   if (*instruction == '!') child_add_prelines(&head);
   child_shell(instruction + 1, *instruction == '!' ? &head : 0);
@@ -191,10 +206,9 @@ static void expand(struct work *w)
   while (w->todo.len) {
     char *s = strdup(w->todo.s + (w->todo.len = last(&w->todo)));
     if (!s) helper_nomem();
-    if (!is_old(w, s)) {
-      if (*s == '&') follow_address(w, s + 1);
-      else follow_list(w, s);
-    }
+    if (is_old(w, s)) w->skipped = 1;
+    else if (*s == '&') follow_address(w, s + 1);
+    else follow_list(w, s);
     free(s);
   }
 }
@@ -202,6 +216,8 @@ static void expand(struct work *w)
 static void deliver(struct work *w)
 {
   stralloc rcpts = STRALLOC_ZERO;
+  if (!w->forward.len && w->skipped && !w->ran)
+    strerr_dief(EXIT_TEMPORARY, w->path, ": these aliases lead in a circle, and to nobody");
   if (!w->forward.len) {
     if (w->describe) say("", "", "no forwarding\n");
     return;
@@ -238,7 +254,8 @@ static int forward(struct work *w)
   if (!r) errno = ENOENT;
   if (r != 1) read_error(w);
   choose_sender(w, addr.s);
-  if (!get(w, ALIASES_INSTRUCTIONS, addr.s, 1, &instructions)) return unknown(w);
+  if (get(w, ALIASES_INSTRUCTIONS, addr.s, 0, &instructions)) mark(w, addr.s);
+  else if (!get(w, ALIASES_INSTRUCTIONS, addr.s, 1, &instructions)) return unknown(w);
   follow(w, &instructions);
   expand(w);
   deliver(w);
