@@ -118,7 +118,7 @@ static void forget(stralloc *lines, size_t n)
     while (n < lines->len && lines->s[n - 1] != '\n') n++;
   }
   lines->len -= n;
-  memmove(lines->s, lines->s + n, lines->len);
+  if (n) memmove(lines->s, lines->s + n, lines->len);
 }
 
 static void store(char const *path, stralloc const *lines)
@@ -144,7 +144,7 @@ char const *vacation_remember(struct vacation const *v, int64_t now)
   char const *why = "what it remembers is damaged: remove the file";
   if (load(fd, v->memory, &lines)) why = judge(v, &lines, now, &keep);
   if (!why) {
-    if (keep) forget(&lines, keep);
+    forget(&lines, keep);
     helper_add(&lines, number, uint64_fmt(number, (uint64_t)now));
     helper_add(&lines, " ", 1);
     helper_add(&lines, v->sender, strlen(v->sender));
