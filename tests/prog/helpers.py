@@ -57,7 +57,7 @@ equal((call('forward')[0], call('forward', 'x' * 1003 + '@y')[0], call('forward'
 equal(queued(), None, 'nothing of that was queued')
 
 # condredirect
-r = call('condredirect', 'new@x.example', 'grep', '-q', 'hello')
+r = call('condredirect', 'new@x.example', 'sh', '-c', 'cat | grep -q hello')
 check(r[0] == 99 and r[2].startswith('condredirect: qp '), 'condredirect: the program says yes: 99')
 equal(queued(), ('me@there.example', ['new@x.example'], DT + MESSAGE), 'from SENDER, the message from its start')
 for program, want in ((['false'], 0), (['sh', '-c', 'exit 111'], 111), (['sh', '-c', 'kill -9 $$'], 111), (['/none/such'], 111), (['sh', '-c', 'exit 99'], 0)):
