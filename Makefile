@@ -70,7 +70,7 @@ $(LINKBINS): $B/bin/%: $$(addprefix $B/bin/,$$($$*_LINK))
 # In a script @SPLIT@ and the like stand for settings, and a line @NAME@ for a file of its _PARTS,
 # which may hold another one: therefore twice.
 $(foreach s,$(SCRIPTS),$(eval $(notdir $s)_SCRIPT := $s))
-FILL = sed -e 's|@SPLIT@|$(SPLIT)|; s|@QUEUE@|$(word 4,$(ACCOUNTS))|; s|@HOME@|$(HOMEDIR)|; s|@ACCOUNTS@|$(ACCOUNTS)|; s|@MEMORY@|$(MEMORY)|' \
+FILL = sed -e 's|@SPLIT@|$(SPLIT)|; s|@QUEUE@|$(word 4,$(ACCOUNTS))|; s|@HOME@|$(HOMEDIR)|; s|@ACCOUNTS@|$(ACCOUNTS)|; s|@MEMORY@|$(MEMORY)|; s|@HELPERS@|$(pipit-helper_NAMES)|' \
   $(foreach p,$($*_PARTS),-e '/^@$(notdir $p)@$$/{r $p' -e 'd' -e '}')
 $(SCRIPTBINS): $B/bin/%: $$($$*_SCRIPT) $$($$*_PARTS) $B/conf.h
 	@mkdir -p $(@D)
