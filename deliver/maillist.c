@@ -169,7 +169,7 @@ char const *maillist_target(char const *s, size_t len, stralloc *target, int *ha
                                                               len - (all ? at : 0)))
     return nomem;
   char const *why = maillist_parse(text.s, text.len, take_one, &o);
-  if (!why && !o.count) why = "no address before the colon";
+  if (!why && (!o.count || (all && !*hasdomain))) why = "no address before the colon";
   if (!why && all) {
     target->len--;
     memmove(target->s, target->s + 1, target->len);

@@ -57,12 +57,25 @@ static int is_program(char const *s, size_t len)
   return holds(s, len, "-return-") || holds(s, len, "-bounces+");
 }
 
+/* Is s[0..len) a domain as DNS has them, or UTF-8, or an address in brackets? */
+static int is_domain(char const *s, size_t len)
+{
+  int literal = len > 2 && s[0] == '[' && s[len - 1] == ']';
+  if (literal) s++, len -= 2;
+  for (size_t i = 0; i < len; i++) {
+    unsigned char c = (unsigned char)s[i];
+    int plain = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c >= 128;
+    if (!plain && !strchr(literal ? ".-:" : ".-_", s[i])) return 0;
+  }
+  return len && s[len - 1] != '.';
+}
+
 char const *vacation_bad_sender(char const *sender, stralloc const *own)
 {
   size_t len = strlen(sender);
   size_t at = address_at(sender, len);
   if (!len) return "it has no sender";
-  if (at == len || !at || at + 1 == len || !strcmp(sender, "#@[]"))
+  if (at == len || !at || !is_domain(sender + at + 1, len - at - 1))
     return "its sender is no address";
   if (len > VACATION_SENDER_MAX) return "its sender's address is too long";
   if (!address_is_clean(sender, len)) return "a control character in its sender";

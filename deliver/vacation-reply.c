@@ -2,16 +2,12 @@
 
 #include <string.h>
 
-#include <skalibs/strerr.h>
-
 #include "addrlist.h"
 #include "helper.h"
 #include "mailhead.h"
-#include "program.h"
 #include "vacation.h"
 #include "word.h"
 
-#define TEXT_MAX    1048576 /* bytes of the file with the text */
 #define SUBJECT_MAX 800     /* bytes of the original subject that are quoted */
 
 static void add(stralloc *out, char const *s)
@@ -83,7 +79,7 @@ static int is_ours(struct header_field const *f)
 /* How much of the text is a header: it has From, Subject or Content-Type, and an empty line ends it. */
 static size_t header_of(stralloc const *text, size_t *body)
 {
-  struct header h = HEADER_ZERO(TEXT_MAX);
+  struct header h = HEADER_ZERO(VACATION_TEXT_MAX);
   struct header_field f;
   int known = 0;
   ssize_t used = header_feed(&h, text->s, text->len);
@@ -125,7 +121,8 @@ static void own_fields(struct vacation const *v, char const *s, size_t len, char
     if (f.name == HEADER_FROM) seen->from = 1;
     if (is_subject) seen->subject = 1;
     if (word_is(f.s, f.namelen, "Content-Type")) seen->type = 1;
-    expand(v, f.s, f.len, subject, out);
+    helper_add(out, f.s, f.value);
+    expand(v, f.s + f.value, f.len - f.value, subject, out);
   }
 }
 
@@ -179,14 +176,4 @@ void vacation_compose(struct vacation const *v, struct mailhead const *m, strall
   helper_add(reply, expanded.s, expanded.len);
   stralloc_free(&expanded);
   stralloc_free(&subject);
-}
-
-void vacation_reply(struct vacation const *v, struct mailhead const *m, stralloc *reply)
-{
-  stralloc text = STRALLOC_ZERO;
-  if (!helper_slurp(v->file, &text, TEXT_MAX))
-    strerr_dief(EXIT_TEMPORARY, "there is no text of an answer in ", v->file);
-  queue_stamp(reply);
-  vacation_compose(v, m, &text, reply);
-  stralloc_free(&text);
 }

@@ -171,14 +171,18 @@ static void answer(struct call *c)
 {
   struct vacation *v = &c->v;
   struct mailhead m = MAILHEAD_ZERO;
-  stralloc reply = STRALLOC_ZERO;
+  stralloc text = STRALLOC_ZERO, reply = STRALLOC_ZERO;
   v->sender = helper_env("SENDER");
   own_addresses(v);
   char const *why = vacation_bad_sender(v->sender, &v->own);
   if (!why && !mailhead_read(&m)) why = "its header is too long";
   if (!why) why = vacation_bad_header(v, &m);
   if (why) unanswered(c, why);
-  vacation_reply(v, &m, &reply);
+  if (!helper_slurp(v->file, &text, VACATION_TEXT_MAX))
+    strerr_dief(EXIT_TEMPORARY, "there is no text of an answer in ", v->file);
+  if (!text.s) helper_add(&text, "", 0);
+  queue_stamp(&reply);
+  vacation_compose(v, &m, &text, &reply);
   if (c->print) {
     if (allwrite(1, reply.s, reply.len) < reply.len)
       strerr_diefusys(EXIT_TEMPORARY, "write the answer");

@@ -9,7 +9,8 @@
 
 #include "mailhead.h"
 
-#define VACATION_SENDER_MAX 320 /* bytes of an address that is answered */
+#define VACATION_SENDER_MAX 320     /* bytes of an address that is answered */
+#define VACATION_TEXT_MAX   1048576 /* bytes of the text of an answer */
 
 /* Each word of an own address with its NUL: a whole address, or a local part alone, of any domain. */
 struct vacation {
@@ -35,10 +36,8 @@ extern char const *vacation_bad_header(struct vacation *v, struct mailhead const
 /* Remember that the sender is answered at the time <now>. NULL; or why he is not. */
 extern char const *vacation_remember(struct vacation const *v, int64_t now);
 
-/* Set <reply> to the answer, a whole message. */
-extern void vacation_reply(struct vacation const *v, struct mailhead const *m, stralloc *reply);
-
-/* The same from a text that was read already; it is changed. */
+/* Append the answer, but for Date and Message-ID, which go before it. <text> is what v->file has;
+ * it is changed. */
 extern void vacation_compose(struct vacation const *v, struct mailhead const *m, stralloc *text,
                              stralloc *reply);
 

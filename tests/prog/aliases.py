@@ -77,7 +77,7 @@ root: again
     old = open('aliases.cdb', 'rb').read()
     for line, why in (('a b', 'no colon'), ('a:', 'nothing behind'), ('a: b: c', 'a colon'), ('a: x, b; c', 'semicolon'), ('a: |foo bar', 'double quotes'),
                       ('a: |"x" y', 'double quotes'), ('a: /var/x', 'files'), ('a: "/var/x y"', 'files'), ('a: "|x', 'understood'), ('a: <>', 'empty'), ('a: :include:', 'empty'),
-                      ('"|a": b', 'not one address'), ('a, b: c', 'not one address'), (': b', 'no address'), ('a: b\0c', 'control'), ('a: "b\x01"', 'control'),
+                      ('"|a": b', 'not one address'), ('a, b: c', 'not one address'), (': b', 'no address'), ('@: b', 'no address'), ('a: b\0c', 'control'), ('a: "b\x01"', 'control'),
                       ('a: %s@x.org' % ('y' * 800), '800 bytes'), ('a: "b\\', 'understood')):
         put('bad', 'ok: fine\n' + line + '\n')
         code, out, err = call('newaliases', 'bad', 'aliases.cdb')

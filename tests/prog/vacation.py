@@ -78,7 +78,7 @@ def the_answer():
 
 def never():
     for sender in ('', '#@[]', 'nobody', '@x', 'x@', 'MAILER-DAEMON@x', 'mailer-daemon', 'postmaster@x', 'owner-l@x', 'l-request@x', 'l-owner@x', 'l-bounces@x',
-                   'l-bounces+a=b@x', 'no-reply@x', 'noreply-12@x', 'l-return-7-a=b@x', 'Joe@Host.Example', 'a\nb@x', 'y' * 320 + '@x'):
+                   'l-bounces+a=b@x', 'no-reply@x', 'noreply-12@x', 'l-return-7-a=b@x', 'Joe@Host.Example', 'a\nb@x', 'a<b@x>', 'a@[]', 'a@x y', 'y' * 320 + '@x'):
         code, got, err = answered(env={'SENDER': sender})
         check(code == 0 and not got and err.startswith('pipit-vacation: not answered: '), 'never: from <%s>: %s' % (sender[:20], err.strip()[31:]))
     for field in ('List-Id: <l.x>', 'list-unsubscribe: <x>', 'Mailing-List: x', 'X-Mailing-List: x', 'Precedence: bulk', 'precedence: JUNK', 'Precedence:\n list',
