@@ -112,7 +112,7 @@ static int element(struct walk *w, char const *s, size_t len)
 {
   w->special = *s == '|' || *s == '/';
   w->count = 0;
-  if (len > INCLUDE_LEN && !strncasecmp(s, include, INCLUDE_LEN))
+  if (len >= INCLUDE_LEN && !strncasecmp(s, include, INCLUDE_LEN))
     return unquote(w, MAILLIST_INCLUDE, s + INCLUDE_LEN, len - INCLUDE_LEN);
   if (len > 1 && s[0] == '|' && s[1] == '"') return unquote(w, MAILLIST_PROGRAM, s + 1, len - 1);
   if (find(s, len, 0, ":;") < len)

@@ -64,7 +64,7 @@ root: again
 ''')
     code, out, err = call('newaliases', 'aliases')
     equal((code, out), (0, ''), 'newaliases: %s' % err)
-    check(err.count('\n') == 1 and 'aliases line 18: an alias that was there before' in err, 'it warns of a second one: %r' % err)
+    check(err.count('\n') == 1 and 'aliases line 17: an alias that was there before' in err, 'it warns of a second one: %r' % err)
     equal(shown().split('\n'), [
         'postmaster@: &root@host.example;', 'root@: &alice@host.example, &bill@host.example, &spaced\\ out@Far.example;',
         'joe@: &shmoe@far.example, &fred@host.example, &sub@short.host.example;',
@@ -112,7 +112,7 @@ nothing: ; @all.example: !pre\ line;''')[0], 0, 'setforward')
           'd@h.example: &y1@h.example;\n@all.example: !pre\\ line;', 'what is in the database')
     equal((call('setforward', 'g.cdb', 'g.tmp', text=text.encode())[0], shown('g.cdb')), (0, text), 'printforward prints what setforward takes')
     with open('g.cdb', 'rb') as f, subprocess.Popen(['cat'], stdin=f, stdout=subprocess.PIPE) as p:
-        equal(subprocess.run([os.path.join(BIN, 'printforward')], stdin=p.stdout, capture_output=True, env=ENV).stdout.count(b'\n'), 11, 'also from a pipe')
+        equal(subprocess.run([os.path.join(BIN, 'printforward')], stdin=p.stdout, capture_output=True, env=ENV).stdout.count(b'\n'), 13, 'also from a pipe')
     for bad in (b'a: b', b'a', b'a: b: c;', b'a, b: c;', b'a; b: c;', b'a: b\0;', b'a: ' + b'y' * 801 + b';'):
         r = call('setforward', 'g.cdb', 'g.tmp', text=bad)
         check(r[0] == 100 and r[2].count('\n') == 1, 'refused: %r: %r' % (bad[:10], r[2]))
