@@ -47,7 +47,8 @@ int child_run(char const *const *argv)
   return code(status(start(argv, 0)), argv[0]);
 }
 
-/* Write <head> and the rest of descriptor 0 to <fd>. A program that has had enough is no trouble. */
+/* Write <head> and the rest of descriptor 0 to <fd>. A program that has had enough is no trouble.
+ */
 static void feed(int fd, stralloc const *head)
 {
   uint64_t copied;

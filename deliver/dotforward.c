@@ -103,15 +103,17 @@ static void perform(struct plan const *p)
 static int follow(struct plan *p, char const *path, int describing)
 {
   stralloc text = STRALLOC_ZERO;
-  if (!helper_slurp(path, &text, FILE_MAX)) return 0;
+  if (!helper_slurp(path, &text, FILE_MAX, 0)) return 0;
   read_file(p, path, &text);
   stralloc_free(&text);
   if (!p->direct && !p->programs.len && !p->rcpts.len) {
     if (describing) strerr_warn("skipping empty file ", path);
     return 0;
   }
-  if (describing) describe(p);
-  else perform(p);
+  if (describing)
+    describe(p);
+  else
+    perform(p);
   return 1;
 }
 

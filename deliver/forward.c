@@ -27,8 +27,7 @@ int forward_main(int argc, char const *const *argv)
 int condredirect_main(int argc, char const *const *argv)
 {
   stralloc rcpts = STRALLOC_ZERO;
-  if (argc < 3)
-    strerr_dieusage(EXIT_PERMANENT, "condredirect address program [argument...]");
+  if (argc < 3) strerr_dieusage(EXIT_PERMANENT, "condredirect address program [argument...]");
   char const *sender = helper_env("SENDER");
   int code = child_run(argv + 2);
   if (code == EXIT_TEMPORARY) strerr_dief(EXIT_TEMPORARY, "temporary error in ", argv[2]);

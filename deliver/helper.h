@@ -14,9 +14,9 @@
 
 typedef int helper_main(int argc, char const *const *argv);
 
-extern helper_main autoresponder_main, bouncesaying_main, condredirect_main, datemail_main, dotforward_main,
-    except_main, fastforward_main, forward_main, maildir2mbox_main, maildirmake_main,
-    mailsubj_main, newaliases_main, newinclude_main, predate_main, preline_main,
+extern helper_main autoresponder_main, bouncesaying_main, condredirect_main, datemail_main,
+    dotforward_main, except_main, fastforward_main, forward_main, maildir2mbox_main,
+    maildirmake_main, mailsubj_main, newaliases_main, newinclude_main, predate_main, preline_main,
     printforward_main, printmaillist_main, qreceipt_main, setforward_main, setmaillist_main,
     vacation_main;
 
@@ -31,10 +31,12 @@ extern void helper_add(stralloc *sa, char const *s, size_t len);
 /* <s> with its NUL: an element of a list. */
 extern void helper_add_string(stralloc *list, char const *s);
 
-/* Append the regular file <path>, of at most <max> bytes. 1; 0 when there is none. */
-extern int helper_slurp(char const *path, stralloc *sa, size_t max);
+/* Append the regular file <path>, of at most <max> bytes, whose mode has <bits>. 1; 0 when there is
+ * none. */
+extern int helper_slurp(char const *path, stralloc *sa, size_t max, unsigned int bits);
 
-/* Make <path> hold <text>, by way of <tmp> and on disk: the old file stays until the new one is whole. */
+/* Make <path> hold <text>, by way of <tmp> and on disk: the old file stays until the new one is
+ * whole. */
 extern void helper_replace(char const *path, char const *tmp, stralloc const *text,
                            unsigned int mode);
 
@@ -44,7 +46,8 @@ extern void helper_replace(char const *path, char const *tmp, stralloc const *te
  * that was killed, is local trouble. */
 extern int child_run(char const *const *argv);
 
-/* The same with <head> and the rest of descriptor 0 for its standard input. It need not read all. */
+/* The same with <head> and the rest of descriptor 0 for its standard input. It need not read all.
+ */
 extern int child_feed(char const *const *argv, stralloc const *head);
 
 /* Run <line> with /bin/sh, and <head> and descriptor 0 as above (NULL: descriptor 0 itself), as

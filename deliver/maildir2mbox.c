@@ -27,9 +27,9 @@
 #include "mboxfile.h"
 #include "program.h"
 
-#define CHUNK       65536
-#define FIRST_LINE  1200 /* bytes that are looked at for Return-Path */
-#define MAX_FOLDER  1000000 /* messages in a Maildir */
+#define CHUNK      65536
+#define FIRST_LINE 1200    /* bytes that are looked at for Return-Path */
+#define MAX_FOLDER 1000000 /* messages in a Maildir */
 
 struct mail {
   time_t when;
@@ -84,7 +84,8 @@ static int by_time(void const *a, void const *b)
 }
 
 /* Nothing has been moved: what <tmp> has is of no use. */
-static void fail(struct move const *m, char const *doing, char const *what) __attribute__((noreturn));
+static void fail(struct move const *m, char const *doing, char const *what)
+    __attribute__((noreturn));
 static void fail(struct move const *m, char const *doing, char const *what)
 {
   int e = errno;
@@ -165,9 +166,10 @@ int maildir2mbox_main(int argc, char const *const *argv)
 {
   struct stat st;
   (void)argv;
-  if (argc != 1) strerr_dieusage(EXIT_PERMANENT, "maildir2mbox, with MAIL, MAILDIR and MAILTMP set");
-  struct move m = {.mbox = helper_env("MAIL"), .tmp = helper_env("MAILTMP"),
-                   .maildir = helper_env("MAILDIR")};
+  if (argc != 1)
+    strerr_dieusage(EXIT_PERMANENT, "maildir2mbox, with MAIL, MAILDIR and MAILTMP set");
+  struct move m = {
+      .mbox = helper_env("MAIL"), .tmp = helper_env("MAILTMP"), .maildir = helper_env("MAILDIR")};
   m.dir = open(m.maildir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (m.dir == -1) strerr_diefusys(EXIT_TEMPORARY, "open ", m.maildir);
   scan(&m, "new");

@@ -15,7 +15,10 @@ struct mailhead {
   stralloc id;         /* its Message-ID "<...>", or empty when there is none that can be quoted */
   stralloc references; /* that of the fields References or In-Reply-To, each with a NUL behind it */
 };
-#define MAILHEAD_ZERO { .text = STRALLOC_ZERO, .id = STRALLOC_ZERO, .references = STRALLOC_ZERO }
+#define MAILHEAD_ZERO                                                                              \
+  {                                                                                                \
+    .text = STRALLOC_ZERO, .id = STRALLOC_ZERO, .references = STRALLOC_ZERO                        \
+  }
 
 /* Read descriptor 0 to the end of the header. 1; 0 when it is longer than MAILHEAD_MAX: <m> is
  * empty then. Ends the program when it cannot be read. */

@@ -12,15 +12,16 @@ static char const include[] = ":include:";
 #define INCLUDE_LEN (sizeof include - 1)
 
 static char const nomem[] = "out of memory";
-static char const unquoted[] = "a program or file name with blanks or commas stands in double quotes, "
-                               "with its | or /";
+static char const unquoted[] =
+    "a program or file name with blanks or commas stands in double quotes, "
+    "with its | or /";
 
 struct walk {
   maillist_func *func;
   void *data;
   char const *why;
-  int special;    /* the element begins with '|' or '/', unquoted */
-  size_t count;   /* addresses of the element so far */
+  int special;  /* the element begins with '|' or '/', unquoted */
+  size_t count; /* addresses of the element so far */
   stralloc text;
 };
 
@@ -35,9 +36,12 @@ static size_t skip(char const *s, size_t len, size_t i, char open, char close)
 {
   size_t depth = 1;
   while (++i < len) {
-    if (s[i] == '\\') i++;
-    else if (s[i] == close && !--depth) return i + 1;
-    else if (open && s[i] == open) depth++;
+    if (s[i] == '\\')
+      i++;
+    else if (s[i] == close && !--depth)
+      return i + 1;
+    else if (open && s[i] == open)
+      depth++;
   }
   return len;
 }
@@ -68,12 +72,16 @@ size_t maillist_colon(char const *s, size_t len)
 static int give(struct walk *w, enum maillist_kind kind, char const *s, size_t len, int hasdomain)
 {
   w->text.len = 0;
-  if (!len) w->why = "an empty address, program or file name";
-  else if (!address_is_clean(s, len)) w->why = "a control character";
+  if (!len)
+    w->why = "an empty address, program or file name";
+  else if (!address_is_clean(s, len))
+    w->why = "a control character";
   else if (kind == MAILLIST_ADDRESS && len > ALIASES_ADDRESS_MAX)
     w->why = "an address of over 800 bytes";
-  else if (!stralloc_catb(&w->text, s, len) || !stralloc_append(&w->text, 0)) w->why = nomem;
-  else w->why = w->func(w->data, kind, w->text.s, len, hasdomain);
+  else if (!stralloc_catb(&w->text, s, len) || !stralloc_append(&w->text, 0))
+    w->why = nomem;
+  else
+    w->why = w->func(w->data, kind, w->text.s, len, hasdomain);
   return !w->why;
 }
 
@@ -161,12 +169,14 @@ char const *maillist_target(char const *s, size_t len, stralloc *target, int *ha
   size_t at = find(s, len, 0, "@");
   int all = 1; /* nothing but comments stands before the '@' */
   for (size_t i = 0; i < at && all;) {
-    if (s[i] == '(') i = skip(s, len, i, '(', ')');
-    else all = is_blank(s[i++]);
+    if (s[i] == '(')
+      i = skip(s, len, i, '(', ')');
+    else
+      all = is_blank(s[i++]);
   }
   all &= at < len;
-  if (!stralloc_cats(&text, all ? "x" : "") || !stralloc_catb(&text, s + (all ? at : 0),
-                                                              len - (all ? at : 0)))
+  if (!stralloc_cats(&text, all ? "x" : "") ||
+      !stralloc_catb(&text, s + (all ? at : 0), len - (all ? at : 0)))
     return nomem;
   char const *why = maillist_parse(text.s, text.len, take_one, &o);
   if (!why && (!o.count || (all && !*hasdomain))) why = "no address before the colon";

@@ -20,8 +20,8 @@ typedef char const *maillist_func(void *data, enum maillist_kind kind, char cons
 /* Walk the list s[0..len). NULL, or why it cannot be used; <f> may have been called before. */
 extern char const *maillist_parse(char const *s, size_t len, maillist_func *f, void *data);
 
-/* The offset of the first ':' in s[0..len) outside of quotes, comments and brackets; <len> when there
- * is none. */
+/* The offset of the first ':' in s[0..len) outside of quotes, comments and brackets; <len> when
+ * there is none. */
 extern size_t maillist_colon(char const *s, size_t len);
 
 /* Set <target> to what stands before the colon: an address, a name alone, or an '@' with a domain.

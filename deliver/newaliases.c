@@ -25,12 +25,12 @@
 #include "maillist.h"
 #include "program.h"
 
-#define ALIASES   "/etc/aliases"
-#define FILE_MAX  67108864 /* bytes of what is read */
+#define ALIASES  "/etc/aliases"
+#define FILE_MAX 67108864 /* bytes of what is read */
 
 struct source {
   char const *path;
-  size_t number;         /* of the line at hand */
+  size_t number; /* of the line at hand */
   struct complete hosts;
   stralloc instructions;
   stralloc addr;
@@ -89,8 +89,8 @@ static char const *on_item(void *data, enum maillist_kind kind, char const *text
   return 0;
 }
 
-static void add_record(struct source *s, char kind, char const *target,
-                       size_t len, stralloc const *value)
+static void add_record(struct source *s, char kind, char const *target, size_t len,
+                       stralloc const *value)
 {
   stralloc key = STRALLOC_ZERO;
   helper_add(&key, &kind, 1);
@@ -159,7 +159,7 @@ static void read_source(struct source *s, char const *path, stralloc *text)
 {
   s->path = path;
   load_hosts(s);
-  if (!helper_slurp(path, text, FILE_MAX)) strerr_diefusys(EXIT_TEMPORARY, "open ", path);
+  if (!helper_slurp(path, text, FILE_MAX, 0)) strerr_diefusys(EXIT_TEMPORARY, "open ", path);
   if (!text->s) helper_add(text, "", 0);
 }
 
@@ -197,8 +197,7 @@ int newinclude_main(int argc, char const *const *argv)
   for (size_t pos = 0, end; pos < text.len; pos = end) {
     s.number++;
     end = line_end(text.s, text.len, pos);
-    char const *why =
-        text.s[pos] == '#' ? 0 : maillist_parse(text.s + pos, end - pos, on_item, &s);
+    char const *why = text.s[pos] == '#' ? 0 : maillist_parse(text.s + pos, end - pos, on_item, &s);
     if (why) bad(&s, why);
   }
   helper_replace(bin.s, tmp.s, &s.instructions, 0644);

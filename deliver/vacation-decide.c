@@ -42,12 +42,12 @@ static int is_own(stralloc const *own, char const *s, size_t len, int whole)
 /* Local parts that are programs'. */
 static int is_program(char const *s, size_t len)
 {
-  static char const *const names[] = {"mailer-daemon", "mailer", "postmaster", "uucp",
-                                      "listserv", "majordomo", "mdaemon"};
-  static char const *const prefixes[] = {"owner-", "noreply", "no-reply", "donotreply",
+  static char const *const names[] = {"mailer-daemon", "mailer",    "postmaster", "uucp",
+                                      "listserv",      "majordomo", "mdaemon"};
+  static char const *const prefixes[] = {"owner-",       "noreply", "no-reply", "donotreply",
                                          "do-not-reply", "bounce-", "bounces-", "mailer-daemon"};
-  static char const *const suffixes[] = {"-request", "-owner", "-bounce", "-bounces", "-relay",
-                                         "-noreply", "-errors"};
+  static char const *const suffixes[] = {"-request", "-owner",   "-bounce", "-bounces",
+                                         "-relay",   "-noreply", "-errors"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (word_is(s, len, names[i])) return 1;
   for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
@@ -104,8 +104,8 @@ static int value_is(struct header_field const *f, char const *word)
 
 static int is_list_field(struct header_field const *f)
 {
-  static char const *const names[] = {"Mailing-List", "X-Mailing-List", "X-ML-Name", "X-List",
-                                      "X-Listname", "X-BeenThere"};
+  static char const *const names[] = {"Mailing-List", "X-Mailing-List", "X-ML-Name",
+                                      "X-List",       "X-Listname",     "X-BeenThere"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (word_is(f->s, f->namelen, names[i])) return 1;
   return f->namelen > 5 && starts(f->s, f->namelen, "List-");
@@ -117,7 +117,8 @@ static char const *bad_field(struct header_field const *f)
   size_t len = f->len - f->value;
   if (is_list_field(f)) return "it comes from a mailing list";
   if (word_is(f->s, f->namelen, "Precedence"))
-    return value_is(f, "bulk") || value_is(f, "junk") || value_is(f, "list") ? "it is bulk mail" : 0;
+    return value_is(f, "bulk") || value_is(f, "junk") || value_is(f, "list") ? "it is bulk mail"
+                                                                             : 0;
   if (word_is(f->s, f->namelen, "Auto-Submitted"))
     return value_is(f, "no") ? 0 : "it was written by a program";
   if (word_is(f->s, f->namelen, "X-Auto-Response-Suppress"))
@@ -145,8 +146,8 @@ static int on_address(void *data, struct addrlist_addr const *a)
 
 static int has_recipients(enum header_name name)
 {
-  return name == HEADER_TO || name == HEADER_CC || name == HEADER_BCC ||
-         name == HEADER_RESENT_TO || name == HEADER_RESENT_CC || name == HEADER_RESENT_BCC;
+  return name == HEADER_TO || name == HEADER_CC || name == HEADER_BCC || name == HEADER_RESENT_TO ||
+         name == HEADER_RESENT_CC || name == HEADER_RESENT_BCC;
 }
 
 char const *vacation_bad_header(struct vacation *v, struct mailhead const *m)

@@ -8,7 +8,7 @@
 #include "vacation.h"
 #include "word.h"
 
-#define SUBJECT_MAX 800     /* bytes of the original subject that are quoted */
+#define SUBJECT_MAX 800 /* bytes of the original subject that are quoted */
 
 static void add(stralloc *out, char const *s)
 {
@@ -76,7 +76,8 @@ static int is_ours(struct header_field const *f)
   }
 }
 
-/* How much of the text is a header: it has From, Subject or Content-Type, and an empty line ends it. */
+/* How much of the text is a header: it has From, Subject or Content-Type, and an empty line ends
+ * it. */
 static size_t header_of(stralloc const *text, size_t *body)
 {
   struct header h = HEADER_ZERO(VACATION_TEXT_MAX);
@@ -131,7 +132,8 @@ static void add_subject(struct vacation const *v, char const *subject, stralloc 
   stralloc value = STRALLOC_ZERO;
   struct vacation how = *v;
   how.percent = 1;
-  if (v->subject) expand(&how, v->subject, strlen(v->subject), subject, &value);
+  if (v->subject)
+    expand(&how, v->subject, strlen(v->subject), subject, &value);
   else {
     add(&value, "Auto: ");
     add(&value, *subject ? subject : "your message");

@@ -1,7 +1,8 @@
 /* vacation.c - pipit-vacation, vacation, qmail-autoresponder: answer mail while its reader is away
  *
- * usage: pipit-vacation [-jN] [-a alias]... [-t days] [-n count] [-h count] [-s subject] [-f memory] file
- *        vacation [-djzN] [-a alias]... [-r days] [-n count] [-h count] [-s subject] [-f memory]
+ * usage: pipit-vacation [-jN] [-a alias]... [-t days] [-n count] [-h count] [-s subject] [-f
+ * memory] file vacation [-djzN] [-a alias]... [-r days] [-n count] [-h count] [-s subject] [-f
+ * memory]
  *                 [-m file] [login]
  *        vacation -i [-f memory]
  *        qmail-autoresponder [-jqNT] [-a alias]... [-n count] [-h count] [-t seconds] [-s prefix]
@@ -31,9 +32,9 @@
 #include "program.h"
 #include "vacation.h"
 
-#define DAY      86400
-#define HOURLY   30 /* answers in an hour, to all */
-#define MEMORY   ".pipit-vacation"
+#define DAY         86400
+#define HOURLY      30 /* answers in an hour, to all */
+#define MEMORY      ".pipit-vacation"
 #define SECONDS_MAX 600 /* that an answer may take */
 
 enum style { PIPIT, BSD, QMAIL };
@@ -133,8 +134,7 @@ static void arguments(struct call *c, int argc, char const *const *argv)
   case QMAIL:
     prefix_subject(v);
     if (argc == 2) v->file = argv[0];
-    if (chdir(argv[argc - 1]) == -1)
-      strerr_diefusys(EXIT_TEMPORARY, "switch to ", argv[argc - 1]);
+    if (chdir(argv[argc - 1]) == -1) strerr_diefusys(EXIT_TEMPORARY, "switch to ", argv[argc - 1]);
     break;
   }
 }
@@ -178,7 +178,7 @@ static void answer(struct call *c)
   if (!why && !mailhead_read(&m)) why = "its header is too long";
   if (!why) why = vacation_bad_header(v, &m);
   if (why) unanswered(c, why);
-  if (!helper_slurp(v->file, &text, VACATION_TEXT_MAX))
+  if (!helper_slurp(v->file, &text, VACATION_TEXT_MAX, 0))
     strerr_dief(EXIT_TEMPORARY, "there is no text of an answer in ", v->file);
   if (!text.s) helper_add(&text, "", 0);
   queue_stamp(&reply);
@@ -211,8 +211,10 @@ static void work(enum style style, int argc, char const *const *argv)
                          .hourly = HOURLY,
                          .percent = style != BSD}};
   arguments(&c, argc, argv);
-  if (c.init) init(&c.v);
-  else answer(&c);
+  if (c.init)
+    init(&c.v);
+  else
+    answer(&c);
 }
 
 /* Whatever becomes of the answer, the delivery goes on. */
@@ -229,8 +231,10 @@ static int guarded(enum style style, int argc, char const *const *argv)
     work(style, argc, argv);
     _exit(0);
   }
-  if (wait_pid(pid, &wstat) == -1) strerr_warnwusys("wait");
-  else if (WIFSIGNALED(wstat)) strerr_warnw("killed by a signal: not answered");
+  if (wait_pid(pid, &wstat) == -1)
+    strerr_warnwusys("wait");
+  else if (WIFSIGNALED(wstat))
+    strerr_warnw("killed by a signal: not answered");
   return 0;
 }
 

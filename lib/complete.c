@@ -53,8 +53,10 @@ static int ends_with_plus(char const *s, size_t len)
 static int add_domain(struct complete const *c, stralloc *out, char const *domain, size_t len)
 {
   stralloc const *more = 0;
-  if (ends_with_plus(domain, len)) more = &c->plusdomain;
-  else if (len && *domain != '[' && !memchr(domain, '.', len)) more = &c->defaultdomain;
+  if (ends_with_plus(domain, len))
+    more = &c->plusdomain;
+  else if (len && *domain != '[' && !memchr(domain, '.', len))
+    more = &c->defaultdomain;
   if (!more || !more->len) return 1;
   return stralloc_catb(out, ".", 1) && stralloc_catb(out, more->s, more->len);
 }

@@ -24,11 +24,12 @@ extern int mboxfile_is_same(int fd, char const *path, struct stat *st);
  * line and its blank line ended. NULL with errno when that cannot be read. */
 extern char const *mboxfile_gap(int fd, off_t size);
 
-/* Append "From sender date\n". No byte of the sender can end the line or a word. 1, or 0 with ENOMEM. */
+/* Append "From sender date\n". No byte of the sender can end the line or a word. 1, or 0 with
+ * ENOMEM. */
 extern int mboxfile_from(stralloc *out, char const *sender, size_t len, time_t when);
 
-/* Put the rest of <fd> with its "From " lines quoted, and what ends a message: a newline and a blank
- * line. 1, or 0 with errno. */
+/* Put the rest of <fd> with its "From " lines quoted, and what ends a message: a newline and a
+ * blank line. 1, or 0 with errno. */
 extern int mboxfile_put(buffer *b, int fd);
 
 /* Sync the folder that <path> lies in, so that its name is on disk. 1, or 0 with errno. */

@@ -23,8 +23,8 @@ static int append(int fd, off_t size, struct delivery const *d, struct message *
   if (!gap) return 0;
   return buffer_puts(&b, gap) >= 0 && buffer_put(&b, d->ufline.s, d->ufline.len) >= 0 &&
          buffer_put(&b, d->rpline.s, d->rpline.len) >= 0 &&
-         buffer_put(&b, d->dtline.s, d->dtline.len) >= 0 &&
-         lseek(m->fd, 0, SEEK_SET) != -1 && mboxfile_put(&b, m->fd) && buffer_flush(&b) && fsync(fd) == 0;
+         buffer_put(&b, d->dtline.s, d->dtline.len) >= 0 && lseek(m->fd, 0, SEEK_SET) != -1 &&
+         mboxfile_put(&b, m->fd) && buffer_flush(&b) && fsync(fd) == 0;
 }
 
 static int deliver(int fd, struct delivery const *d, struct message *m, char const *path,

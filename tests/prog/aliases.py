@@ -1,43 +1,17 @@
 """aliases.py - fastforward and what makes its databases; dot-forward"""
 import os, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-from pipit import *
+from dotline import *
 from instance import cdb
 
-HOME = make_home()
-LAB = os.path.join(SCRATCH, 'lab')
-os.mkdir(LAB)
-os.chdir(LAB)
 MESSAGE = b'Subject: test\n\nhello\n'
-QUEUE = os.path.join(LAB, 'queue')
-with open(QUEUE, 'w') as f: f.write('#!/bin/sh\ncat >%s/m; cat <&1 >%s/e; exit ${CODE:-0}\n' % (LAB, LAB))
-os.chmod(QUEUE, 0o755)
-ENV = {'PATH': os.environ['PATH'], 'PIPIT_HOME': HOME, 'QMAILQUEUE': QUEUE, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', ''),
-       'SENDER': 'me@there.example', 'NEWSENDER': 'me@there.example', 'DTLINE': 'Delivered-To: x@host.example\n', 'RPLINE': 'R\n', 'UFLINE': 'U\n',
-       'USER': 'joe', 'HOST': 'host.example', 'LAB': LAB}
+ENV.update(NEWSENDER='me@there.example', RPLINE='R\n', UFLINE='U\n')
 
 def put(name, text):
     with open(name, 'wb') as f: f.write(text if isinstance(text, bytes) else text.encode())
 
-def call(name, *args, text=b'', env={}, without=(), **kw):
-    """(exit code, stdout, stderr); a regular file is standard input."""
-    put('stdin', text)
-    with open('stdin', 'rb') as f:
-        p = subprocess.run([os.path.join(BIN, name), *args], stdin=f, capture_output=True, timeout=60, **kw,
-                           env={k: v for k, v in dict(ENV, **env).items() if k not in without})
-    return p.returncode, p.stdout.decode(errors='replace'), p.stderr.decode(errors='replace')
-
-def take(name):
-    if not os.path.exists(name): return None
-    with open(name, 'rb') as f: data = f.read()
-    os.unlink(name)
-    return data
-
-def queued():
-    e, m = take('e'), take('m')
-    if not e: return None
-    sender, *rcpts = e.rstrip(b'\0').split(b'\0')
-    return sender[1:].decode(), [r[1:].decode() for r in rcpts], m
+def call(name, *args, text=b'', **kw):
+    return line(name, *args, message=text, **kw)
 
 def shown(path='aliases.cdb'):
     with open(path, 'rb') as f: p = subprocess.run([os.path.join(BIN, 'printforward')], stdin=f, capture_output=True, env=ENV)
@@ -182,7 +156,7 @@ loop@h.example: Loop@H.example; only@h.example: |cat\ >ran; empty@h.example: onl
     data = open('ff.cdb', 'rb').read()
     put('cut.cdb', data[:-9]); put('zero.cdb', bytes(2048) + data[2048:])
     os.mkfifo('fifo')
-    for db in ('cut.cdb', 'zero.cdb', 'none.cdb', 'stdin'):
+    for db in ('cut.cdb', 'zero.cdb', 'none.cdb', 'message'):
         for option in ('-P', '-p'):
             r = ff('nope@h.example', option, db=db)
             check(r[0] == 111 and r[2].count('\n') == 1, 'no bounce from a damaged or missing database: %r' % r[2])

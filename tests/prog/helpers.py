@@ -1,43 +1,12 @@
 """helpers.py - the small programs of dot-qmail lines: forward, condredirect, bouncesaying, except, preline and others"""
-import mailbox, os, re, shutil, stat, subprocess, sys
+import mailbox, os, re, stat, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-from pipit import *
+from dotline import *
 
-HOME = make_home()
 MESSAGE = b'Subject: test\n\nhello\n'
-LAB = os.path.join(SCRATCH, 'lab')
-os.mkdir(LAB)
-os.chdir(LAB)
-QUEUE = os.path.join(LAB, 'queue')
-with open(QUEUE, 'w') as f: f.write('#!/bin/sh\ncat >%s/m; cat <&1 >%s/e; exit ${CODE:-0}\n' % (LAB, LAB))
-os.chmod(QUEUE, 0o755)
-ENV = {'PATH': os.environ['PATH'], 'PIPIT_HOME': HOME, 'QMAILQUEUE': QUEUE, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', ''),
-       'SENDER': 'me@there.example', 'NEWSENDER': 'owner@host.example', 'RECIPIENT': 'joe@host.example', 'LOCAL': 'joe',
-       'USER': 'joe', 'HOST': 'host.example', 'EXT': '', 'DTLINE': 'Delivered-To: joe@host.example\n',
-       'RPLINE': 'Return-Path: <me@there.example>\n', 'UFLINE': 'From me@there.example Sat Nov 28 12:00:00 2026\n'}
 
-def take(name):
-    try:
-        with open(os.path.join(LAB, name), 'rb') as f: data = f.read()
-    except FileNotFoundError: return None
-    os.unlink(f.name)
-    return data
-
-def call(name, *args, message=MESSAGE, env={}, without=(), pipe=False, **kw):
-    """(exit code, stdout, stderr) with the message in a file, as pipit-local gives it."""
-    e = {k: v for k, v in dict(ENV, **env).items() if k not in without}
-    with open('message', 'wb') as f: f.write(message)
-    with open('message', 'rb') as f:
-        kw.update({'input': message} if pipe else {'stdin': f})
-        p = subprocess.run([os.path.join(BIN, name), *args], env=e, capture_output=True, timeout=60, **kw)
-    return p.returncode, p.stdout, p.stderr.decode()
-
-def queued():
-    """(sender, recipients, message), or None."""
-    e, m = take('e'), take('m')
-    if not e: return None
-    sender, *rcpts = e.rstrip(b'\0').split(b'\0')
-    return sender[1:].decode(), [r[1:].decode() for r in rcpts], m
+def call(name, *args, message=MESSAGE, **kw):
+    return line(name, *args, message=message, **kw)
 
 DT = ENV['DTLINE'].encode()
 
@@ -66,8 +35,8 @@ for program, want in ((['false'], 0), (['sh', '-c', 'exit 111'], 111), (['sh', '
 equal((call('condredirect', 'a')[0], call('condredirect', 'a', 'true', pipe=True)[0], queued()), (100, 111, None), 'condredirect without a program, or with a message that cannot be read again')
 
 # bouncesaying, except
-equal(call('bouncesaying', 'Go away. (#5.7.1)'), (100, b'', 'Go away. (#5.7.1)\n'), 'bouncesaying')
-equal(call('bouncesaying', 'no', 'true'), (100, b'', 'no\n'), 'the program says yes')
+equal(call('bouncesaying', 'Go away. (#5.7.1)'), (100, '', 'Go away. (#5.7.1)\n'), 'bouncesaying')
+equal(call('bouncesaying', 'no', 'true'), (100, '', 'no\n'), 'the program says yes')
 equal([call(*a)[0] for a in (['bouncesaying', 'x', 'false'], ['bouncesaying', 'x', 'sh', '-c', 'exit 111'], ['bouncesaying', 'x', '/none'], ['bouncesaying'],
                              ['except', 'true'], ['except', 'false'], ['except', 'sh', '-c', 'exit 111'], ['except', '/none'], ['except'])],
       [0, 111, 111, 100, 100, 0, 111, 111, 100], 'bouncesaying and except: what they exit with')
@@ -75,13 +44,13 @@ equal([call(*a)[0] for a in (['bouncesaying', 'x', 'false'], ['bouncesaying', 'x
 # preline, predate, datemail, mailsubj
 lines = [ENV[n].encode() for n in ('UFLINE', 'RPLINE', 'DTLINE')]
 for option, left in ((), lines), (['-f'], lines[1:]), (['-r'], [lines[0], lines[2]]), (['-d'], lines[:2]), (['-frd'], []), (['-frdFRD'], lines):
-    equal(call('preline', *option, 'cat')[:2], (0, b''.join(left) + MESSAGE), 'preline %s' % ' '.join(option))
+    equal(call('preline', *option, 'cat')[:2], (0, (b''.join(left) + MESSAGE).decode()), 'preline %s' % ' '.join(option))
 equal(call('preline', 'sh', '-c', 'exit 67')[0], 67, "the program's exit is preline's")
 equal(call('preline', 'true', message=b'x' * 1000000)[0], 0, 'a program need not read all')
 equal([call('preline', *a, **k)[0] for a, k in (((), {}), (('-x', 'cat'), {}), (('/none',), {}), (('cat',), {'without': ['UFLINE']}))],
       [100, 100, 111, 100], 'preline called wrongly, or with a program that is not there')
 r = call('predate', 'cat')
-check(r[0] == 0 and re.fullmatch(rb'Date: \w+, \d+ \w+ \d{4} \d\d:\d\d:\d\d [+-]\d{4}\n' + re.escape(MESSAGE), r[1]), 'predate: %r' % r[1])
+check(r[0] == 0 and re.fullmatch(r'Date: \w+, \d+ \w+ \d{4} \d\d:\d\d:\d\d [+-]\d{4}\n' + re.escape(MESSAGE.decode()), r[1]), 'predate: %r' % r[1])
 inject = {'QMAILUSER': 'joe', 'QMAILHOST': 'host.example'}
 equal(call('datemail', '-t', message=b'To: a@b.example\n' + MESSAGE, env=dict(inject, QMAILINJECT='i'))[0], 0, 'datemail')
 q = queued()
@@ -152,7 +121,7 @@ check(r[0] == 111 and os.path.exists('M/new/5') and open('mbox', 'rb').read() ==
 equal((call('maildir2mbox', env=box, without=['MAIL'])[0], call('maildir2mbox', 'x', env=box)[0]), (100, 100), 'called wrongly')
 
 # One program, many names.
-equal(call('pipit-helper', 'bouncesaying', 'x'), (100, b'', 'x\n'), 'pipit-helper NAME')
+equal(call('pipit-helper', 'bouncesaying', 'x'), (100, '', 'x\n'), 'pipit-helper NAME')
 check(call('pipit-helper')[0] == 100 and call('pipit-helper', 'sh')[0] == 100, 'a name that is none')
 links = sorted(n for n in os.listdir(BIN) if os.path.islink(os.path.join(BIN, n)))
 for n in links:

@@ -1,36 +1,25 @@
 """vacation.py - pipit-vacation, vacation, qmail-autoresponder: who is answered, who never is, how often"""
 import email, email.policy, fcntl, os, re, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-from pipit import *
+import dotline
+from dotline import *
 
-HOME = make_home()
-LAB = os.path.join(SCRATCH, 'lab')
-os.mkdir(LAB)
-os.chdir(LAB)
-QUEUE = os.path.join(LAB, 'queue')
-with open(QUEUE, 'w') as f: f.write('#!/bin/sh\ncat >%s/m; cat <&1 >%s/e; exit ${CODE:-0}\n' % (LAB, LAB))
-os.chmod(QUEUE, 0o755)
-ENV = {'PATH': os.environ['PATH'], 'PIPIT_HOME': HOME, 'QMAILQUEUE': QUEUE, 'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', ''),
-       'SENDER': 'ann@there.example', 'LOCAL': 'joe', 'USER': 'joe', 'HOST': 'host.example', 'EXT': '', 'RECIPIENT': 'joe@host.example'}
+ENV.update(SENDER='ann@there.example')
 MEMORY = '.pipit-vacation'
 with open('away', 'w') as f: f.write('I am away: 100%.\n%S from %s to %r, 50%%\n')
 
 def message(*fields, to='joe@host.example'):
     return ''.join(f + '\n' for f in (*(['To: ' + to] if to else []), 'Subject: hello', 'Message-ID: <1@there.example>', *fields)).encode() + b'\nbody\n'
 
-def call(*args, name='pipit-vacation', text=None, env={}, without=(), **kw):
-    p = subprocess.run([os.path.join(BIN, name), *args], input=message() if text is None else text, capture_output=True, timeout=60, **kw,
-                       env={k: v for k, v in dict(ENV, **env).items() if k not in without})
-    return p.returncode, p.stdout, p.stderr.decode(errors='replace')
+def call(*args, name='pipit-vacation', text=None, **kw):
+    return line(name, *args, message=message() if text is None else text, **kw)
 
 def queued():
     """The answer, with its envelope as .sender and .to; or None."""
-    if not os.path.exists('e'): return None
-    with open('e', 'rb') as f: sender, *to = f.read().rstrip(b'\0').split(b'\0')
-    with open('m', 'rb') as f: data = f.read()
-    os.unlink('e'); os.unlink('m')
-    m = email.message_from_bytes(data, policy=email.policy.compat32)
-    m.sender, m.to, m.data = sender[1:].decode(), [t[1:].decode() for t in to], data
+    got = dotline.queued()
+    if not got: return None
+    m = email.message_from_bytes(got[2], policy=email.policy.compat32)
+    m.sender, m.to, m.data = got
     return m
 
 def forget():
@@ -73,7 +62,7 @@ def the_answer():
     check(m['Content-Type'] == 'text/plain; charset=utf-8' and m['X-Y'] is None and m['Subject'].startswith('away (long long') and len(m['Subject']) < 950 and
           m.get_payload(decode=True).startswith('Grüße:'.encode()), '-s, a long subject, a text whose first line looks like a field: %r' % m['Subject'][-20:])
     out = call('-N', 'away', env={'SENDER': '"odd\\" one"@x.example'})[1]
-    check(b'To: <' in out and not queued(), '-N prints it')
+    check('To: <' in out and not queued(), '-N prints it')
     equal(answered(text=b'To: joe@host.example\n\n')[:2], (0, True), 'a message without subject and id')
 
 def never():
