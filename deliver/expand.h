@@ -15,9 +15,8 @@ struct expand {
   int describe; /* run nothing: say it */
   int ran;      /* a program was run */
   int skipped;  /* an address led back to itself */
-  stralloc
-      forward;   /* the addresses that it leads to, each with a NUL behind it; the last one first */
-  stralloc todo; /* the rest is private */
+  stralloc forward; /* the addresses that it leads to, each with a NUL behind it */
+  stralloc todo;    /* the rest is private */
   size_t steps;
   void *seen;
 };

@@ -12,14 +12,12 @@
 #define VACATION_SENDER_MAX 320     /* bytes of an address that is answered */
 #define VACATION_TEXT_MAX   1048576 /* bytes of the text of an answer */
 
-/* Each word of an own address with its NUL: a whole address, or a local part alone, of any domain.
- */
 struct vacation {
   char const *sender;  /* of the message, who gets the answer */
   char const *file;    /* the answer's text, often with a header */
   char const *memory;  /* who was answered when */
   char const *subject; /* of the answer, or NULL */
-  stralloc own;
+  stralloc own;        /* own addresses, each with a NUL: whole, or a local part at any domain */
   uint64_t interval; /* seconds in which a sender gets <count> answers */
   uint64_t count;
   uint64_t hourly;  /* answers to all senders in an hour */
