@@ -1,7 +1,7 @@
 # GNU make. `make help` names the targets.
 # Settings are the first lines of conf-cc, conf-ld, conf-home, conf-users and conf-split.
-# Each folder's dir.mk names its programs (PROGRAMS, NAME_SRCS, NAME_LIBS), and may have options of
-# its own for a target (CC_MORE, LD_MORE).
+# Each folder's dir.mk names its programs (PROGRAMS, NAME_SRCS, NAME_LIBS), other names of them
+# (NAME_NAMES, links), and may have options of its own for a target (CC_MORE, LD_MORE).
 
 VERSION := 0.1
 CC := $(shell head -n 1 conf-cc)
@@ -38,7 +38,9 @@ include $(sort $(wildcard */dir.mk))
 
 BINS := $(PROGRAMS:%=$B/bin/%)
 SCRIPTBINS := $(foreach s,$(SCRIPTS),$B/bin/$(notdir $s))
-all: $(BINS) $(SCRIPTBINS)
+LINKS := $(foreach p,$(PROGRAMS),$($p_NAMES))
+LINKBINS := $(LINKS:%=$B/bin/%)
+all: $(BINS) $(SCRIPTBINS) $(LINKBINS)
 
 # Everything that is compiled in from the conf- files stands in one header.
 $B/conf.h: conf-home conf-users conf-split Makefile
@@ -61,10 +63,14 @@ $(BINS): $B/bin/%: $$(addprefix $B/,$$($$*_SRCS:.c=.o)) $B/libpipit.a conf-ld Ma
 	@mkdir -p $(@D)
 	$(LD) $(LD_MORE) -o $@ $(filter %.o %.a,$^) $($*_LIBS) $(LIBS)
 
+$(foreach p,$(PROGRAMS),$(foreach n,$($p_NAMES),$(eval $n_LINK := $p)))
+$(LINKBINS): $B/bin/%: $$(addprefix $B/bin/,$$($$*_LINK))
+	@ln -sfn $($*_LINK) $@
+
 # In a script @SPLIT@ and the like stand for settings, and a line @NAME@ for a file of its _PARTS,
 # which may hold another one: therefore twice.
 $(foreach s,$(SCRIPTS),$(eval $(notdir $s)_SCRIPT := $s))
-FILL = sed -e 's|@SPLIT@|$(SPLIT)|; s|@QUEUE@|$(word 4,$(ACCOUNTS))|; s|@HOME@|$(HOMEDIR)|; s|@ACCOUNTS@|$(ACCOUNTS)|; s|@MEMORY@|$(MEMORY)|' \
+FILL = sed -e 's|@SPLIT@|$(SPLIT)|; s|@QUEUE@|$(word 4,$(ACCOUNTS))|; s|@HOME@|$(HOMEDIR)|; s|@ACCOUNTS@|$(ACCOUNTS)|; s|@MEMORY@|$(MEMORY)|; s|@HELPERS@|$(pipit-helper_NAMES)|' \
   $(foreach p,$($*_PARTS),-e '/^@$(notdir $p)@$$/{r $p' -e 'd' -e '}')
 $(SCRIPTBINS): $B/bin/%: $$($$*_SCRIPT) $$($$*_PARTS) $B/conf.h
 	@mkdir -p $(@D)
@@ -103,6 +109,7 @@ install: all
 	@install -d "$(DESTDIR)$(HOMEDIR)/bin" $(foreach n,1 5 7 8,"$(DESTDIR)$(MANDIR)/man$n")
 	@put() { install -m "$$1" "$$2" "$$3.new" && mv -f "$$3.new" "$$3"; }; set -e; \
 	for f in $(BINS) $(SCRIPTBINS); do put 755 $$f "$(DESTDIR)$(HOMEDIR)/bin/$${f##*/}"; done; \
+	for f in $(LINKBINS); do ln -sfn "$$(readlink $$f)" "$(DESTDIR)$(HOMEDIR)/bin/$${f##*/}"; done; \
 	ln -sfn pipit-sendmail "$(DESTDIR)$(HOMEDIR)/bin/sendmail"; \
 	for f in $(sort $(wildcard man/*.[1-8])); do put 644 $$f "$(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}"; done
 	@echo 'installed programs in $(DESTDIR)$(HOMEDIR)/bin, manual pages in $(DESTDIR)$(MANDIR)'

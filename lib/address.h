@@ -10,6 +10,9 @@
  * follows it is the domain. */
 extern size_t address_at(char const *s, size_t len);
 
+/* 1 when no byte of s[0..len) is a control character. */
+extern int address_is_clean(char const *s, size_t len);
+
 #define VERP_MARK "-@[]"
 #define VERP_LEN  (sizeof VERP_MARK - 1)
 

@@ -112,22 +112,38 @@ static int is_reachable(struct cdb const *c, unsigned int pos, void const *key, 
   return 0;
 }
 
+/* The record at <*pos>, and move <*pos> behind it. 1, or 0 when there is none. */
+static int record_at(struct cdb const *c, uint64_t *pos, struct cdbmap_record *r)
+{
+  if (*pos >= c->cdb_dend) return 0;
+  unsigned char const *lens = cdb_get(c, SLOT, (unsigned int)*pos);
+  if (!lens) return 0;
+  r->klen = cdb_unpack(lens);
+  r->vlen = cdb_unpack(lens + 4);
+  uint64_t next = *pos + SLOT + r->klen + r->vlen;
+  if (next > c->cdb_dend) return 0;
+  r->key = cdb_get(c, (unsigned int)(r->klen + r->vlen), (unsigned int)*pos + SLOT);
+  if (!r->key) return 0;
+  r->value = r->key + r->klen;
+  *pos = next;
+  return 1;
+}
+
 /* Walk over the records, which fill the space from the header to the first table. */
 static int is_sound(struct cdb const *c)
 {
+  struct cdbmap_record r;
   uint64_t pos = HEADER;
   if (cdb_unpack(cdb_get(c, SLOT, 0)) != c->cdb_dend) return 0; /* cdb_init has moved it */
-  while (pos < c->cdb_dend) {
-    unsigned char const *lens = cdb_get(c, SLOT, (unsigned int)pos);
-    if (!lens) return 0;
-    unsigned int klen = cdb_unpack(lens);
-    uint64_t next = pos + SLOT + klen + (uint64_t)cdb_unpack(lens + 4);
-    if (next > c->cdb_dend) return 0;
-    void const *key = cdb_get(c, klen, (unsigned int)pos + SLOT);
-    if (!key || !is_reachable(c, (unsigned int)pos, key, klen)) return 0;
-    pos = next;
-  }
+  for (uint64_t at = pos; record_at(c, &pos, &r); at = pos)
+    if (!is_reachable(c, (unsigned int)at, r.key, (unsigned int)r.klen)) return 0;
   return pos == c->cdb_dend;
+}
+
+int cdbmap_next(struct cdbmap *map, uint64_t *pos, struct cdbmap_record *r)
+{
+  if (!*pos) *pos = HEADER;
+  return record_at(&map->cdb, pos, r);
 }
 
 void cdbmap_stamp_set(struct cdbmap_stamp *stamp, struct stat const *st)

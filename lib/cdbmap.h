@@ -7,6 +7,7 @@
 #define PIPIT_CDBMAP_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 #include <skalibs/stralloc.h>
@@ -43,6 +44,14 @@ extern int cdbmap_verify(struct cdbmap *map, struct cdbmap_stamp *stamp);
 
 /* The stamp of a file; stamps are compared whole, with memcmp. */
 extern void cdbmap_stamp_set(struct cdbmap_stamp *stamp, struct stat const *st);
+
+/* Walk over all records of a file that cdbmap_verify found sound. <*pos> is 0 at first. 1 and
+ * <r>, valid until the file is closed; 0 at the end. */
+struct cdbmap_record {
+  char const *key, *value;
+  size_t klen, vlen;
+};
+extern int cdbmap_next(struct cdbmap *map, uint64_t *pos, struct cdbmap_record *r);
 
 /* Close; <map> may be NULL. */
 extern void cdbmap_close(struct cdbmap *map);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "date.h"
 
@@ -21,4 +22,14 @@ size_t date_rfc5322(char out[DATE_MAX], time_t when)
                    tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
                    tm.tm_sec, sign, off / 60 % 100, off % 60);
   return n < 0 || n >= DATE_MAX ? 0 : (size_t)n;
+}
+
+size_t date_id(char out[DATE_ID_MAX], struct timespec const *now)
+{
+  struct tm tm = { 0 };
+  gmtime_r(&now->tv_sec, &tm);
+  int n = snprintf(out, DATE_ID_MAX, "%d%02d%02d%02d%02d%02d.%ld.%06ld.pipit", tm.tm_year + 1900,
+                   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long)getpid(),
+                   now->tv_nsec / 1000);
+  return n < 0 || n >= DATE_ID_MAX ? 0 : (size_t)n;
 }

@@ -11,4 +11,9 @@
  * length is returned. In UTC when the local zone cannot be told. */
 extern size_t date_rfc5322(char out[DATE_MAX], time_t when);
 
+/* "20261121231706.123.004567.pipit", for the left of the '@' in a Message-ID: no other message of
+ * this host has it. The length is returned. */
+#define DATE_ID_MAX 80 /* bytes with the NUL */
+extern size_t date_id(char out[DATE_ID_MAX], struct timespec const *now);
+
 #endif

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "fileat.h"
@@ -42,6 +44,19 @@ int fileat_sync_directory(int dirfd, char const *path)
   int ok = fsync(fd) == 0;
   int e = errno;
   close(fd);
+  errno = e;
+  return ok;
+}
+
+int fileat_sync_above(char const *path)
+{
+  size_t len = strlen(path);
+  while (len && path[len - 1] == '/') len--;
+  while (len && path[len - 1] != '/') len--;
+  char *dir = len ? strndup(path, len) : strdup(".");
+  int ok = dir && fileat_sync_directory(AT_FDCWD, dir);
+  int e = errno;
+  free(dir);
   errno = e;
   return ok;
 }

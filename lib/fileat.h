@@ -20,4 +20,7 @@ extern int fileat_write(int fd, char const *s, size_t len, uint64_t at);
  * errno. */
 extern int fileat_sync_directory(int dirfd, char const *path);
 
+/* The same of the folder that <path> lies in. */
+extern int fileat_sync_above(char const *path);
+
 #endif

@@ -13,6 +13,7 @@
 #include "command.h"
 #include "priv.h"
 #include "program.h"
+#include "verdict.h"
 
 static void run(int fd, char const *line) __attribute__((noreturn));
 static void run(int fd, char const *line)
@@ -27,23 +28,12 @@ static void run(int fd, char const *line)
   strerr_die(EXIT_TEMPORARY, "Unable to run /bin/sh: ", strerror(errno), ". (#4.3.0)");
 }
 
-/* What the program's end means; qmail-command(8), sysexits.h. */
 static int judge(int wstat, struct report *r)
 {
   if (WIFSIGNALED(wstat)) return report_fail(r, EXIT_TEMPORARY, "Aack, child crashed. (#4.3.0)");
-  switch (WEXITSTATUS(wstat)) {
-  case 0: return 1;
-  case COMMAND_STOP: return COMMAND_STOP;
-  case 100:
-  case 64:
-  case 65:
-  case 70:
-  case 76:
-  case 77:
-  case 78:
-  case 112: return report_fail(r, EXIT_PERMANENT, "%s", "");
-  default: return report_fail(r, EXIT_TEMPORARY, "%s", "");
-  }
+  int v = verdict(wstat);
+  if (!v) return 1;
+  return v == VERDICT_STOP ? COMMAND_STOP : report_fail(r, v, "%s", "");
 }
 
 int command_run(struct message const *m, char const *line, struct report *r)

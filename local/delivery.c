@@ -5,6 +5,7 @@
 
 #include "addrlist.h"
 #include "delivery.h"
+#include "mboxfile.h"
 
 /* Append <s> with '_' for each control character. */
 static int add_clean(stralloc *sa, char const *s, size_t len)
@@ -40,18 +41,7 @@ static int make_rpline(struct delivery *d)
 
 int delivery_date(struct delivery *d, time_t now)
 {
-  char date[64];
-  struct tm tm;
-  if (!add(&d->ufline, "From ")) return 0;
-  size_t start = d->ufline.len;
-  for (char const *s = d->sender; *s; s++) {
-    char c = *s == ' ' || *s == '\t' || *s == '\n' ? '-' : *s;
-    if (!add_clean(&d->ufline, &c, 1)) return 0;
-  }
-  if (d->ufline.len == start && !add(&d->ufline, "MAILER-DAEMON")) return 0;
-  if (!gmtime_r(&now, &tm)) memset(&tm, 0, sizeof tm);
-  size_t n = strftime(date, sizeof date, " %a %b %d %H:%M:%S %Y\n", &tm);
-  return stralloc_catb(&d->ufline, date, n);
+  return mboxfile_from(&d->ufline, d->sender, strlen(d->sender), now);
 }
 
 int delivery_init(struct delivery *d, char const *const *args)

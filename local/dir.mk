@@ -1,7 +1,7 @@
 PROGRAMS += pipit-local
 # What delivers, in pipit-local and in the children of pipit-lspawn.
 LOCAL_SRCS := local/command.c local/delivery.c local/dotqmail.c local/folder.c local/forward.c \
-	local/lock.c local/loop.c local/maildir.c local/maildircount.c local/maildirsize.c local/mbox.c \
+	local/loop.c local/maildir.c local/maildircount.c local/maildirsize.c local/mbox.c \
 	local/mboxlock.c local/message.c local/perform.c local/progress.c local/quota.c local/report.c \
 	local/sizefile.c
 pipit-local_SRCS := local/pipit-local.c $(LOCAL_SRCS)

@@ -9,28 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fileat.h"
 #include "folder.h"
-
-/* The path of the folder that <path> lies in, as a string of its own; NULL with errno. */
-static char *above(char const *path)
-{
-  size_t len = strlen(path);
-  while (len && path[len - 1] == '/') len--;
-  while (len && path[len - 1] != '/') len--;
-  return len ? strndup(path, len) : strdup(".");
-}
-
-int folder_sync_above(char const *path)
-{
-  char *dir = above(path);
-  int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-  int ok = fd != -1 && fsync(fd) == 0;
-  int e = errno;
-  if (fd != -1) close(fd);
-  free(dir);
-  errno = e;
-  return ok;
-}
 
 /* Make one folder, if it is missing; those above it are there. */
 static int make_one(char const *path)
@@ -38,7 +18,7 @@ static int make_one(char const *path)
   struct stat st;
   if (stat(path, &st) == 0) return 1;
   if (errno != ENOENT) return 0;
-  if (mkdir(path, 0700) == 0) return folder_sync_above(path);
+  if (mkdir(path, 0700) == 0) return fileat_sync_above(path);
   return errno == EEXIST; /* somebody else was quicker */
 }
 

@@ -1,9 +1,6 @@
-/* folder.h - make folders, and be sure that what was made in one is on disk */
+/* folder.h - make folders, and have them on disk with their names */
 #ifndef PIPIT_FOLDER_H
 #define PIPIT_FOLDER_H
-
-/* Sync the folder that <path> lies in: its name is on disk then. 1, or 0 with errno. */
-extern int folder_sync_above(char const *path);
 
 /* Make the folder <path> and those above it that are missing (mode 0700), each on disk with its
  * name. It may be there already. 1, or 0 with errno. */

@@ -37,12 +37,12 @@ static int plausible(char const *s, size_t len)
 static void complete(struct inject *j, stralloc *addr, char const *arg, size_t len,
                      char const *what)
 {
-  if (!inject_clean(arg, len)) strerr_dief(EXIT_PERMANENT, "control character in ", what);
+  if (!address_is_clean(arg, len)) strerr_dief(EXIT_PERMANENT, "control character in ", what);
   addr->len = 0;
   catb(addr, arg, len);
   if (!len) return;
   if (!plausible(arg, len)) strerr_dief(EXIT_PERMANENT, "unable to parse address: ", arg);
-  rewrite_address(&j->set, addr);
+  inject_complete(&j->set, addr);
 }
 
 void inject_argument(struct inject *j, char const *arg)
@@ -132,7 +132,7 @@ static void add_name(stralloc *sa, char const *name, char const *escape)
   for (; *name; name++) {
     char c = *name;
     if (strchr(escape, c)) catb(sa, "\\", 1);
-    if (!inject_clean(&c, 1)) c = ' ';
+    if (!address_is_clean(&c, 1)) c = ' ';
     catb(sa, &c, 1);
   }
 }
@@ -146,8 +146,8 @@ static void add_from(struct inject *j)
   cats(&addr, set->user);
   cats(&addr, "@");
   if (set->host) cats(&addr, set->host);
-  else catb(&addr, set->defaulthost.s, set->defaulthost.len);
-  rewrite_address(set, &addr);
+  else catb(&addr, set->hosts.defaulthost.s, set->hosts.defaulthost.len);
+  inject_complete(set, &addr);
   cats(out, "From: ");
   if (named && !set->name_comment) {
     cats(out, "\"");
@@ -174,14 +174,11 @@ static void add_date(struct inject *j)
 
 static void add_id(struct inject *j)
 {
-  char id[96];
-  struct tm tm = { 0 };
-  struct timespec const *now = &j->set.now;
-  gmtime_r(&now->tv_sec, &tm);
-  snprintf(id, sizeof id, "Message-ID: <%d%02d%02d%02d%02d%02d.%ld.%06ld.pipit@", tm.tm_year + 1900,
-           tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long)getpid(),
-           now->tv_nsec / 1000);
+  char id[DATE_ID_MAX];
+  date_id(id, &j->set.now);
+  cats(&j->added, "Message-ID: <");
   cats(&j->added, id);
+  cats(&j->added, "@");
   catb(&j->added, j->set.idhost.s, j->set.idhost.len);
   cats(&j->added, ">\n");
 }
@@ -199,8 +196,8 @@ static void default_sender(struct inject *j)
   if (set->verp_rcpt) cats(&j->sender, "-");
   cats(&j->sender, "@");
   if (set->shost) cats(&j->sender, set->shost);
-  else catb(&j->sender, set->defaulthost.s, set->defaulthost.len);
-  rewrite_address(set, &j->sender);
+  else catb(&j->sender, set->hosts.defaulthost.s, set->hosts.defaulthost.len);
+  inject_complete(set, &j->sender);
   if (set->verp_rcpt) cats(&j->sender, "-@[]");
 }
 

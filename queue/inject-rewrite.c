@@ -17,54 +17,9 @@ static void cat(stralloc *sa, char const *s, size_t len)
   if (len && !stralloc_catb(sa, s, len)) inject_nomem();
 }
 
-static int ends_with_plus(char const *s, size_t len)
+void inject_complete(struct settings const *set, stralloc *addr)
 {
-  return len && s[len - 1] == '+';
-}
-
-/* Append what the domain lacks: ".plusdomain" (instead of its '+', which the
- * caller takes away) or ".defaultdomain". */
-static void add_domain(struct settings const *set, stralloc *out, char const *domain, size_t len)
-{
-  stralloc const *more = 0;
-  if (ends_with_plus(domain, len)) more = &set->plusdomain;
-  else if (len && *domain != '[' && !memchr(domain, '.', len)) more = &set->defaultdomain;
-  if (!more || !more->len) return;
-  cat(out, ".", 1);
-  cat(out, more->s, more->len);
-}
-
-/* Append what the address s[0..len) lacks behind it. */
-static void add_missing(struct settings const *set, stralloc *out, char const *s, size_t len,
-                        size_t at)
-{
-  stralloc const *host = &set->defaulthost;
-  if (!len) return;
-  if (at < len) {
-    add_domain(set, out, s + at + 1, len - at - 1);
-  } else if (host->len) {
-    cat(out, "@", 1);
-    cat(out, host->s, host->len - (size_t)ends_with_plus(host->s, host->len));
-    add_domain(set, out, host->s, host->len);
-  }
-}
-
-static int has_plus(char const *s, size_t len, size_t at)
-{
-  return at < len && ends_with_plus(s + at + 1, len - at - 1);
-}
-
-void rewrite_address(struct settings const *set, stralloc *addr)
-{
-  stralloc more = STRALLOC_ZERO;
-  size_t at = address_at(addr->s, addr->len);
-  if (at < addr->len)
-    while (addr->len > at && (addr->s[addr->len - 1] == '.' || addr->len == at + 1)) addr->len--;
-  at = address_at(addr->s, addr->len);
-  add_missing(set, &more, addr->s, addr->len, at);
-  if (has_plus(addr->s, addr->len, at)) addr->len--;
-  cat(addr, more.s, more.len);
-  stralloc_free(&more);
+  if (!complete_address(&set->hosts, addr)) inject_nomem();
 }
 
 /* A field that is being rewritten. */
@@ -97,7 +52,7 @@ static void copy_to(struct work *w, size_t pos)
 /* Write the address with its display name, as it should be. */
 static void put_address(struct work *w, struct addrlist_addr const *a)
 {
-  int plus = has_plus(a->s, a->len, a->at) && w->list[a->end - 1] == '+';
+  int plus = complete_has_plus(a->s, a->len, a->at) && w->list[a->end - 1] == '+';
   if (a->nocomma) {
     copy_to(w, a->comma);
     put(w, ",", 1);
@@ -115,7 +70,7 @@ static void put_address(struct work *w, struct addrlist_addr const *a)
 
 static void add_rcpt(struct work *w, struct addrlist_addr const *a)
 {
-  size_t len = a->len - (size_t)has_plus(a->s, a->len, a->at);
+  size_t len = a->len - (size_t)complete_has_plus(a->s, a->len, a->at);
   if (!len) return; /* <> is nobody */
   cat(&w->to->list, a->s, len);
   cat(&w->to->list, w->more.s, w->more.len);
@@ -126,9 +81,9 @@ static int on_address(void *data, struct addrlist_addr const *a)
 {
   struct work *w = data;
   if (++w->j->addresses > INJECT_ADDRESSES_MAX) return (errno = E2BIG, 0);
-  if (w->to && !inject_clean(a->s, a->len)) return (errno = EILSEQ, 0);
+  if (w->to && !address_is_clean(a->s, a->len)) return (errno = EILSEQ, 0);
   w->more.len = 0;
-  add_missing(&w->j->set, &w->more, a->s, a->len, a->at);
+  if (!complete_missing(&w->j->set.hosts, &w->more, a->s, a->len, a->at)) return 0;
   put_address(w, a);
   if (w->to) add_rcpt(w, a);
   if (w->out.len > INJECT_HEADER_MAX) return (errno = EMSGSIZE, 0);

@@ -9,20 +9,13 @@
 #include <skalibs/stralloc.h>
 #include <skalibs/strerr.h>
 
-#include "control.h"
+#include "address.h"
 #include "inject.h"
 #include "program.h"
 
 void inject_nomem(void)
 {
   strerr_dief(EXIT_TEMPORARY, "out of memory");
-}
-
-int inject_clean(char const *s, size_t len)
-{
-  for (size_t i = 0; i < len; i++)
-    if ((unsigned char)s[i] < ' ' || s[i] == 127) return 0;
-  return 1;
 }
 
 static void letters(struct settings *set, char const *s)
@@ -45,7 +38,7 @@ static char const *first(int address, char const *const *names)
   for (; *names; names++) {
     char const *value = getenv(*names);
     if (!value) continue;
-    if (address && !inject_clean(value, strlen(value)))
+    if (address && !address_is_clean(value, strlen(value)))
       strerr_dief(EXIT_PERMANENT, "control character in the environment variable ", *names);
     return value;
   }
@@ -62,18 +55,6 @@ static char const *account(void)
   return pw && *pw->pw_name ? pw->pw_name : "anonymous";
 }
 
-static void domain(stralloc *sa, char const *file, char const *variable)
-{
-  char const *value = FIRST(1, variable);
-  if (value) {
-    if (!stralloc_copys(sa, value)) inject_nomem();
-    return;
-  }
-  if (control_line_or_me(file, sa) == -1) strerr_dief(EXIT_TEMPORARY, control_why());
-  if (!inject_clean(sa->s, sa->len))
-    strerr_dief(EXIT_TEMPORARY, "control character in the control file ", file);
-}
-
 void settings_load(struct settings *set)
 {
   letters(set, getenv("QMAILINJECT"));
@@ -85,9 +66,9 @@ void settings_load(struct settings *set)
   if (!set->suser) set->suser = set->user;
   set->shost = FIRST(1, "QMAILSHOST");
   if (!set->shost) set->shost = set->host;
-  domain(&set->defaultdomain, "defaultdomain", "QMAILDEFAULTDOMAIN");
-  domain(&set->defaulthost, "defaulthost", "QMAILDEFAULTHOST");
-  domain(&set->plusdomain, "plusdomain", "QMAILPLUSDOMAIN");
-  domain(&set->idhost, "idhost", "QMAILIDHOST");
+  char const *why;
+  int r = complete_load(&set->hosts, &why);
+  if (!r) r = complete_domain(&set->idhost, "idhost", "QMAILIDHOST", &why);
+  if (r) strerr_dief(r, why);
   clock_gettime(CLOCK_REALTIME, &set->now);
 }

@@ -11,6 +11,7 @@
 
 #include <skalibs/stralloc.h>
 
+#include "complete.h"
 #include "header.h"
 
 #define INJECT_HEADER_MAX    2097152 /* bytes of a header, before and after it is completed */
@@ -29,7 +30,8 @@ struct settings {
   /* who is sending; strings of the environment, or NULL */
   char const *user, *host, *name;
   char const *suser, *shost; /* of the envelope */
-  stralloc defaulthost, defaultdomain, plusdomain, idhost;
+  struct complete hosts;
+  stralloc idhost;
   struct timespec now;
 };
 
@@ -57,9 +59,8 @@ extern void inject_nomem(void) __attribute__((noreturn));
 /* Read the environment and the control files. */
 extern void settings_load(struct settings *set);
 
-/* Complete the raw address <addr> (local@domain, without quoting): default
- * host, default domain, plus domain. "" and x@[] stay as they are. */
-extern void rewrite_address(struct settings const *set, stralloc *addr);
+/* complete_address, or out of memory. */
+extern void inject_complete(struct settings const *set, stralloc *addr);
 
 /* Append the address list in <f> to j->saved (when <save>) with its addresses
  * completed, and the addresses to <to> (when not NULL). 0: the list cannot be
@@ -74,9 +75,6 @@ extern void inject_sender(struct inject *j, char const *arg);
 /* Sort the header's fields into saved ones and recipients, and make those that
  * are missing. 1 when the message is a resent one, else 0. */
 extern int inject_header(struct inject *j, char const *s, size_t len);
-
-/* 1 when no byte of the address is a control character. */
-extern int inject_clean(char const *s, size_t len);
 
 /* A message on descriptor 0, with CRLF read as LF. */
 struct input {

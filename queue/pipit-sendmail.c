@@ -2,9 +2,9 @@
  *
  * usage: pipit-sendmail [-t] [-f sender] [-F name] [-N notify] [-R ret] [-V envid] [-bm] [--]
  *                       [recipient...]
- *        pipit-sendmail -bp | -bs      mailq      newaliases
+ *        pipit-sendmail -bp | -bs | -bi      mailq      newaliases
  *
- * It becomes pipit-inject, pipit-qread (-bp, mailq) or pipit-smtpd (-bs); no
+ * It becomes pipit-inject, pipit-qread (-bp, mailq), pipit-smtpd (-bs) or newaliases (-bi); no
  * shell has a part in it. Accepted without effect: -i -m -v -x -B x -e x -o x
  * -p x -E -J.
  *
@@ -30,7 +30,7 @@
 
 #define USAGE                                                                                      \
   "sendmail [-t] [-f sender] [-F name] [-N notify] [-R full|hdrs] [-V envid] [-i] "              \
-  "[-bm | -bp | -bs] [--] [recipient...]"
+  "[-bm | -bp | -bs | -bi] [--] [recipient...]"
 
 struct options {
   int header;         /* -t */
@@ -76,7 +76,7 @@ static void parse_options(int argc, char const *const *argv, struct options *o)
     case 'R': o->ret = l.arg; break;
     case 'V': o->envid = l.arg; break;
     case 'b':
-      if (strlen(l.arg) != 1 || !strchr("mps", *l.arg)) strerr_dieusage(EXIT_PERMANENT, USAGE);
+      if (strlen(l.arg) != 1 || !strchr("mpsi", *l.arg)) strerr_dieusage(EXIT_PERMANENT, USAGE);
       o->mode = *l.arg;
       break;
     case 'E': /* the rest of such an argument belongs to it */
@@ -129,8 +129,7 @@ static void qread(void)
 static void newaliases(void) __attribute__((noreturn));
 static void newaliases(void)
 {
-  strerr_dief(EXIT_PERMANENT, "there is no alias database: an alias is a file .qmail-NAME in ",
-              home_dir(), "/alias, which counts at once");
+  run("newaliases", (char const *const[]){ "newaliases", 0 });
 }
 
 static int add_address(void *data, struct addrlist_addr const *a)
@@ -239,7 +238,7 @@ int main(int argc, char const *const *argv)
   program_start("sendmail");
   if (argc < 1) strerr_dieusage(EXIT_PERMANENT, USAGE);
   parse_options(argc, argv, &o);
-  if (!strcmp(called(argv), "newaliases")) newaliases();
+  if (o.mode == 'i' || !strcmp(called(argv), "newaliases")) newaliases();
   if (o.mode == 'p' || !strcmp(called(argv), "mailq")) qread();
   if (closed) strerr_dief(EXIT_TEMPORARY, "standard input is closed: there is no message");
   if (o.mode == 's') smtpd();

@@ -81,7 +81,7 @@ def main():
     if os.geteuid() == 0 and os.path.isdir(bindir) and not reachable(bindir):
         copy = tempfile.mkdtemp(prefix='pipit.bin.')
         os.chmod(copy, 0o755)
-        bindir = shutil.copytree(bindir, os.path.join(copy, 'bin'))
+        bindir = shutil.copytree(bindir, os.path.join(copy, 'bin'), symlinks=True)
     try: failed = run_all(tests, build, bindir, a)
     finally:
         if copy: shutil.rmtree(copy, ignore_errors=True)

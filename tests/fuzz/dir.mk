@@ -10,6 +10,7 @@ FUZZ_RUNS := 10000000
 FUZZ_SECONDS := 60
 
 fuzz-address_SRCS := remote/quote.c
+fuzz-aliases_SRCS := deliver/maillist.c
 fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c remote/route.c
 fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
@@ -26,6 +27,7 @@ fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist
 fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs
 fuzz-tables_SRCS := $(addprefix tools/,assign.c mailbox-line.c mailbox-words.c) local/quota.c
 fuzz-tables_WRAP := getpw_ids getgrnam
+fuzz-vacation_SRCS := $(addprefix deliver/,helper.c mailhead.c vacation-decide.c vacation-reply.c)
 
 $B/fuzz/obj/%.o: %.c $B/conf.h conf-cc tests/fuzz/dir.mk
 	@mkdir -p $(@D)

@@ -17,6 +17,7 @@
 #include <skalibs/strerr.h>
 
 #include "../../queue/inject.h"
+#include "address.h"
 #include "addrlist.h"
 #include "date.h"
 #include "fuzz.h"
@@ -186,9 +187,9 @@ static void set_up(struct inject *j, unsigned int options, char const *name)
   set->user = set->suser = options & 64 ? "odd \"user\"" : "user";
   set->host = set->shost = options & 128 ? "host+" : 0;
   set->name = *name ? name : 0;
-  sets(&set->defaulthost, "dh");
-  sets(&set->defaultdomain, "dd.example");
-  sets(&set->plusdomain, "pd.example");
+  sets(&set->hosts.defaulthost, "dh");
+  sets(&set->hosts.defaultdomain, "dd.example");
+  sets(&set->hosts.plusdomain, "pd.example");
   sets(&set->idhost, "id.example");
   set->now.tv_sec = 1700000000;
 }
@@ -197,7 +198,7 @@ static void check_rcpts(struct rcpts const *r)
 {
   for (size_t i = 0; i < r->list.len;) {
     size_t len = strlen(r->list.s + i);
-    REQUIRE(len && i + len < r->list.len && inject_clean(r->list.s + i, len));
+    REQUIRE(len && i + len < r->list.len && address_is_clean(r->list.s + i, len));
     i += len + 1;
   }
 }
@@ -275,7 +276,7 @@ static void inject(unsigned int options, char const *name, char const *arg, stru
   check_rcpts(&j.args);
   int resent = inject_header(&j, h->len ? h->text.s : "", h->len);
   REQUIRE(resent == 0 || resent == 1);
-  REQUIRE(inject_clean(j.sender.s ? j.sender.s : "", j.sender.len));
+  REQUIRE(address_is_clean(j.sender.s ? j.sender.s : "", j.sender.len));
   check_rcpts(&j.header);
   check_rcpts(&j.resent);
   append(&text, &j.added);

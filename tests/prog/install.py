@@ -21,7 +21,10 @@ def install():
     if not check(p.returncode == 0, 'make install: %s' % p.stdout[-300:]): return
     check(home + '/bin/pipit-setup ' + home in p.stdout, 'it says the next step')
     programs = sorted(n for n in os.listdir(BIN) if n.startswith('pipit-'))
-    equal(sorted(os.listdir(dest + home + '/bin')), sorted(programs + ['sendmail']), 'every program is installed')
+    links = {n: os.readlink(os.path.join(BIN, n)) for n in os.listdir(BIN) if os.path.islink(os.path.join(BIN, n))}
+    programs = [n for n in programs if n not in links]
+    equal({n: os.readlink(dest + home + '/bin/' + n) for n in [*links, 'sendmail']}, {**links, 'sendmail': 'pipit-sendmail'}, 'other names of programs')
+    equal(sorted(os.listdir(dest + home + '/bin')), sorted([*programs, *links, 'sendmail']), 'every program is installed')
     equal({oct(stat.S_IMODE(os.stat('%s%s/bin/%s' % (dest, home, n)).st_mode)) for n in programs}, {'0o755'}, 'their modes')
     pages = {'man%s/%s' % (n[-1], n) for n in os.listdir(TOP + '/man') if re.search(r'\.[1-8]$', n)}
     man = dest + '/usr/local/share/man'

@@ -5,11 +5,14 @@ from pipit import *
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), '..', '..'))
 pages = {os.path.basename(p): open(p).read() for p in glob.glob(TOP + '/man/*.[1-8]')}
+# A page that is one line ".so man1/NAME.1" stands for that page.
+others = {p: m.group(1) for p, text in pages.items() for m in [re.fullmatch(r'\.so man\d/(\S+)\n', text)] if m}
 
 def programs():
-    for name in sorted(n for n in os.listdir(BIN) if n.startswith('pipit-')):
+    for name in sorted(n for n in os.listdir(BIN) if n.startswith('pipit-') or os.path.islink(os.path.join(BIN, n))):
         page = next((p for p in pages if p.rsplit('.', 1)[0] == name), None)
         if not check(page, name + ' has a manual page'): continue
+        page = others.get(page, page)
         missing = [s for s in ('NAME', 'SYNOPSIS', 'DESCRIPTION', 'EXIT STATUS', 'SEE ALSO')
                    if not re.search(r'^\.Sh %s$' % s, pages[page], re.M)]
         equal(missing, [], page + ': its sections')
@@ -17,8 +20,11 @@ def programs():
 def each_page():
     for page, text in sorted(pages.items()):
         name, section = page.rsplit('.', 1)
+        if page in others:
+            check(re.search(r'^\.Nm %s( ,)?$' % re.escape(name), pages.get(others[page], ''), re.M), '%s: %s is about it' % (page, others[page]))
+            continue
         check(re.search(r'^\.Dt %s %s$' % (re.escape(name.upper()), section), text, re.M) and
-              re.search(r'^\.Nm %s$' % re.escape(name), text, re.M), page + ': title and name are those of the file')
+              re.search(r'^\.Nm %s( ,)?$' % re.escape(name), text, re.M), page + ': title and name are those of the file')
         gone = [r for r in re.findall(r'^\.Xr (pipit-?[a-z]*) (\d)', text, re.M) if '%s.%s' % r not in pages]
         equal(gone, [], page + ': the pages of pipit that it refers to exist')
         if not shutil.which('mandoc'): continue

@@ -64,7 +64,8 @@ def one_account():
     equal(read(home, 'control/rcpthosts'), 'mail.example\nlocalhost\n', 'control/rcpthosts')
     equal(read(home, 'control/defaultdelivery'), './Maildir/\n', 'control/defaultdelivery')
     equal({name for name in os.listdir(home + '/bin') if name != 'sendmail'},
-          {name for name in os.listdir(BIN) if name.startswith('pipit-')}, 'every program is in bin/')
+          {name for name in os.listdir(BIN) if name.startswith('pipit-') or os.path.islink(os.path.join(BIN, name))}, 'every program is in bin/')
+    equal((os.readlink(home + '/bin/forward'), os.readlink(home + '/bin/pipit-vacation')), ('pipit-helper', 'pipit-helper'), 'other names are links')
     equal(os.readlink(home + '/bin/sendmail'), 'pipit-sendmail', 'bin/sendmail')
     check(read(home, 'bin/pipit-run') == read(BIN, 'pipit-run') and os.access(home + '/bin/pipit-run', os.X_OK),
           'a program is copied whole and can be run')
