@@ -254,7 +254,7 @@ def test_program():
     executed('a service that has ended')
     s = Service(env={'QMAILQUEUE': '/bin/false'})
     executed('a service with QMAILQUEUE')
-    check('handed back ip=127.0.0.1 reason=QMAILQUEUE\n' in s.text(), 'and it says so')
+    check('handed back ip=127.0.0.1 reason=program\n' in s.text(), 'and it says so')
     s.stop()
 
 def test_pipes():
