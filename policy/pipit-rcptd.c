@@ -15,9 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <skalibs/sgetopt.h>
@@ -39,33 +37,6 @@
 #define MEMORY_LOOK 67108864
 #define BACKLOG     128
 
-/* All that is needed to see whether a file is there, and to answer. */
-static int const look_calls[] = {
-    SYS_read,
-    SYS_write,
-#ifdef SYS_newfstatat
-    SYS_newfstatat,
-#endif
-#ifdef SYS_fstatat64
-    SYS_fstatat64,
-#endif
-#ifdef SYS_statx
-    SYS_statx,
-#endif
-#ifdef SYS_stat
-    SYS_stat,
-    SYS_lstat,
-#endif
-#ifdef SYS_stat64
-    SYS_stat64,
-    SYS_lstat64,
-#endif
-    SYS_exit,
-    SYS_exit_group,
-    SYS_rt_sigreturn,
-    SYS_restart_syscall,
-};
-
 static void become(struct accounts const *a)
 {
   if (!accounts_become(a, ACCOUNT_RCPT)) strerr_dief(EXIT_TEMPORARY, accounts_why());
@@ -82,7 +53,7 @@ static void be_look(struct accounts const *a)
   else if (!priv_drop_keeping(a->uid[ACCOUNT_RCPT], a->gid[ACCOUNT_RCPT], CAP_DAC_READ_SEARCH))
     strerr_diefusys(EXIT_TEMPORARY, "become ", account_name(ACCOUNT_RCPT));
   if (!priv_limit_memory(MEMORY_LOOK)) strerr_diefusys(EXIT_TEMPORARY, "limit memory");
-  int r = sandbox_allow_only(look_calls, sizeof look_calls / sizeof *look_calls);
+  int r = look_confine();
   if (r == -1) strerr_diefusys(EXIT_TEMPORARY, "confine myself");
   if (!r && guarded && !priv_drop_capabilities())
     strerr_diefusys(EXIT_TEMPORARY, "give up capabilities");

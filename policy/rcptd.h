@@ -34,6 +34,9 @@ enum look {
   LOOK_TROUBLE = '?'
 };
 
+/* Give up all system calls but those that look_run needs: as sandbox_allow_only. */
+extern int look_confine(void);
+
 /* Answer on descriptor 0 until that ends. <guarded>: this process sees more than those may who
  * ask, and follows no symbolic link that is not root's. */
 extern void look_run(int guarded) __attribute__((noreturn));

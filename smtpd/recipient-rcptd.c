@@ -10,7 +10,7 @@
 #include "rcptwire.h"
 #include "recipient.h"
 
-#define WAIT_MS 10000 /* for an answer; pipit-rcptd itself gives up earlier */
+#define WAIT_MS 6000 /* for an answer; pipit-rcptd itself gives up earlier */
 
 static int sock = -1;
 
