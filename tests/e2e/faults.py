@@ -117,7 +117,10 @@ equal(len(i.wait_mails('joe', count + 1)), count + 1,
 i.stop()
 i.start(wait=False)
 wait_for(lambda: i.banner() and i.queue_open(), START_SECONDS)
-send('joe@virtual.example')
+with i.smtp() as s:
+    s.ehlo(), s.mail('ann@mail.example')
+    equal(s.rcpt('joe@virtual.example')[0], 451, 'control/virtualdomains unreadable at start: no recipient is told that he does not exist')
+i.sendmail('-f', 'ann@mail.example', 'joe@virtual.example', input=b'Subject: x\n\nx\n')
 time.sleep(2)
 check(i.queue() and not i.mails('ann'), 'control/virtualdomains unreadable at start: mail waits')
 os.chmod(virtual, 0o644)
