@@ -19,7 +19,7 @@ SERVICES = ('queued', 'rcptd', 'send', 'smtpd')
 
 def make(name):
     home = setup(os.path.join(SCRATCH, name), '-n', 'a.example', '-s', '2600', '-a', '127.0.0.2')
-    for program in ('queued', 'start', 'smtpd'):
+    for program in ('queued', 'rcptd', 'start', 'smtpd'):
         with open(home + '/bin/pipit-' + program, 'w') as f: f.write(STAND_IN)
         os.chmod(home + '/bin/pipit-' + program, 0o755)
     return home
