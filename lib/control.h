@@ -12,6 +12,8 @@
 #ifndef PIPIT_CONTROL_H
 #define PIPIT_CONTROL_H
 
+#include <stdint.h>
+
 #include <skalibs/stralloc.h>
 
 #define CONTROL_MAXSIZE 16777216 /* bytes; a larger control file is refused */
@@ -38,6 +40,10 @@ extern int control_number(char const *name, unsigned long *value, unsigned long 
 
 /* Is there such a file? 1, 0, or -1 with errno when that cannot be told. */
 extern int control_exists(char const *name);
+
+/* A number that changes when any of the files <names> (NULL-terminated) is written anew, made or
+ * removed. */
+extern uint64_t control_stamp(char const *const *names);
 
 /* For a caller that finds fault with a value: set control_why() to the file
  * and <what>, errno to EINVAL; returns -1. */

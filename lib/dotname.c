@@ -1,5 +1,6 @@
 /* dotname.c - the names of the dot-qmail files that an extension may have; see dotname.h */
 
+#include <errno.h>
 #include <string.h>
 
 #include "dotname.h"
@@ -30,4 +31,9 @@ int dotname_shorter(char const *ext, size_t *len)
     return 1;
   }
   return 0;
+}
+
+int dotname_is_absent(int e)
+{
+  return e == ENOENT || e == ENOTDIR || e == ENAMETOOLONG;
 }

@@ -19,4 +19,8 @@ extern int dotname_make(stralloc *name, char const *dash, char const *ext, size_
  * that a "default" may follow. 1, or 0 when there is none. */
 extern int dotname_shorter(char const *ext, size_t *len);
 
+/* Does <e>, the error of a look at such a name, say that there is no such file? After
+ * any other it may be there. */
+extern int dotname_is_absent(int e);
+
 #endif

@@ -96,6 +96,7 @@ static enum finduser find_local(struct finduser_source const *s, char const *loc
   if (s->accounts->separated) {
     r = s->getpw(local, len, u);
     if (r == -1) return (strerr_warnwusys("look up a user"), FINDUSER_GETPW);
+    if (r == 2) return FINDUSER_ASKED;
     if (r == 1) return FINDUSER_OK;
   }
   return set_alias(s, local, len, 0, u);

@@ -21,7 +21,8 @@ enum finduser {
   FINDUSER_GETPW,     /* the password database does not answer */
   FINDUSER_HOME,      /* a home cannot be looked at */
   FINDUSER_ALIAS,     /* the alias account cannot be found */
-  FINDUSER_MEMORY
+  FINDUSER_MEMORY,
+  FINDUSER_ASKED /* nothing yet: getpw has asked somebody; call again when he has answered */
 };
 
 /* The users/mailboxes.cdb and the users/cdb that were sound; see cdbmap_verify. Zeros at first. */
@@ -34,7 +35,7 @@ struct finduser_source {
   struct accounts const *accounts;
   char const *home; /* of the instance, absolute */
   struct finduser_stamps *stamps;
-  /* getpw_find, or what asks another process that calls it. */
+  /* getpw_find; or what asks another process that calls it: 2 when that has not answered yet. */
   int (*getpw)(char const *local, size_t len, struct mailuser *u);
 };
 

@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "priv.h"
@@ -28,6 +31,40 @@ int priv_drop_groups(char const *name, uid_t uid, gid_t gid)
 {
   if (!uid || !gid) return (errno = EINVAL, 0);
   return initgroups(name, gid) == 0 && change(uid, gid);
+}
+
+/* The permitted and the effective capabilities become those of <set>. 1, or 0 with errno. */
+static int set_capabilities(uint64_t set)
+{
+  struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct data[2] = {{0}, {0}};
+  struct __user_cap_data_struct now[2];
+  for (int i = 0; i < 2; i++)
+    data[i].effective = data[i].permitted = (uint32_t)(set >> 32 * i);
+  if (syscall(SYS_capset, &head, data) == -1 || syscall(SYS_capget, &head, now) == -1) return 0;
+  for (int i = 0; i < 2; i++)
+    if (now[i].permitted != data[i].permitted || now[i].effective != data[i].effective)
+      return (errno = EPERM, 0);
+  return 1;
+}
+
+int priv_has(int capability)
+{
+  struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct now[2];
+  return syscall(SYS_capget, &head, now) == 0 &&
+         (now[CAP_TO_INDEX(capability)].permitted & CAP_TO_MASK(capability));
+}
+
+int priv_drop_keeping(uid_t uid, gid_t gid, int capability)
+{
+  return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 && priv_drop(uid, gid) &&
+         set_capabilities(UINT64_C(1) << capability) && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) == 0;
+}
+
+int priv_drop_capabilities(void)
+{
+  return set_capabilities(0);
 }
 
 int priv_no_new_privs(void)

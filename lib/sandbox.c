@@ -61,15 +61,47 @@ static size_t build_filter(struct sock_filter *f)
   return n;
 }
 
-int sandbox_no_exec(void)
+static int install(struct sock_filter *filter, size_t n)
 {
-  struct sock_filter filter[DENIED + 7];
-  struct sock_fprog prog = { .len = (unsigned short)build_filter(filter), .filter = filter };
+  struct sock_fprog prog = { .len = (unsigned short)n, .filter = filter };
   if (!priv_no_new_privs()) return -1;
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) == 0) return 1;
   return errno == EINVAL || errno == ENOSYS ? 0 : -1;
 }
+
+int sandbox_no_exec(void)
+{
+  struct sock_filter filter[DENIED + 7];
+  return install(filter, build_filter(filter));
+}
+
+/* Numbers of the x32 ABI are none of those allowed. */
+int sandbox_allow_only(int const *calls, size_t n)
+{
+  struct sock_filter f[SANDBOX_CALLS_MAX + 7] = {
+    BPF_STMT(BPF_LD | BPF_IMM, 0), /* as in build_filter */
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+  };
+  size_t len = 5;
+  if (n > SANDBOX_CALLS_MAX) return (errno = EINVAL, -1);
+  for (size_t i = 0; i < n; i++)
+    f[len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i],
+                                            (uint8_t)(n - i), 0);
+  f[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+  f[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  return install(f, len);
+}
 #else
+int sandbox_allow_only(int const *calls, size_t n)
+{
+  (void)calls;
+  (void)n;
+  return priv_no_new_privs() ? 0 : -1;
+}
+
 int sandbox_no_exec(void)
 {
   return priv_no_new_privs() ? 0 : -1;

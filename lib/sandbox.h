@@ -6,11 +6,18 @@
 #ifndef PIPIT_SANDBOX_H
 #define PIPIT_SANDBOX_H
 
+#include <stddef.h>
+
 /* No new privileges, no execution of any program, and none of the system calls
  * that a mail program has no use for (ptrace, mount, bpf, namespaces, modules,
  * io_uring, ...): they fail with EPERM. 1 done, 0 this kernel or machine cannot,
  * -1 with errno. */
 extern int sandbox_no_exec(void);
+
+/* No new privileges, and of all system calls only calls[0..n); any other one kills the
+ * process. 1 done, 0 this kernel or machine cannot, -1 with errno. */
+#define SANDBOX_CALLS_MAX 32
+extern int sandbox_allow_only(int const *calls, size_t n);
 
 /* From here on files can be opened for reading only, and only at or below
  * <paths> (NULL-terminated; those that do not exist are left out). Descriptors

@@ -4,19 +4,9 @@
 #include <string.h>
 
 #include "addrlist.h"
+#include "cleanenv.h"
 #include "delivery.h"
 #include "mboxfile.h"
-
-/* Append <s> with '_' for each control character. */
-static int add_clean(stralloc *sa, char const *s, size_t len)
-{
-  if (!stralloc_readyplus(sa, len)) return 0;
-  for (size_t i = 0; i < len; i++) {
-    unsigned char c = (unsigned char)s[i];
-    sa->s[sa->len++] = c < 32 || c == 127 ? '_' : s[i];
-  }
-  return 1;
-}
 
 static int add(stralloc *sa, char const *s)
 {
@@ -25,15 +15,15 @@ static int add(stralloc *sa, char const *s)
 
 static int make_dtline(struct delivery *d)
 {
-  return add(&d->dtline, "Delivered-To: ") && add_clean(&d->dtline, d->local, strlen(d->local)) &&
-         add(&d->dtline, "@") && add_clean(&d->dtline, d->host, strlen(d->host)) &&
+  return add(&d->dtline, "Delivered-To: ") && cleanenv_add(&d->dtline, d->local, strlen(d->local)) &&
+         add(&d->dtline, "@") && cleanenv_add(&d->dtline, d->host, strlen(d->host)) &&
          add(&d->dtline, "\n");
 }
 
 static int make_rpline(struct delivery *d)
 {
   stralloc clean = STRALLOC_ZERO;
-  int ok = add_clean(&clean, d->sender, strlen(d->sender)) && add(&d->rpline, "Return-Path: <");
+  int ok = cleanenv_add(&clean, d->sender, strlen(d->sender)) && add(&d->rpline, "Return-Path: <");
   if (ok && clean.len) ok = addrlist_quote(&d->rpline, clean.s, clean.len);
   stralloc_free(&clean);
   return ok && add(&d->rpline, ">\n");
@@ -66,30 +56,12 @@ void delivery_free(struct delivery *d)
   stralloc_free(&d->ufline);
 }
 
-/* Set a variable to a cleaned copy of s[0..len); newlines at its end stay when <lines>. */
-static int set(char const *name, char const *s, size_t len, int lines)
-{
-  stralloc sa = STRALLOC_ZERO;
-  size_t body = lines && len && s[len - 1] == '\n' ? len - 1 : len;
-  int ok = add_clean(&sa, s, body) && stralloc_catb(&sa, s + body, len - body) &&
-           stralloc_append(&sa, 0);
-  if (ok && !strncmp(sa.s, "()", 2)) sa.s[0] = '_';
-  ok = ok && setenv(name, sa.s, 1) == 0;
-  stralloc_free(&sa);
-  return ok;
-}
-
-int delivery_setenv(char const *name, char const *value)
-{
-  return set(name, value, strlen(value), 0);
-}
-
 /* EXT, then EXT2 to EXT4: what follows the first, second and third dash. */
 static int set_ext(char const *ext)
 {
   static char const *const names[] = {"EXT", "EXT2", "EXT3", "EXT4"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (!delivery_setenv(names[i], ext)) return 0;
+    if (!cleanenv_set(names[i], ext)) return 0;
     ext += strcspn(ext, "-");
     if (*ext) ext++;
   }
@@ -102,7 +74,7 @@ static int set_host(char const *host)
   static char const *const names[] = {"HOST", "HOST2", "HOST3", "HOST4"};
   size_t len = strlen(host);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (!set(names[i], host, len, 0)) return 0;
+    if (!cleanenv_setb(names[i], host, len, 0)) return 0;
     char const *dot = memrchr(host, '.', len);
     if (dot) len = (size_t)(dot - host);
   }
@@ -111,10 +83,10 @@ static int set_host(char const *host)
 
 int delivery_environment(struct delivery const *d)
 {
-  return delivery_setenv("USER", d->user) && delivery_setenv("HOME", d->home) &&
-         delivery_setenv("LOCAL", d->local) && delivery_setenv("SENDER", d->sender) &&
-         set("RECIPIENT", delivery_recipient(d), delivery_recipientlen(d), 0) &&
-         set("DTLINE", d->dtline.s, d->dtline.len, 1) &&
-         set("RPLINE", d->rpline.s, d->rpline.len, 1) &&
-         set("UFLINE", d->ufline.s, d->ufline.len, 1) && set_ext(d->ext) && set_host(d->host);
+  return cleanenv_set("USER", d->user) && cleanenv_set("HOME", d->home) &&
+         cleanenv_set("LOCAL", d->local) && cleanenv_set("SENDER", d->sender) &&
+         cleanenv_setb("RECIPIENT", delivery_recipient(d), delivery_recipientlen(d), 0) &&
+         cleanenv_setb("DTLINE", d->dtline.s, d->dtline.len, 1) &&
+         cleanenv_setb("RPLINE", d->rpline.s, d->rpline.len, 1) &&
+         cleanenv_setb("UFLINE", d->ufline.s, d->ufline.len, 1) && set_ext(d->ext) && set_host(d->host);
 }

@@ -49,7 +49,4 @@ extern int delivery_date(struct delivery *d, time_t now);
  * DEFAULT and NEWSENDER. 1, or 0 with ENOMEM. */
 extern int delivery_environment(struct delivery const *d);
 
-/* Set one variable to a cleaned copy of <value>. 1, or 0 with ENOMEM. */
-extern int delivery_setenv(char const *name, char const *value);
-
 #endif

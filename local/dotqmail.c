@@ -18,12 +18,6 @@ static int no_memory(struct report *r)
   return report_fail(r, EXIT_TEMPORARY, "Out of memory. (#4.3.0)");
 }
 
-/* Only these say that there is no file; after anything else it may be there. */
-static int is_absent(int e)
-{
-  return e == ENOENT || e == ENOTDIR || e == ENAMETOOLONG;
-}
-
 static int cannot_open(struct report *r, char const *name)
 {
   return report_fail(r, EXIT_TEMPORARY, "Unable to open %s: %s. (#4.3.0)", name, strerror(errno));
@@ -35,7 +29,7 @@ static int try_file(struct dotqmail_file *f, char const *name, struct report *r)
   struct stat st;
   int fd = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   f->fd = -1;
-  if (fd == -1) return is_absent(errno) || errno == ENXIO ? 1 : cannot_open(r, name);
+  if (fd == -1) return dotname_is_absent(errno) || errno == ENXIO ? 1 : cannot_open(r, name);
   if (fstat(fd, &st) == -1) {
     cannot_open(r, name);
     close(fd);
@@ -96,7 +90,7 @@ int dotqmail_exists(char const *dash, char const *ext, char const *suffix, struc
     found = -1;
   } else if (stat(name.s, &st) == -1) {
     found = 0;
-    if (!is_absent(errno)) {
+    if (!dotname_is_absent(errno)) {
       cannot_open(r, name.s);
       found = -1;
     }

@@ -11,6 +11,7 @@
 #include <skalibs/buffer.h>
 #include <skalibs/strerr.h>
 
+#include "cleanenv.h"
 #include "command.h"
 #include "job.h"
 #include "maildir.h"
@@ -102,9 +103,9 @@ static void choose_sender(struct perform *p)
 /* What programs find in their environment, that of the queue too. */
 static void set_environment(struct perform const *p, size_t defaultfrom)
 {
-  if (!delivery_environment(&p->d) || !delivery_setenv("NEWSENDER", p->newsender.s)) die_nomem();
+  if (!delivery_environment(&p->d) || !cleanenv_set("NEWSENDER", p->newsender.s)) die_nomem();
   unsetenv("DEFAULT");
-  if (defaultfrom != DOTQMAIL_NOTDEF && !delivery_setenv("DEFAULT", p->d.ext + defaultfrom))
+  if (defaultfrom != DOTQMAIL_NOTDEF && !cleanenv_set("DEFAULT", p->d.ext + defaultfrom))
     die_nomem();
 }
 

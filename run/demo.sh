@@ -77,13 +77,14 @@ start() {
   setsid "$dir/bin/pipit-run" "$dir" </dev/null &
   pid=$!
   tries=0
-  until s6-svok "$dir/service/queued" && s6-svok "$dir/service/send" && s6-svok "$dir/service/smtpd"; do
+  until s6-svok "$dir/service/queued" && s6-svok "$dir/service/send" &&
+    s6-svok "$dir/service/rcptd" && s6-svok "$dir/service/smtpd"; do
     tries=$((tries + 1))
     [ $tries -lt 100 ] && kill -0 "$pid" 2>/dev/null || fail 'the mail server did not start; see above'
     sleep 0.1
   done 2>/dev/null
   # Only its account hears from the supervision.
-  (cd / && $as s6-svwait -U -a -t 20000 "$dir/service/queued" "$dir/service/send" "$dir/service/smtpd") ||
+  (cd / && $as s6-svwait -U -a -t 20000 "$dir/service/queued" "$dir/service/send" "$dir/service/rcptd" "$dir/service/smtpd") ||
     fail 'the services did not get ready; their last log lines are above'
 }
 
@@ -123,7 +124,7 @@ Both messages are delivered. The mail server is running until you press Ctrl-C.
   SMTP       127.0.0.1 port $port
   sendmail   $dir/bin/sendmail, for example: echo hello | $dir/bin/sendmail $to
   mail       $dir/alias/Maildir/new (every address at $me)
-  logs       $dir/log/{queued,send,smtpd}/current (readable with s6-tai64nlocal)
+  logs       $dir/log/{queued,rcptd,send,smtpd}/current (readable with s6-tai64nlocal)
   settings   $dir/control, $dir/service/smtpd/env
 END
 }

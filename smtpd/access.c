@@ -15,7 +15,6 @@
 #include "tcprules.h"
 
 #define DEFAULT_PATH "control/tcp.smtp.cdb"
-#define PROGRAM      "+QMAILQUEUE="
 
 static char why[600];
 
@@ -76,7 +75,7 @@ static int holds(struct access const *a, char const *what)
 
 int access_sets_program(struct access const *a)
 {
-  return holds(a, PROGRAM);
+  return holds(a, "+QMAILQUEUE=") || holds(a, "+RCPTCHECK=");
 }
 
 static void replace(struct access *a, struct cdbmap *map)
@@ -108,7 +107,7 @@ int access_refresh(struct access *a)
   if (r == -1) return fail(a, strerror(errno));
   if (r && !a->allow_program && access_sets_program(a)) {
     cdbmap_close(map);
-    return fail(a, "sets QMAILQUEUE, which is new; restart pipit-smtpd for that");
+    return fail(a, "sets QMAILQUEUE or RCPTCHECK, which is new; restart pipit-smtpd for that");
   }
   a->networks = holds(a, "/");
   replace(a, r ? map : 0);

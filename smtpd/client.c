@@ -18,7 +18,7 @@
 char const *const client_variables[] = {
   "TCPREMOTEIP", "TCPREMOTEHOST", "TCPREMOTEINFO", "TCPLOCALIP",
   "TCP6REMOTEIP", "TCP6REMOTEHOST", "TCP6REMOTEINFO", "TCP6LOCALIP",
-  "RELAYCLIENT", "DATABYTES", 0
+  "RELAYCLIENT", "DATABYTES", "BRTLIMIT", 0
 };
 
 void client_address(char text[INET6_ADDRSTRLEN], struct sockaddr_storage const *sa)
@@ -103,15 +103,22 @@ void client_find(struct client *c, stralloc const *rule, int in)
   if (!own_address(c, rule)) address_from_socket(c->localip, in, get_local);
 }
 
+/* Read a number that may be there. 1, or 0 when it is none. */
+static int number(stralloc const *rule, char const *name, int *there, unsigned long *n)
+{
+  char const *s = variable(rule, name);
+  *there = s && *s;
+  return !*there || ulong0_scan(s, n);
+}
+
 int client_load(struct client *c, stralloc const *rule)
 {
-  char const *databytes = variable(rule, "DATABYTES");
   c->host = either(rule, "TCPREMOTEHOST", "TCP6REMOTEHOST");
   c->info = either(rule, "TCPREMOTEINFO", "TCP6REMOTEINFO");
   c->relay = variable(rule, "RELAYCLIENT");
-  c->has_databytes = databytes && *databytes;
   if (!c->localip[0]) own_address(c, rule);
-  return !c->has_databytes || ulong0_scan(databytes, &c->databytes);
+  return number(rule, "DATABYTES", &c->has_databytes, &c->databytes) &&
+         number(rule, "BRTLIMIT", &c->has_brtlimit, &c->brtlimit);
 }
 
 static int same_address(struct sockaddr_storage const *a, struct sockaddr_storage const *b)

@@ -22,6 +22,8 @@ struct client {
   char const *relay;              /* RELAYCLIENT: what recipients get appended; NULL: no relay */
   int has_databytes;
   unsigned long databytes;        /* DATABYTES */
+  int has_brtlimit;
+  unsigned long brtlimit;         /* BRTLIMIT */
 };
 
 /* Find out who is on the socket <in>: from <rule>, instructions as in a tcprules file
@@ -30,8 +32,8 @@ struct client {
 extern void client_find(struct client *c, stralloc const *rule, int in);
 
 /* Read the rest from <rule>, else from the environment: name, ident, RELAYCLIENT,
- * DATABYTES, and our address where none is known. <rule> has to stay. 1, or 0 when
- * DATABYTES is no number. */
+ * DATABYTES, BRTLIMIT, and our address where none is known. <rule> has to stay. 1, or 0
+ * when one of the two is no number. */
 extern int client_load(struct client *c, stralloc const *rule);
 
 /* The variables that both of these read; ends with NULL. */

@@ -4,9 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "recipient.h"
 #include "session.h"
-
-#define RCPT_BYTES_MAX (ADDRESS_MAX + 100) /* of a recipient with what RELAYCLIENT appends */
 
 typedef void handler(struct session *s, char const *arg, size_t len);
 
@@ -41,8 +40,8 @@ static void do_ehlo(struct session *s, char const *arg, size_t len)
 static void refuse(struct session *s, struct smtppath const *rcpt, unsigned int code,
                    char const *status, char const *text)
 {
-  char reply[256];
-  snprintf(reply, sizeof reply, "%s %s", status, text);
+  char reply[RECIPIENT_TEXT_MAX + 32];
+  snprintf(reply, sizeof reply, "%s%s%s", status, *status ? " " : "", text);
   session_reply(s, code, status, text);
   log_refused(s, rcpt ? rcpt->s : 0, rcpt ? rcpt->len : 0, code, reply);
 }
@@ -137,20 +136,42 @@ static int add_params(stralloc *rcpts, struct rcpt_params const *p)
          (!p->orcpt || add_record(rcpts, "XORCPT=", p->orcpt, p->orcptlen));
 }
 
-/* Keep the recipient, with what RELAYCLIENT appends. 1, or 0 after a reply. */
-static int keep_rcpt(struct session *s, struct smtppath const *p, struct rcpt_params const *params)
+/* Append to the address what RELAYCLIENT says; its length. 0 after a reply. */
+static size_t complete(struct session *s, struct smtppath const *p, char out[RECIPIENT_MAX])
 {
   char const *suffix = s->client.relay ? s->client.relay : "";
-  size_t suffixlen = strlen(suffix);
-  size_t before = s->rcpts.len;
-  if (suffixlen > RCPT_BYTES_MAX - ADDRESS_MAX) {
+  size_t len = strlen(suffix);
+  if (len > RECIPIENT_MAX - ADDRESS_MAX) {
     refuse(s, p, 451, "4.3.5", "RELAYCLIENT is too long");
     return 0;
   }
+  memcpy(out, p->s, p->len);
+  memcpy(out + p->len, suffix, len);
+  return p->len + len;
+}
+
+/* Is there such a recipient? 1, or 0 after a reply. */
+static int is_there(struct session *s, struct smtppath const *p, char const *addr, size_t len)
+{
+  struct recipient_answer a;
+  if (recipient_check(s, addr, len, &a)) return 1;
+  refuse(s, p, a.code, a.status, a.text);
+  s->unknown += a.unknown;
+  if (a.code == 421) {
+    s->end = "RCPTCHECK";
+    s->linger = 1;
+  }
+  return 0;
+}
+
+/* 1, or 0 after a reply. */
+static int keep_rcpt(struct session *s, struct smtppath const *p, char const *addr, size_t len,
+                     struct rcpt_params const *params)
+{
+  size_t before = s->rcpts.len;
   if (stralloc_ready_tuned(&s->rcpts, SESSION_RCPTS_ROOM, 0, 0, 1) &&
       add_params(&s->rcpts, params) && stralloc_append(&s->rcpts, 'T') &&
-      stralloc_catb(&s->rcpts, p->s, p->len) && stralloc_catb(&s->rcpts, suffix, suffixlen) &&
-      stralloc_0(&s->rcpts)) {
+      stralloc_catb(&s->rcpts, addr, len) && stralloc_0(&s->rcpts)) {
     s->nrcpts++;
     return 1;
   }
@@ -163,6 +184,7 @@ static void do_rcpt(struct session *s, char const *arg, size_t len)
 {
   struct smtppath p;
   struct rcpt_params params;
+  char addr[RECIPIENT_MAX];
   if (!s->has_sender) {
     session_reply(s, 503, "5.5.1", "MAIL first");
     return;
@@ -173,7 +195,9 @@ static void do_rcpt(struct session *s, char const *arg, size_t len)
     return;
   }
   if (!params_rcpt(s, &params, arg, len, p.used)) return;
-  if (!may_take(s, &p) || !keep_rcpt(s, &p, &params)) return;
+  if (!may_take(s, &p)) return;
+  size_t addrlen = complete(s, &p, addr);
+  if (!addrlen || !is_there(s, &p, addr, addrlen) || !keep_rcpt(s, &p, addr, addrlen, &params)) return;
   receive_open(s);
   session_reply(s, 250, "2.1.5", "ok");
 }

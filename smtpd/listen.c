@@ -28,6 +28,7 @@
 #include "listen.h"
 #include "logline.h"
 #include "program.h"
+#include "recipient.h"
 #include "session.h"
 #include "sessions.h"
 #include "signals.h"
@@ -139,7 +140,7 @@ static unsigned int port_of(struct sockaddr_storage const *sa)
   return ntohs(((struct sockaddr_in const *)sa)->sin_port);
 }
 
-/* What tcpserver would have set: only a QMAILQUEUE program can see it. */
+/* What tcpserver would have set: only a program of QMAILQUEUE or RCPTCHECK can see it. */
 static void make_environment(struct client *c, int fd)
 {
   struct sockaddr_storage local, peer;
@@ -170,7 +171,7 @@ static void child(struct loop *p, struct guest *g, int from)
   selfpipe_finish();
   sig_catch(SIGTERM, on_term); /* a skalibs without signalfd has reset it */
   if (a->allow_program) access_apply(&p->rule);
-  if (submit_uses_program()) make_environment(&g->client, g->fd);
+  if (submit_uses_program() || recipient_runs_program()) make_environment(&g->client, g->fd);
   worker_run(&w, g, a->allow_program ? 0 : &p->rule);
 }
 
@@ -245,7 +246,7 @@ static void serve_handed(struct loop *p, int front, struct sockaddr_storage cons
     return;
   }
   hear_idle(p);
-  if (p->l->access.allow_program) hand_back(front, g.client.ip, "QMAILQUEUE");
+  if (p->l->access.allow_program) hand_back(front, g.client.ip, "program");
   else if (is_full(p)) hand_back(front, g.client.ip, "concurrencysmtpd");
   else serve(p, &g, SESSIONS_NO_NETWORK);
   close(g.fd);

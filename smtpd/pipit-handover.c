@@ -63,7 +63,8 @@ static char const *variable(char *const *envp, char const *name)
 static int needs_program(char *const *envp)
 {
   char const *queue = variable(envp, "QMAILQUEUE");
-  return (queue && *queue) || variable(envp, "ERROR_FD");
+  char const *check = variable(envp, "RCPTCHECK");
+  return (queue && *queue) || (check && *check) || variable(envp, "ERROR_FD");
 }
 
 /* A socket that is connected to the listener, or -1. It is not waited for one that is

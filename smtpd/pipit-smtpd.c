@@ -27,6 +27,7 @@
 #include "listen.h"
 #include "priv.h"
 #include "program.h"
+#include "recipient.h"
 #include "sandbox.h"
 #include "session.h"
 #include "smtpd.h"
@@ -115,9 +116,9 @@ static enum served refuse(int out, char const *why)
 enum served smtpd_serve(struct smtpd *d, struct client *client, stralloc const *rule, int in, int out)
 {
   if (!client_load(client, rule))
-    return refuse(out, "DATABYTES is not a whole number; write digits only");
+    return refuse(out, "DATABYTES or BRTLIMIT is not a whole number; write digits only");
   if (!priv_limit_memory(MEMORY_SESSION)) return refuse(out, "unable to limit my memory");
-  if (!d->confined && !submit_uses_program() && !confine(0))
+  if (!d->confined && !recipient_runs_program() && !submit_uses_program() && !confine(0))
     return refuse(out, "unable to confine myself");
   d->confined = 1;
   return session_serve(d->settings, client, in, out, d->stop, d->again) ? SERVED_AGAIN : SERVED_OVER;
@@ -157,7 +158,9 @@ static int serve_all(struct settings *settings, struct options const *o)
   if (!priv_limit_memory(MEMORY_LISTENER)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
   if (!settings_load(settings, 1)) strerr_dief(EXIT_TEMPORARY, settings_why());
   int rules = l.sockets.count > 0; /* tcpserver has its own */
-  l.access.allow_program = submit_uses_program() || (rules && access_sets_program(&l.access));
+  l.access.allow_program = submit_uses_program() || recipient_runs_program() ||
+                           (rules && access_sets_program(&l.access));
+  if (!recipient_share()) strerr_diefusys(EXIT_TEMPORARY, "share memory with sessions");
   if (rules && !access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
   if (!l.access.allow_program && !confine(o->cdb))
     strerr_diefusys(EXIT_TEMPORARY, "confine myself");

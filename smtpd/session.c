@@ -154,6 +154,7 @@ static void start(struct session *s, struct settings const *settings, struct cli
   s->settings = settings;
   s->client = *client;
   s->databytes = client->has_databytes ? client->databytes : settings->databytes;
+  s->brtlimit = client->has_brtlimit ? client->brtlimit : settings->brtlimit;
   s->mend = netlist_has(&settings->normalize, client->ip);
   int n = snprintf(s->id, sizeof s->id, "%lld.%ld", (long long)time(0), (long)getpid());
   if (s->number > 1) snprintf(s->id + n, sizeof s->id - (size_t)n, ".%u", s->number);
@@ -198,6 +199,8 @@ int session_serve(struct settings const *settings, struct client const *client, 
   while (!s.end) {
     s.io.may_stop = !s.has_sender;
     next_command(&s);
+    if (!s.end && s.brtlimit && s.unknown >= s.brtlimit)
+      session_close(&s, 421, "4.7.0", "too many recipients that do not exist", "brtlimit");
     if (!s.end && settings->maxerrors && s.in_a_row >= settings->maxerrors)
       session_close(&s, 421, "4.7.0", "too many errors", "too many errors");
   }

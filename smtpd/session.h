@@ -3,7 +3,7 @@
  * session.c reads commands and ends the session; commands.c answers them,
  * params.c reads the parameters of MAIL and RCPT;
  * receive.c is DATA, from 354 to the answer after the dot; rules.c says who may
- * send to whom; log.c writes the lines.
+ * send to whom, recipient.c whether there is such a recipient; log.c writes the lines.
  */
 #ifndef PIPIT_SMTPD_SESSION_H
 #define PIPIT_SMTPD_SESSION_H
@@ -38,12 +38,14 @@ struct session {
   struct settings const *settings;
   char id[SESSION_ID_MAX];
   unsigned long databytes; /* 0: no limit */
+  unsigned long brtlimit;  /* 0: no limit */
   int mend;                /* the client's line ends are mended: control/normalizeclients */
 
   char helo[CLIENT_HELO_MAX + 1];
   int esmtp;               /* EHLO was said */
   unsigned long errors;    /* commands refused, in all */
   unsigned long in_a_row;  /* and since the last accepted message */
+  unsigned long unknown;   /* recipients refused because they do not exist */
   unsigned long messages;  /* accepted */
   char const *end;         /* why the session is over, or NULL while it is not */
   int linger;              /* the client may still be sending: see stream_linger */

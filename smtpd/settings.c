@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "control.h"
 #include "home.h"
@@ -14,8 +13,8 @@
 
 static char const *const files[] = {
   "me", "smtpgreeting", "localiphost", "rcpthosts", "badmailfrom", "normalizeclients",
-  "databytes", "maxrcpt", "maxline", "maxerrors", "timeoutsmtpd", "timeoutsession",
-  "concurrencysmtpd", "concurrencysmtpdclient",
+  "databytes", "maxrcpt", "maxline", "maxerrors", "brtlimit", "rcptcheck", "timeoutsmtpd", "timeoutsession",
+  "concurrencysmtpd", "concurrencysmtpdclient", 0
 };
 
 static char why[600];
@@ -37,28 +36,9 @@ static int fail_file(char const *name, char const *what, char const *mend)
   return 0;
 }
 
-/* FNV-1a over what tells one version of a file from another. */
-static uint64_t stamp_of_files(void)
-{
-  uint64_t sum = 14695981039346656037u;
-  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-    struct stat st;
-    char path[64];
-    snprintf(path, sizeof path, "control/%s", files[i]);
-    int there = fstatat(home_fd(), path, &st, 0) == 0;
-    uint64_t const parts[] = { i, (uint64_t)there, there ? st.st_ino : 0,
-                               there ? (uint64_t)st.st_size : 0,
-                               there ? (uint64_t)st.st_mtim.tv_sec : 0,
-                               there ? (uint64_t)st.st_mtim.tv_nsec : 0 };
-    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
-      sum = (sum ^ parts[k]) * 1099511628211u;
-  }
-  return sum;
-}
-
 int settings_changed(struct settings const *s)
 {
-  return stamp_of_files() != s->stamp;
+  return control_stamp(files) != s->stamp;
 }
 
 static int check_name(char const *file, stralloc const *sa)
@@ -125,6 +105,7 @@ static int load_numbers(struct settings *s)
   s->maxrcpt = 1000;
   s->maxline = 4096;
   s->maxerrors = 20;
+  s->brtlimit = 20;
   s->idle = 1200;
   s->session = 600;
   s->sessions = 200;
@@ -133,6 +114,7 @@ static int load_numbers(struct settings *s)
       !load_number("maxrcpt", &s->maxrcpt, 100000) ||
       !load_number("maxline", &s->maxline, SETTINGS_LINE_MAX) ||
       !load_number("maxerrors", &s->maxerrors, 1000000) ||
+      !load_number("brtlimit", &s->brtlimit, 1000000) ||
       !load_number("timeoutsmtpd", &s->idle, SECONDS_MAX) ||
       !load_number("timeoutsession", &s->session, SECONDS_MAX) ||
       !load_number("concurrencysmtpd", &s->sessions, SESSIONS_MAX) ||
@@ -143,6 +125,22 @@ static int load_numbers(struct settings *s)
   if (!s->maxrcpt)
     return fail_file("maxrcpt", "line 1: no mail could come in", "; write 1 or more");
   return 1;
+}
+
+/* Who is asked whether a recipient exists. */
+static int load_rcptcheck(struct settings *s)
+{
+  stralloc sa = STRALLOC_ZERO;
+  int r = control_line("rcptcheck", &sa);
+  int ok = r == -1 ? fail(control_why()) : 1;
+  if (r == 1 && sa.len) {
+    s->rcptd = !strcmp(sa.s, "rcptd");
+    if (!s->rcptd)
+      ok = fail_file("rcptcheck", "line 1: not known",
+                     "; write rcptd, or nothing (a program of yours is named by RCPTCHECK in the environment)");
+  }
+  stralloc_free(&sa);
+  return ok;
 }
 
 static void settings_free(struct settings *s)
@@ -159,8 +157,8 @@ int settings_load(struct settings *s, int watch)
 {
   struct settings fresh;
   memset(&fresh, 0, sizeof fresh);
-  if (watch) fresh.stamp = stamp_of_files();
-  if (!load_names(&fresh) || !load_numbers(&fresh) ||
+  if (watch) fresh.stamp = control_stamp(files);
+  if (!load_names(&fresh) || !load_numbers(&fresh) || !load_rcptcheck(&fresh) ||
       !load_map("rcpthosts", &fresh.rcpthosts, &fresh.has_rcpthosts) ||
       !load_map("badmailfrom", &fresh.badmailfrom, 0) ||
       !load_networks("normalizeclients", &fresh.normalize)) {

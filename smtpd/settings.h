@@ -24,6 +24,8 @@ struct settings {
   unsigned long maxrcpt;
   unsigned long maxline;
   unsigned long maxerrors;
+  unsigned long brtlimit;  /* recipients refused as not existing; 0: no limit */
+  int rcptd;               /* control/rcptcheck: pipit-rcptd is asked about recipients */
   unsigned long idle;      /* seconds: timeoutsmtpd */
   unsigned long session;   /* seconds: timeoutsession */
   unsigned long sessions;  /* at once, of a listener: concurrencysmtpd */

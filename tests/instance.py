@@ -163,7 +163,7 @@ class Instance:
         return self
 
     def ready(self):
-        return self.send_hears() and self.pids('pipit-rspawn') and self.queue_open() and self.banner()
+        return self.send_hears() and self.pids('pipit-rspawn') and self.queue_open() and self.rcptd_open() and self.banner()
 
     def send_hears(self):
         """Does send take ALRM? Before that it would die of it."""
@@ -177,6 +177,11 @@ class Instance:
     def queue_open(self):
         """Does queued listen?"""
         with socket.socket(socket.AF_UNIX) as s: return s.connect_ex(os.path.join(self.home, 'run', 'queue')) == 0
+
+    def rcptd_open(self):
+        """Does rcptd listen?"""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            return s.connect_ex(os.path.join(self.home, 'run', 'rcptd')) == 0
 
     def banner(self):
         """Is there a server that greets with 220?"""

@@ -5,9 +5,9 @@ hint() {
   case $1 in
     concurrencyincoming) echo "the limit of a run script; pipit's is control/concurrencysmtpd" ;;
     badrcptto* | badhelo* | badmailfrom?*) echo 'a patch refuses mail by it; pipit does not' ;;
-    validrcptto* | morevalidrcptto* | goodrcptto* | realrcptto* | recipients | chkuser*)
+    validrcptto | morevalidrcptto* | goodrcptto* | realrcptto* | recipients | chkuser*)
       echo 'a patch refuses unknown recipients by it; pipit does not' ;;
-    spf* | dnsbl* | surbl* | smtpplugins | rbl* | brtlimit) echo 'a patch filters by it; pipit does not' ;;
+    spf* | dnsbl* | surbl* | smtpplugins | rbl*) echo 'a patch filters by it; pipit does not' ;;
     qmqpservers) echo 'pipit has no QMQP: an empty domain in control/smtproutes sends all mail to a relay' ;;
     *.pem | tls* | notls* | *ciphers | dh* | rsa*) echo "a TLS patch's; pipit does not read it" ;;
     filterargs | taps | qfilters | simcontrol | srs_* | dkim* | domainkeys* | signaturedomains | nosignaturedomains)

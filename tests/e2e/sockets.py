@@ -151,7 +151,7 @@ equal(unknown(special), [], 'each of %d sockets and FIFOs has its line in the ta
 equal([r for r in rows if '/' in r and not any(r in row_of(p) for p in special)], [], 'and each line its socket or FIFO')
 holders = listening(i.others())
 names = sorted({name for name, pids in holders.values()})
-known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'tcp port %d' % i.port]
+known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'tcp port %d' % i.port]
 equal([n for n in names if n not in known], [], 'no process listens anywhere else, and none has a named socket more')
 check('TCP port of pipit-smtpd' in rows and 'tcp port %d' % i.port in names, 'the port is in the table')
 tables = processes()
@@ -222,6 +222,7 @@ FILES = [ # pattern (of the path below the home; the last that fits counts), who
     ('alias/.qmail-box', 'pipita', 'pipita'), ('alias/.qmail-slow', 'pipita', 'pipita'), ('alias/box*', 'pipita', 'pipita'),
     ('log', ALL, NOBODY), ('log/*', 'pipitl', 'pipitl'),
     ('run', ALL, 'pipitq'), ('run/queue', ALL, ALL), ('run/smtpd', 'pipitd', 'pipitd'),
+    ('run/rcptd', 'pipitd pipitv', 'pipitd pipitv'),
     ('service', ALL, NOBODY), ('service/*', ALL, NOBODY), ('service/.s6-svscan*', NOBODY, NOBODY),
     ('service/*/supervise*', NOBODY, NOBODY), ('service/*/event', NOBODY, NOBODY),
     ('queue', SERVICE, SERVICE), ('queue/*', SERVICE, SERVICE),
@@ -284,10 +285,10 @@ for name in ran:
     pids = [p for p in everything if everything[p] == name]
     foreign = {n: reached[n][str(p)] for p in pids for n in UID if UID[n] != owner[p] and reached[n][str(p)]}
     equal(foreign, {}, '%s: its descriptors, memory and environment are closed to other accounts, and it takes no signal' % name)
-for name in ('pipit-queued', 'pipit-smtpd', 'pipit-local'):
+for name in ('pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-local'):
     own = {n: set(reached[n][str(p)]) - {'kill'} for p in i.pids(name) for n in UID if UID[n] == owner[p] and str(p) in reached[n]}
     equal({n: d for n, d in own.items() if d}, {}, '%s: also to processes of its own account' % name)
-equal({'pipit-queued', 'pipit-smtpd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
+equal({'pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
       set(), 'every program that stays was among them')
 
 # What runs for users holds nothing of the instance's.

@@ -3,7 +3,7 @@ import sys
 sys.path.insert(0, 'tests')
 from instance import *
 
-SERVICES = ['queued', 'send', 'smtpd']
+SERVICES = ['queued', 'rcptd', 'send', 'smtpd']
 TAI64N = re.compile(r'@[0-9a-f]{24} \S')
 
 def try_out(i, kind, stop):

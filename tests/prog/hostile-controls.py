@@ -65,6 +65,7 @@ def listener(): return run('pipit-smtpd', '-l', '-a', '127.0.0.1', '-p', str(fre
 def queued(): return run('pipit-queued')
 def inject(): return run('pipit-inject', '-n', 'a', input=b'\nx\n')
 def qread(): return run('pipit-qread')
+def rcptd(): return run('pipit-rcptd')
 def lspawn():
     a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     p = as_account([os.path.join(BIN, 'pipit-lspawn'), './Maildir/'], stdin=b, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, PIPIT_HOME=home))
@@ -107,10 +108,10 @@ def local(*args):
 def full(): return local('./Maildir/', '-q', '1S')
 def mbox(): return local('./box')
 
-TEXTS = {full: ['overquota'], smtpd: ['me', 'smtpgreeting', 'localiphost', 'rcpthosts', 'badmailfrom', 'normalizeclients'], listener: ['me', 'rcpthosts', 'normalizeclients'],
+TEXTS = {full: ['overquota'], smtpd: ['me', 'smtpgreeting', 'localiphost', 'rcpthosts', 'badmailfrom', 'normalizeclients', 'rcptcheck'], listener: ['me', 'rcpthosts', 'normalizeclients'],
          queued: ['me'], inject: ['me', 'defaulthost', 'defaultdomain', 'plusdomain', 'idhost'], qread: ['locals', 'virtualdomains', 'percenthack', 'envnoathost'],
-         send: ['locals', 'virtualdomains', 'percenthack', 'envnoathost'], starter: ['defaultdelivery'], deliver: ['me', 'helohost', 'smtproutes'], lookup: ['resolvers']}
-COUNTS = {smtpd: ['databytes', 'maxrcpt', 'maxline', 'maxerrors', 'timeoutsmtpd', 'timeoutsession'], listener: ['concurrencysmtpd', 'concurrencysmtpdclient'],
+         send: ['locals', 'virtualdomains', 'percenthack', 'envnoathost'], rcptd: ['locals', 'virtualdomains', 'percenthack', 'envnoathost', 'rcptaliases'], starter: ['defaultdelivery'], deliver: ['me', 'helohost', 'smtproutes'], lookup: ['resolvers']}
+COUNTS = {smtpd: ['databytes', 'maxrcpt', 'maxline', 'maxerrors', 'brtlimit', 'timeoutsmtpd', 'timeoutsession'], listener: ['concurrencysmtpd', 'concurrencysmtpdclient'],
           queued: ['concurrencyqueue', 'concurrencyqueueuser', 'queuereserve', 'queuepool'], send: ['concurrencylocal', 'concurrencyremote', 'queuelifetime'],
           mbox: ['mboxdotlock'], lspawn: ['timeoutlocal'], deliver: ['timeoutconnect', 'timeoutremote', 'connectionidle', 'connectionmessages']}
 

@@ -16,7 +16,7 @@ home = make_home()
 control(home, 'rcpthosts', 'example.org')
 ENV = dict(os.environ, PIPIT_HOME=home, USER='joe')
 PROGRAMS = sorted(p for p in os.listdir(BIN) if p.startswith('pipit-') and open(os.path.join(BIN, p), 'rb').read(4) == b'\x7fELF')
-STAYING = ('pipit-queued', 'pipit-start') # as services
+STAYING = ('pipit-queued', 'pipit-rcptd', 'pipit-start') # as services
 MESSAGE = b'Subject: x\n\nthe body\n'
 user = os.path.join(SCRATCH, 'user')
 sink = Sink().start()
@@ -114,7 +114,7 @@ def descriptors():
         status, out, err = run(['pipit-sendmail', '-bp'], closed)
         check(status in (0, 111), 'sendmail -bp, %s' % name(closed))
         for program in PROGRAMS:
-            if program in ('pipit-queue', 'pipit-qread', 'pipit-remote', 'pipit-start', 'pipit-queued', 'pipit-smtpd', 'pipit-inject', 'pipit-sendmail'): continue
+            if program in ('pipit-queue', 'pipit-qread', 'pipit-remote', 'pipit-start', 'pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-inject', 'pipit-sendmail'): continue
             status, out, err = run([program], closed, account=True)
             check(status in (100, 111), '%s, %s, and wrongly called: %s' % (program, name(closed), status))
     q.terminate()

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "cleanenv.h"
 #include "../../local/delivery.h"
 
 static struct line_case {
@@ -46,8 +47,8 @@ int main(void)
               is(&d.dtline, "Delivered-To: joe_@h_.example\n"),
           c->why);
   }
-  check(delivery_setenv("T", "() { x; }") && !strcmp(getenv("T"), "_) { x; }"),
+  check(cleanenv_set("T", "() { x; }") && !strcmp(getenv("T"), "_) { x; }"),
         "a function is no value");
-  check(delivery_setenv("T", "(a)") && !strcmp(getenv("T"), "(a)"), "a parenthesis is");
+  check(cleanenv_set("T", "(a)") && !strcmp(getenv("T"), "(a)"), "a parenthesis is");
   return check_done();
 }
