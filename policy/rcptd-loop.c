@@ -24,7 +24,7 @@
 #include "signals.h"
 
 #define CLIENTS_MAX  1000 /* connections; for one more, the one that was idle for longest is closed */
-#define FILES_SPARE  16   /* descriptors for other purposes */
+#define FILES_SPARE  12   /* descriptors for other purposes */
 #define ACCEPT_BATCH 16
 
 enum stage { FREE, IDLE, PASSWD, LOOK };

@@ -1,6 +1,6 @@
 /* lspawn-worker.c - the processes that deliver, and what they say; see lspawn.h
  *
- * A worker is one pipit-local process for one address. It gets a job at a time
+ * A worker is a process for one address, local/worker.c. It gets a job at a time
  * over a socket, and answers there what was delivered without further ado; its
  * exit answers all else. It lives for a few seconds, so that it never goes by an
  * old password entry, and no longer than users/cdb and users/mailboxes.cdb stay as
@@ -75,7 +75,7 @@ void worker_leave(struct slot *s)
 static void judge(struct slot *s, int wstat)
 {
   if (s->timedout) return worker_defer(s, "Delivery took too long and was stopped. (#4.3.0)\n");
-  if (WIFSIGNALED(wstat)) return worker_defer(s, "pipit-local crashed. (#4.3.0)\n");
+  if (WIFSIGNALED(wstat)) return worker_defer(s, "The delivery crashed. (#4.3.0)\n");
   switch (WEXITSTATUS(wstat)) {
   case LSPAWN_MAILBOXES:
     return worker_defer(s, "Trouble with users/mailboxes.cdb in pipit-lspawn. (#4.3.0)\n");
@@ -89,7 +89,7 @@ static void judge(struct slot *s, int wstat)
   case LSPAWN_GETPW: return worker_defer(s, "Trouble reading the password database. (#4.3.0)\n");
   case LSPAWN_EXEC:
   case 126:
-  case 127: return worker_defer(s, "Unable to run pipit-local. (#4.3.0)\n");
+  case 127: return worker_defer(s, "Unable to run the delivery program. (#4.3.0)\n");
   case 111:
   case 71:
   case 74:
@@ -204,7 +204,7 @@ void worker_give(struct lspawn *l, struct slot *s, struct job const *j)
   s->state = RUNNING;
   tain_addsec_g(&s->deadline, (int)l->seconds);
   if (!idle) trouble = launch_for(l, s, j);
-  else if (job_send(s->sock, j) != 1) trouble = "Unable to reach pipit-local. (#4.3.0)\n";
+  else if (job_send(s->sock, j) != 1) trouble = "Unable to reach the delivery. (#4.3.0)\n";
   if (trouble) worker_defer(s, trouble);
 }
 

@@ -13,7 +13,7 @@
 #include "job.h"
 #include "mailuser.h"
 
-/* Exit codes of a child that did not get as far as executing pipit-local;
+/* Exit codes of a child that did not get as far as delivering;
  * those of qmail-lspawn where it has one. Each is a temporary failure. */
 enum lspawn_exit {
   LSPAWN_OK = 0,
@@ -95,7 +95,7 @@ extern void worker_say(struct slot *s, char letter, char const *text, size_t len
 extern void worker_defer(struct slot *s, char const *text);
 
 /* lspawn-child.c: the rest of the life of a child: look the user up, become him,
- * execute pipit-local as a worker, with <in> as its socket; or $QMAILLOCAL with
+ * deliver as a worker (local/worker.h), with <in> as its socket; or execute $QMAILLOCAL with
  * <in> as the pipe with the message. <report> is for descriptors 1 and 2. */
 extern void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report)
     __attribute__((noreturn));

@@ -178,7 +178,7 @@ def deaths():
     num = s.send('joe@host.example', fd=r)
     wait_for(lambda: os.listdir(ALIAS + '/Maildir/tmp'))
     os.kill(pid, signal.SIGKILL)
-    equal(s.result(), (num, 'Z', 'pipit-local crashed. (#4.3.0)\n'), 'killed after it began: a crash')
+    equal(s.result(), (num, 'Z', 'The delivery crashed. (#4.3.0)\n'), 'killed after it began: a crash')
     os.close(r), os.close(w)
     pid = deliver(s)
     check(pid != latest, 'and mail goes on')
@@ -227,7 +227,7 @@ def liars():
         first = s.job('joe@host.example')
         fds = len(os.listdir('/proc/%d/fd' % s.p.pid)) if ROOT else 0
         second = s.job('joe@host.example')
-        equal((first, second), (('K', 'good'), ('Z', 'pipit-local crashed. (#4.3.0)\n')), 'a worker that answers with %s is ended' % what)
+        equal((first, second), (('K', 'good'), ('Z', 'The delivery crashed. (#4.3.0)\n')), 'a worker that answers with %s is ended' % what)
         if ROOT: check(len(os.listdir('/proc/%d/fd' % s.p.pid)) <= fds, 'and no descriptor of it stays')
         equal((s.end(), s.said), (0, ''), 'lspawn goes on')
     write(own, EVIL % "[s.send(b'R' + num + bytes(4) + b'Kagain') for _ in range(3)]; s.recv(70000); time.sleep(60)", 0o755)

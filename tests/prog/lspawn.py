@@ -178,10 +178,10 @@ def qmaillocal(home):
         s.end()
     write(script, '#!/bin/sh\necho text\nkill -9 $$\n', 0o755)
     s = Lspawn(home, env={'QMAILLOCAL': script})
-    equal(s.job('x@host.example'), ('Z', 'pipit-local crashed. (#4.3.0)\ntext\n'), 'a crash defers')
+    equal(s.job('x@host.example'), ('Z', 'The delivery crashed. (#4.3.0)\ntext\n'), 'a crash defers')
     s.end()
     s = Lspawn(home, env={'QMAILLOCAL': SCRATCH + '/missing'})
-    is_temporary(s.job('x@host.example'), 'Unable to run pipit-local', 'a missing QMAILLOCAL defers')
+    is_temporary(s.job('x@host.example'), 'Unable to run the delivery program', 'a missing QMAILLOCAL defers')
     s.end()
 
 def limit(pid, how):
