@@ -217,10 +217,10 @@ def test_program():
     f = Front()
     equal(f.line()[:3], '220', 'a service')
     f.quit()
-    for name, value in (('QMAILQUEUE', '/bin/false'), ('ERROR_FD', '6'), ('ERROR_FD', '')):
+    for name, value in (('QMAILQUEUE', '/bin/false'), ('RCPTCHECK', '/bin/false'), ('ERROR_FD', '6'), ('ERROR_FD', '')):
         executed('%s=%s' % (name, value), env={name: value})
-    f = Front(env={'QMAILQUEUE': ''})
-    equal((f.line()[:3], f.quit()[2]), ('220', 0), 'an empty QMAILQUEUE is none')
+    f = Front(env={'QMAILQUEUE': '', 'RCPTCHECK': ''})
+    equal((f.line()[:3], f.quit()[2]), ('220', 0), 'empty ones are none')
     # Limits of the environment: what Front sets are two strings.
     own = ['PATH=' + PLAIN['PATH'], 'PIPIT_HOME=' + home]
     room = BYTES - sum(len(v) + 1 for v in own)
