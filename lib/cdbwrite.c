@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cdbwrite.h"
+#include "fileat.h"
 
 struct cdbwrite {
   struct cdb_make make;
@@ -87,19 +88,13 @@ static int sync_directory(struct cdbwrite const *w)
   strcpy(dir, w->path);
   char *slash = strrchr(dir, '/');
   if (slash) *slash = 0;
-  int fd = openat(w->dirfd, !slash ? "." : *dir ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd == -1) return 0;
-  int ok = fsync(fd) == 0;
-  int e = errno;
-  close(fd);
-  errno = e;
-  return ok;
+  return fileat_sync_directory(w->dirfd, !slash ? "." : *dir ? dir : "/");
 }
 
 int cdbwrite_commit(struct cdbwrite *w)
 {
   int finished = cdb_make_finish(&w->make) == 0;
-  if (!finished || fsync(w->fd) == -1 || fchmod(w->fd, MODE) == -1 ||
+  if (!finished || fchmod(w->fd, MODE) == -1 || fsync(w->fd) == -1 ||
       renameat(w->dirfd, w->temporary, w->dirfd, w->path) == -1) {
     int e = errno;
     unlinkat(w->dirfd, w->temporary, 0);

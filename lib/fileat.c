@@ -1,6 +1,7 @@
 /* fileat.c - read and write a stretch of a file as a whole; see fileat.h */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "fileat.h"
@@ -32,4 +33,15 @@ int fileat_write(int fd, char const *s, size_t len, uint64_t at)
     len -= (size_t)n;
   }
   return 1;
+}
+
+int fileat_sync_directory(int dirfd, char const *path)
+{
+  int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd == -1) return 0;
+  int ok = fsync(fd) == 0;
+  int e = errno;
+  close(fd);
+  errno = e;
+  return ok;
 }

@@ -105,22 +105,11 @@ static int write_new(int queuefd, stralloc const *text)
   return ok;
 }
 
-static int sync_directory(int queuefd)
-{
-  int fd = openat(queuefd, DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd == -1) return 0;
-  int ok = fsync(fd) == 0;
-  int e = errno;
-  close(fd);
-  errno = e;
-  return ok;
-}
-
 int holds_write(struct holds const *h, int queuefd)
 {
   stralloc text = STRALLOC_ZERO;
   int ok = make_text(h, &text) && write_new(queuefd, &text) &&
-           renameat(queuefd, NEW_NAME, queuefd, HOLDS_NAME) == 0 && sync_directory(queuefd);
+           renameat(queuefd, NEW_NAME, queuefd, HOLDS_NAME) == 0 && fileat_sync_directory(queuefd, DIRECTORY);
   int e = errno;
   stralloc_free(&text);
   errno = e;

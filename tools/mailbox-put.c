@@ -63,6 +63,19 @@ char const *mailbox_put(struct cdbwrite *w, struct mailbox_line const *l, int *f
   return 0;
 }
 
+int mailbox_put_takes(struct cdbwrite *w, char const *local, char const *domain)
+{
+  stralloc addr = STRALLOC_ZERO;
+  size_t len = strlen(domain);
+  size_t at = strlen(local);
+  int r = 1;
+  if (stralloc_cats(&addr, local) && stralloc_append(&addr, '@') && stralloc_cats(&addr, domain))
+    r = has(w, '!', addr.s, addr.len) || has(w, '!', addr.s + at, len + 1) ||
+        has(w, '+', domain, len);
+  stralloc_free(&addr);
+  return r;
+}
+
 int mailbox_put_end(struct cdbwrite *w)
 {
   return put(w, 0, "", 0, MAILBOXES_FORMAT, sizeof MAILBOXES_FORMAT - 1);

@@ -3,10 +3,12 @@
  * usage: pipit-newmailboxes
  *
  * It warns of a domain that is not in control/locals or not in control/rcpthosts: no mail
- * for it would come to a mailbox.
+ * for it would come to a mailbox; and of one that has no postmaster.
  *
  * exit: 0 done, 100 wrong usage, 111 trouble: the old file is in its place.
  */
+
+#include <string.h>
 
 #include <skalibs/strerr.h>
 
@@ -26,6 +28,7 @@ struct domains {
   struct rewrite rewrite;
   struct map rcpthosts;
   struct cdbmap *more; /* NULL: there is none */
+  stralloc seen;       /* those of the file, NUL-terminated each */
 };
 
 static void read_domains(struct domains *d)
@@ -49,19 +52,35 @@ static void warn(struct table const *t, struct domains const *d, char const *dom
 }
 
 static void take(struct table const *t, struct cdbwrite *w, struct mailbox_line const *l,
-                 struct domains const *d)
+                 struct domains *d)
 {
   int fresh;
   if (!l->kind) return;
   char const *why = mailbox_put(w, l, &fresh);
   if (why) table_bad(t, why);
-  if (fresh) warn(t, d, l->addr.s + l->at + 1, l->addr.len - l->at - 1);
+  if (!fresh) return;
+  char const *domain = l->addr.s + l->at + 1;
+  size_t len = l->addr.len - l->at - 1;
+  warn(t, d, domain, len);
+  if (!stralloc_catb(&d->seen, domain, len) || !stralloc_append(&d->seen, 0))
+    table_die("take the domains of", SOURCE);
+}
+
+/* RFC 5321, 4.5.1: each domain takes mail for its postmaster. */
+static void warn_of_postmasters(struct cdbwrite *w, struct domains const *d)
+{
+  for (size_t pos = 0; pos < d->seen.len; pos += strlen(d->seen.s + pos) + 1) {
+    char const *domain = d->seen.s + pos;
+    if (!mailbox_put_takes(w, "postmaster", domain))
+      strerr_warnw(SOURCE ": there is no postmaster@", domain, ": give it a line");
+  }
 }
 
 int main(int argc, char const *const *argv)
 {
   struct table t;
-  struct domains d = {.rewrite = REWRITE_ZERO, .rcpthosts = MAP_ZERO, .more = 0};
+  struct domains d = {
+      .rewrite = REWRITE_ZERO, .rcpthosts = MAP_ZERO, .more = 0, .seen = STRALLOC_ZERO};
   struct mailbox_defaults defaults = MAILBOX_DEFAULTS_ZERO;
   struct mailbox_line l = MAILBOX_LINE_ZERO;
   char *s;
@@ -81,6 +100,7 @@ int main(int argc, char const *const *argv)
     take(&t, w, &l, &d);
   }
   if (!ended) table_bad(&t, "no line with a single dot ends the file: is it whole?");
+  warn_of_postmasters(w, &d);
   if (!mailbox_put_end(w)) table_die("write", TARGET);
   table_commit();
   return 0;

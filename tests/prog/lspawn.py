@@ -28,6 +28,10 @@ def usage(home):
         code, err = run('./Maildir/')
         check(code == 111 and 'control/timeoutlocal' in err, 'a bad control file is named: ' + bad)
     control(home, 'timeoutlocal', None)
+    control(home, 'supplementarygroups', '2')
+    code, err = run('./Maildir/')
+    check(code == 111 and 'control/supplementarygroups' in err, 'supplementarygroups is 0 or 1')
+    control(home, 'supplementarygroups', None)
 
 def results(home):
     alias = os.path.join(home, 'alias')
@@ -235,6 +239,7 @@ def separated():
             make_maildir('%s/%s/Maildir' % (homes, name), owner)
             os.chown('%s/%s' % (homes, name), *owner)
             os.chmod('%s/%s' % (homes, name), 0o700)
+    with open('/etc/group', 'a') as f: f.write('extra:x:64350:joe\n') # which counts only with control/supplementarygroups
     def ask(name): write(homes + '/joe/.qmail-' + name, '|id -u >got; id -G >>got; echo "$USER $EXT $HOME" >>got\n', owner=(64301, 64301))
     ask('default')
     s = Lspawn(home, popen=subprocess.Popen, extra_groups=[0, 5, 7])
