@@ -177,7 +177,10 @@ enum judgement judge_look(struct judge *j, struct question *q, enum look answer)
   case LOOK_DEFAULT:
     return j->aliases.len && q->target.len ? judge_alias(j, &q->target) : JUDGE_YES;
   case LOOK_NONE: return JUDGE_NO;
-  default: return JUDGE_TROUBLE;
+  default:
+    /* The packet begins with the home. */
+    strerr_warnw("unable to tell which dot-qmail files there are in ", q->packet.s);
+    return JUDGE_TROUBLE;
   }
 }
 

@@ -26,6 +26,7 @@
 #define CLIENTS_MAX  1000 /* connections; for one more, the one that was idle for longest is closed */
 #define FILES_SPARE  12   /* descriptors for other purposes */
 #define ACCEPT_BATCH 16
+#define PAUSE_MS     100  /* when there is no memory for a connection */
 
 enum stage { FREE, IDLE, PASSWD, LOOK };
 
@@ -131,7 +132,11 @@ static void take_in(struct loop *o)
 {
   for (int i = 0; i < ACCEPT_BATCH; i++) {
     int fd = accept4(o->d->listener, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd == -1) return;
+    if (fd == -1) {
+      /* Who cannot be taken in stays there, and would wake us at once. */
+      if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) clock_nap(PAUSE_MS);
+      return;
+    }
     struct client *c = may_ask(o->d, fd) ? find_place(o) : 0;
     if (!c) {
       close(fd);
@@ -177,6 +182,8 @@ static void hear(struct loop *o, struct helper *h)
 
 static void give_up(struct loop *o, struct client *c)
 {
+  strerr_warnw("no answer in time from the process that ",
+               c->stage == LOOK ? o->look.name : o->passwd.name);
   if (o->look.client == c) o->look.client = 0;
   if (o->passwd.client == c) o->passwd.client = 0;
   reply(c, JUDGE_TROUBLE);

@@ -35,7 +35,10 @@ class Asker:
         finally: os.chdir(here)
 
     def send(self, address): self.s.send(address if isinstance(address, bytes) else address.encode('latin-1'))
-    def answer(self): return self.s.recv(100).decode()
+    def answer(self):
+        """'' when the connection is closed."""
+        try: return self.s.recv(100).decode()
+        except ConnectionResetError: return ''
     def ask(self, address):
         self.send(address)
         return self.answer()

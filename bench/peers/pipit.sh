@@ -28,6 +28,10 @@ start)
 	run $D/bin/pipit-queued
 	echo $! >$B_DIR/pid.queued
 	while [ ! -S $D/run/queue ]; do sleep 0.1; done
+	rm -f $D/run/rcptd # left by the last run
+	run $D/bin/pipit-rcptd
+	echo $! >$B_DIR/pid.rcptd
+	while [ ! -S $D/run/rcptd ]; do sleep 0.1; done
 	[ "$B_SCEN" = hold ] || { run $D/bin/pipit-start ./Maildir/; echo $! >$B_DIR/pid.send; }
 	if [ "$B_HANDOVER" ]; then
 		rm -f $D/run/smtpd # left by the last run
@@ -41,7 +45,7 @@ start)
 	else run $D/bin/pipit-smtpd -l -a 127.0.0.1 -p $B_PORT; fi
 	echo $! >$B_DIR/pid.smtpd ;;
 stop)
-	for f in smtpd handover send queued; do [ -s $B_DIR/pid.$f ] && kill $(cat $B_DIR/pid.$f); done
+	for f in smtpd handover rcptd send queued; do [ -s $B_DIR/pid.$f ] && kill $(cat $B_DIR/pid.$f); done
 	rm -f $B_DIR/pid.*; : ;;
 # A message that has not been tried yet may lie in free/ as well.
 queued) grep -rla '^LIVE' $D/queue/mess $D/queue/free | wc -l ;;

@@ -45,6 +45,17 @@ def took(path):
     return sorted(m for f in found for m in re.findall('^Delivered-To: (.*)$', open(f).read(), re.M)[:1]), \
         sorted({(os.stat(f).st_uid, os.stat(f).st_gid) for f in found})
 
+def answers(i, *rcpts):
+    with i.smtp() as s:
+        s.ehlo(), s.mail('back@mail.example')
+        return [s.rcpt(r)[0] for r in rcpts]
+
+def refusals(i):
+    equal(answers(i, 'Ann@one.example', 'any.body@two.example', 'info@one.example', 'nobody@one.example', 'joe@one.example'), [250, 250, 250, 550, 550],
+          'the SMTP server knows who has a mailbox')
+    i.control('rcptcheck', None)
+    check(wait_for(lambda: answers(i, 'nobody@one.example') == [250], 10, 0.2), 'and is not asked any more')
+
 def deliveries(i):
     mail = b'Subject: hello\n\n' + b'x' * 400 + b'\n'
     rcpts = ['Ann@one.example', 'ann+tag@one.example', 'bob@two.example', 'any.body@two.example', 'info@one.example',
@@ -99,6 +110,7 @@ i.control('supplementarygroups', '1')
 i.mailbox('back')
 equal(compile(i), (0, ''), 'the table is compiled')
 i.start()
+refusals(i)
 deliveries(i)
 damage(i)
 groups(i)

@@ -98,6 +98,21 @@ equal(groups and [g for g in groups[1].split() if g != str(USER)], [], 'with no 
 check(i.home + '/queue' not in (open(home + '/fds').read() if os.path.exists(home + '/fds') else ''),
       'with no descriptor of the queue')
 
+# Who does not exist is refused, in a home that is closed to the server; and when that cannot be told, nobody is.
+def rcpt(*names):
+    with i.smtp() as s:
+        s.ehlo(), s.mail('ann@sender.example')
+        return [s.rcpt(n + '@mail.example')[0] for n in names]
+user_file('.qmail-list-default', './Maildir/\n')
+equal(rcpt('joe', 'joe-who', 'joe-list-x', 'joe-list', 'joe-nosuch', 'nosuch', 'postmaster'), [250, 250, 250, 550, 550, 550, 250],
+      'recipients that exist are taken, others refused')
+check(any(' refused ' in l and 'rcpt=<joe-nosuch@mail.example> code=550' in l for l in i.log('smtpd')), 'which is logged')
+subprocess.run(['s6-svc', '-wD', '-d', i.home + '/service/rcptd'], check=True)
+equal(rcpt('joe', 'nosuch'), [451, 451], 'without pipit-rcptd all are asked to come again')
+subprocess.run(['s6-svc', '-wU', '-u', i.home + '/service/rcptd'], check=True)
+kill(i.pids('pipit-rcptd')[0])
+check(wait_for(lambda: rcpt('joe', 'nosuch') == [250, 550], 10), 'killed, it is there again')
+
 # A message that waits, so that every process exists.
 i.sendmail('-f', 'me@mail.example', 'x@far.example', input=b'Subject: far\n\nx\n')
 check(wait_for(lambda: any('deferral: ' in l for l in i.log('send'))),
@@ -105,7 +120,7 @@ check(wait_for(lambda: any('deferral: ' in l for l in i.log('send'))),
 def runs_as(pid):
     with open('/proc/%d/status' % pid) as f: return int(re.search(r'^Uid:\t(\d+)', f.read(), re.M)[1])
 for name, account in (('pipit-queued', 'pipitq'), ('pipit-send', 'pipits'), ('pipit-rspawn', 'pipitr'),
-                      ('pipit-smtpd', 'pipitd'), ('s6-log', 'pipitl')):
+                      ('pipit-smtpd', 'pipitd'), ('pipit-rcptd', 'pipitv'), ('s6-log', 'pipitl')):
     got = {runs_as(p) for p in i.pids(name)}
     equal(got, {uid[account]}, '%s runs as %s' % (name, account))
 equal({runs_as(p) for p in i.pids('pipit-lspawn')}, {0}, 'pipit-lspawn runs as root')

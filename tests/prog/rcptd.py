@@ -54,7 +54,7 @@ def one_account():
     equal(a.ask('joe%other.example@host.example'), 'y', 'and the old settings stay')
     os.rmdir(home + '/control/percenthack')
     aliases(home, r, a)
-    tables(home, a)
+    tables(home, r, a)
     equal(status(r.p.pid, 'Seccomp'), ('2',), 'the main process is confined')
     children = r.children()
     equal((len(children), r.stop()), (1, 0), 'TERM ends it')
@@ -108,13 +108,14 @@ def aliases(home, r, a):
     os.unlink(default)
     check(wait_for(lambda: a.ask('nosuch@host.example') == 'n'), 'without the control file and without .qmail-default, as before')
 
-def tables(home, a):
+def tables(home, r, a):
     """users/cdb."""
     users(home, '=pop:pop:%d:%d:%s/alias:::' % (ACCOUNT.pw_uid, ACCOUNT.pw_gid, home),
           '=ext:pop:%d:%d:%s/alias:-:joe:' % (ACCOUNT.pw_uid, ACCOUNT.pw_gid, home),
           '=dead:pop:%d:%d:%s/nohome:-::' % (ACCOUNT.pw_uid, ACCOUNT.pw_gid, home))
     equal([a.ask(n + '@host.example') for n in ('pop', 'ext', 'dead', 'nosuch')], ['y', 'y', '?', 'n'],
           'users/cdb: a user, an extension, a home that is not there')
+    check('%s/nohome' % home in r.text(), 'which is named')
     with open(home + '/users/cdb', 'r+b') as f: f.truncate(2100)
     equal((a.ask('nosuch@host.example'), a.ask('x@far.example')), ('?', 'r'), 'a damaged users/cdb cannot tell')
     os.unlink(home + '/users/cdb')
@@ -165,6 +166,7 @@ def agreement(home, asker):
 
 def confined(r):
     look, passwd = r.children()
+    wait_for(lambda: status(look, 'Seccomp') == ('2',) and status(passwd, 'NoNewPrivs') == ('1',)) # they may not have begun
     rcpt = str(pwd.getpwnam('pipitv').pw_uid)
     for pid, name, caps in ((r.p.pid, 'the main process', 0), (look, 'the one that looks', 1 << CAP_DAC_READ_SEARCH), (passwd, 'the other', 0)):
         equal(status(pid, 'Uid', 'CapEff', 'CapPrm', 'CapInh', 'CapAmb'), (rcpt, '%016x' % caps, '%016x' % caps, '0' * 16, '0' * 16),
@@ -202,6 +204,7 @@ def trouble(home, r, a):
     c.send('nosuch2@host.example')
     equal([a.ask(n + '@host.example') for n in ('pop', 'vm-x', 'vm-y')], ['y', 'n', 'y'], 'while the password database hangs, others are answered')
     equal((b.answer(), c.answer()), ('?', '?'), 'and who needs it hears that it cannot be told')
+    equal(r.text().count('no answer in time'), 2, 'as does the log')
     subprocess.run(['umount', '-l', '/etc/passwd'], check=True)
     os.close(os.open(passwd, os.O_WRONLY)) # it was waiting for this
     check(wait_for(lambda: a.ask('nosuch@host.example') == 'n'), 'it is asked again when it answers')
@@ -261,6 +264,7 @@ def separated():
     queue = subprocess.Popen([os.path.join(BIN, 'pipit-queued')], env=dict(os.environ, PIPIT_HOME=home), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: os.path.exists(home + '/run/queue'))
     agreement(home, a)
+    check('files there are in %s/sam\n' % homes in r.text(), 'the log says why that could not be told')
     queue.terminate(), queue.wait()
     links(homes, a)
     equal({a.ask(n + '-there@host.example') for n in ('l', 'nl')}, {'y'}, "nor does a user's link on the way to a home tell")
