@@ -151,6 +151,7 @@ while time.monotonic() < began + PATIENCE and any(domains[a.split('@')[1]] != 'd
     wait_for(lambda: all(domains[a.split('@')[1]] == 'dead' for a in left()), 1.5, 0.3)
     if time.monotonic() > began + PATIENCE / 3:
         for h in hosts.values(): h.mad = False
+
 def fates(m):
     """What the state file of a message (send/lines.h, state.h) says: (recipient, d or f, which a report of a failure is). Its lines end where a sum
     does not hold: what follows is of the message that had the file before."""

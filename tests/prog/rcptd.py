@@ -73,7 +73,7 @@ def runs(pid):
 def limited(home):
     """With room for few connections the one that was idle for longest is closed."""
     import resource
-    r = Rcptd(home, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)))
+    r = Rcptd(home, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16)))
     askers = [Asker(home) for _ in range(4)]
     equal([a.ask('joe@host.example') for a in askers], ['y'] * 4, 'as many connections as there is room for')
     more = Asker(home)
