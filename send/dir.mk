@@ -11,7 +11,7 @@ pipit-lspawn_LIBS := -l:libcdb.a -l:libskarnet.a
 PROGRAMS += pipit-send pipit-start
 SEND_COMMON := send/lines.c send/state.c send/records.c send/report.c send/log.c
 SEND_BOUNCE := send/bounce.c send/bounce_put.c send/bounce_status.c send/bounce_text.c
-pipit-send_SRCS := send/pipit-send.c send/children.c send/command.c send/command_peer.c send/deliver.c \
+pipit-send_SRCS := send/pipit-send.c send/children.c send/command.c send/command_peer.c send/compose.c send/deliver.c \
 	send/destination.c send/feeder.c send/group.c send/health.c send/held.c send/hold.c send/hold_file.c \
 	send/idset.c send/journal.c send/keeper.c send/keeper_bounce.c send/keeper_files.c send/keeper_hold.c \
 	send/keeper_link.c send/keeper_state.c send/limits.c send/load.c send/message.c send/message_file.c \
