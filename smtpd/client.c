@@ -18,7 +18,7 @@
 char const *const client_variables[] = {
   "TCPREMOTEIP", "TCPREMOTEHOST", "TCPREMOTEINFO", "TCPLOCALIP",
   "TCP6REMOTEIP", "TCP6REMOTEHOST", "TCP6REMOTEINFO", "TCP6LOCALIP",
-  "RELAYCLIENT", "DATABYTES", 0
+  "RELAYCLIENT", "DATABYTES", "SMTPS", 0
 };
 
 void client_address(char text[INET6_ADDRSTRLEN], struct sockaddr_storage const *sa)
@@ -106,10 +106,12 @@ void client_find(struct client *c, stralloc const *rule, int in)
 int client_load(struct client *c, stralloc const *rule)
 {
   char const *databytes = variable(rule, "DATABYTES");
+  char const *smtps = variable(rule, "SMTPS");
   c->host = either(rule, "TCPREMOTEHOST", "TCP6REMOTEHOST");
   c->info = either(rule, "TCPREMOTEINFO", "TCP6REMOTEINFO");
   c->relay = variable(rule, "RELAYCLIENT");
   c->has_databytes = databytes && *databytes;
+  c->smtps = smtps && *smtps && strcmp(smtps, "0");
   if (!c->localip[0]) own_address(c, rule);
   return !c->has_databytes || ulong0_scan(databytes, &c->databytes);
 }

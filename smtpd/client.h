@@ -22,6 +22,7 @@ struct client {
   char const *relay;              /* RELAYCLIENT: what recipients get appended; NULL: no relay */
   int has_databytes;
   unsigned long databytes;        /* DATABYTES */
+  int smtps;                      /* SMTPS: TLS begins before the greeting */
 };
 
 /* Find out who is on the socket <in>: from <rule>, instructions as in a tcprules file
@@ -30,7 +31,7 @@ struct client {
 extern void client_find(struct client *c, stralloc const *rule, int in);
 
 /* Read the rest from <rule>, else from the environment: name, ident, RELAYCLIENT,
- * DATABYTES, and our address where none is known. <rule> has to stay. 1, or 0 when
+ * DATABYTES, SMTPS, and our address where none is known. <rule> has to stay. 1, or 0 when
  * DATABYTES is no number. */
 extern int client_load(struct client *c, stralloc const *rule);
 

@@ -6,8 +6,6 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <skalibs/strerr.h>
@@ -15,6 +13,7 @@
 #include "home.h"
 #include "logline.h"
 #include "sockets.h"
+#include "unixlisten.h"
 
 static int bind_and_listen(int fd, struct addrinfo const *ai, unsigned int backlog)
 {
@@ -82,80 +81,17 @@ int sockets_open(struct sockets *s, char const *const *addresses, size_t count, 
   return 1;
 }
 
-/* --- the Unix socket; all of this in the home --- */
-
-static int unix_socket(void)
-{
-  return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-}
-
-/* Does nobody listen there? 1, or 0 with errno: EADDRINUSE, or that cannot be told. */
-static int is_free(struct sockaddr_un const *sa)
-{
-  int fd = unix_socket();
-  if (fd == -1) return 0;
-  int e = connect(fd, (struct sockaddr const *)sa, sizeof *sa) == 0 ? EADDRINUSE : errno;
-  if (e == EAGAIN || e == EPROTOTYPE) e = EADDRINUSE; /* a full or another kind of listener */
-  close(fd);
-  errno = e;
-  return e == ENOENT || e == ECONNREFUSED;
-}
-
-/* Remove a socket that was left behind; nothing else is removed, for it may be a
- * file that was named by mistake. 1 there is nothing (any more). */
-static int make_way(char const *path)
-{
-  struct stat st;
-  if (lstat(path, &st) == -1) return errno == ENOENT;
-  if (!S_ISSOCK(st.st_mode)) return (errno = EEXIST, 0);
-  return unlink(path) == 0;
-}
-
-/* As root: the socket is bound in a directory that may be another account's, who could
- * put anything in its place: so only what was looked at is given away. */
-static int give_away(char const *path, uid_t uid, gid_t gid)
-{
-  struct stat st;
-  if (geteuid() == uid) return 1;
-  int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  int ok = fd != -1 && fstat(fd, &st) == 0;
-  if (ok && (!S_ISSOCK(st.st_mode) || st.st_nlink != 1 || st.st_uid)) ok = 0, errno = EPERM;
-  if (ok) ok = fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == 0;
-  int e = errno;
-  if (fd != -1) close(fd);
-  errno = e;
-  return ok;
-}
-
-static int bind_handover(int fd, struct sockaddr_un const *sa, unsigned int backlog, uid_t uid,
-                         gid_t gid)
-{
-  mode_t mask = umask(0177);
-  int ok = fd != -1 && is_free(sa) && make_way(sa->sun_path) &&
-           bind(fd, (struct sockaddr const *)sa, sizeof *sa) == 0;
-  umask(mask);
-  return ok && give_away(sa->sun_path, uid, gid) && listen(fd, (int)backlog) == 0;
-}
-
 /* In the home. 1, or 0 after a line on stderr. */
 static int open_handover(struct sockets *s, char const *path, unsigned int backlog, uid_t uid,
                          gid_t gid)
 {
-  struct sockaddr_un sa = { .sun_family = AF_UNIX };
-  size_t len = strlen(path);
-  if (len >= sizeof sa.sun_path) {
+  s->handover = unixlisten(path, 0600, uid, gid, backlog);
+  if (s->handover != -1) return 1;
+  if (errno == ENAMETOOLONG)
     strerr_warnw("cannot listen on ", path, ": the name of a socket has at most 107 bytes");
-    return 0;
-  }
-  memcpy(sa.sun_path, path, len + 1);
-  int fd = unix_socket();
-  if (!bind_handover(fd, &sa, backlog, uid, gid)) {
+  else
     strerr_warnwusys("listen on ", path);
-    if (fd != -1) close(fd);
-    return 0;
-  }
-  s->handover = fd;
-  return 1;
+  return 0;
 }
 
 int sockets_open_handover(struct sockets *s, char const *path, unsigned int backlog, uid_t uid,

@@ -1,0 +1,310 @@
+/* pipit-tlsd.c - speak TLS for pipit-smtpd, so that no other program has keys or OpenSSL
+ *
+ * usage: pipit-tlsd [ -d fd ]
+ *        pipit-tlsd -g name file
+ *
+ * Listens on run/tls of the instance, and serves each connection with a child of its own
+ * (session.c), which has the certificates from this process and can open nothing.
+ * Started as root it becomes pipitt, and leaves behind a process that may read key
+ * files (loader.c). When a child is killed by a signal, this executes itself anew, for
+ * children have its addresses: whoever guesses at them would otherwise have many tries.
+ *
+ * -d fd: write a newline to fd and close it once connections are taken.
+ * -g name file: make a self-signed certificate for the host <name>, with its key.
+ * -r state: for itself, when it executes itself.
+ *
+ * TERM: take no more connections, and end; sessions go on. HUP: read everything again.
+ *
+ * exit: 0 after TERM (-g: done), 100 wrong usage, 111 trouble at the start, or the
+ * process that reads keys is gone.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <skalibs/selfpipe.h>
+#include <skalibs/sgetopt.h>
+#include <skalibs/sig.h>
+#include <skalibs/strerr.h>
+#include <skalibs/types.h>
+
+#include "accounts.h"
+#include "clock.h"
+#include "context.h"
+#include "home.h"
+#include "logline.h"
+#include "priv.h"
+#include "program.h"
+#include "selfsigned.h"
+#include "session.h"
+#include "signals.h"
+#include "tickets.h"
+#include "tlswire.h"
+#include "unixlisten.h"
+
+#define USAGE "pipit-tlsd [ -d fd ], or pipit-tlsd -g name file"
+
+#define MEMORY_MAX 536870912 /* bytes of address space */
+#define BACKLOG    512
+#define WAITING    64   /* connections that have not asked for anything yet */
+#define CHECK_MS   1000 /* how often files are looked at for changes, while sessions come */
+#define PAUSE_MS   1000 /* without connections, when there are no descriptors */
+
+struct tlsd {
+  struct accounts accounts;
+  struct context context;
+  int listener;
+  int signals;
+  unsigned int sessions; /* children */
+  int stopping;
+  int crashed; /* a child was killed */
+  uint64_t checked;
+  uint64_t paused_until;
+  size_t waiting;
+  int wait[WAITING];
+};
+
+/* --- sessions --- */
+
+static void become_session(struct tlsd *d, int sock)
+{
+  selfpipe_finish();
+  sig_altignore(SIGHUP);
+  close(d->listener);
+  close(d->context.loader.fd);
+  for (size_t i = 0; i < d->waiting; i++)
+    if (d->wait[i] != sock) close(d->wait[i]);
+  session_run(sock, d->context.ctx);
+}
+
+static void refresh(struct tlsd *d, int always)
+{
+  d->checked = clock_ms();
+  if (!context_refresh(&d->context, always))
+    strerr_dief(EXIT_TEMPORARY, "the process that reads keys has ended");
+}
+
+/* What was not read when we close would make a reset of the answer. */
+static void refuse(int sock, char const *why)
+{
+  char c;
+  recv(sock, &c, 1, MSG_DONTWAIT);
+  session_refuse(sock, why);
+}
+
+static void start_session(struct tlsd *d, int sock)
+{
+  if (d->sessions >= d->context.sessions) {
+    refuse(sock, "as many sessions as control/concurrencytlsd allows");
+    return;
+  }
+  if (clock_ms() - d->checked >= CHECK_MS) refresh(d, 0);
+  pid_t pid = tickets_renew() ? fork() : -1;
+  if (!pid) become_session(d, sock);
+  if (pid > 0) d->sessions++;
+  else refuse(sock, "no process for this session");
+}
+
+/* Only the server's account may ask: a client of TLS sees our certificate, but others are not to
+ * have keys used for what they like, nor to use up sessions. */
+static int is_permitted(struct tlsd const *d, int sock)
+{
+  struct ucred peer;
+  socklen_t len = sizeof peer;
+  return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+         (!peer.uid || peer.uid == d->accounts.uid[ACCOUNT_SMTPD] ||
+          peer.uid == d->accounts.uid[ACCOUNT_TLSSERVER]);
+}
+
+/* Whoever waits for the longest time has to go for who comes. */
+static void let_wait(struct tlsd *d, int sock)
+{
+  if (d->waiting == WAITING) {
+    close(d->wait[0]);
+    memmove(d->wait, d->wait + 1, --d->waiting * sizeof *d->wait);
+  }
+  d->wait[d->waiting++] = sock;
+}
+
+static void take_connections(struct tlsd *d)
+{
+  for (int n = 0; n < WAITING; n++) {
+    int sock = accept4(d->listener, 0, 0, SOCK_CLOEXEC);
+    if (sock == -1 && (errno == EINTR || errno == ECONNABORTED)) continue;
+    if (sock == -1) {
+      if (errno == EAGAIN) return;
+      strerr_warnwusys("accept a connection; pausing");
+      d->paused_until = clock_ms() + PAUSE_MS;
+      return;
+    }
+    if (is_permitted(d, sock)) {
+      let_wait(d, sock);
+    } else {
+      refuse(sock, "not permitted");
+      close(sock);
+    }
+  }
+}
+
+/* One that waited has asked for something, or is gone: many only look whether we are here. */
+static void hear(struct tlsd *d, size_t i)
+{
+  char c;
+  int sock = d->wait[i];
+  if (recv(sock, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1) start_session(d, sock);
+  close(sock);
+  d->waiting--;
+  memmove(d->wait + i, d->wait + i + 1, (d->waiting - i) * sizeof *d->wait);
+}
+
+/* --- the loop --- */
+
+static void reap(struct tlsd *d)
+{
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid == d->context.loader.pid) strerr_dief(EXIT_TEMPORARY, "the process that reads keys has ended");
+    if (d->sessions) d->sessions--;
+    if (!WIFSIGNALED(status) || WTERMSIG(status) == SIGTERM) continue;
+    struct logline l = LOGLINE_ZERO;
+    logline_text(&l, "pipit-tlsd: alert: session crashed");
+    logline_keyn(&l, "pid", (uint64_t)pid);
+    logline_keyn(&l, "signal", (uint64_t)WTERMSIG(status));
+    logline_write(&l);
+    d->crashed = 1;
+  }
+}
+
+static void take_signals(struct tlsd *d)
+{
+  for (int sig; (sig = signals_next()) > 0;) {
+    if (sig == SIGCHLD) reap(d);
+    else if (sig == SIGHUP) refresh(d, 1);
+    else d->stopping = 1;
+  }
+}
+
+static void wait_and_serve(struct tlsd *d)
+{
+  struct pollfd x[2 + WAITING] = { { .fd = d->signals, .events = POLLIN }, { .fd = d->listener, .events = POLLIN } };
+  uint64_t now = clock_ms();
+  int pause = d->paused_until > now ? (int)(d->paused_until - now) : -1;
+  size_t waiting = d->waiting;
+  if (pause != -1) x[1].fd = -1;
+  for (size_t i = 0; i < waiting; i++) x[2 + i] = (struct pollfd){ .fd = d->wait[i], .events = POLLIN };
+  if (poll(x, 2 + waiting, pause) == -1 && errno != EINTR) {
+    strerr_warnwusys("poll; pausing");
+    clock_nap(PAUSE_MS);
+    return;
+  }
+  if (x[0].revents) take_signals(d);
+  for (size_t i = waiting; i-- && !d->stopping;) /* from the end: hear() takes its one out */
+    if (x[2 + i].revents) hear(d, i);
+  if (x[1].revents && !d->stopping) take_connections(d);
+}
+
+/* Become a new process image, with the same sockets and children. Returns where that is not possible. */
+static void execute_anew(struct tlsd *d)
+{
+  char state[96];
+  struct loader const *l = &d->context.loader;
+  snprintf(state, sizeof state, "%d,%d,%ld,%u", d->listener, l->fd, (long)l->pid, d->sessions);
+  char *argv[] = { (char *)"pipit-tlsd", (char *)"-r", state, 0 };
+  d->crashed = 0;
+  if (fcntl(d->listener, F_SETFD, 0) == 0 && fcntl(l->fd, F_SETFD, 0) == 0) execv("/proc/self/exe", argv);
+  strerr_warnwusys("execute myself anew");
+  fcntl(d->listener, F_SETFD, FD_CLOEXEC);
+  fcntl(l->fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* --- the start --- */
+
+/* What root is needed for: the loader, and a socket in a directory of pipitq. */
+static void start(struct tlsd *d)
+{
+  struct accounts const *a = &d->accounts;
+  if (!loader_start(&d->context.loader, a)) strerr_diefusys(EXIT_TEMPORARY, "start a process that reads keys");
+  d->listener = unixlisten(TLSWIRE_SOCKET, 0660, a->uid[ACCOUNT_TLSSERVER], a->gid[ACCOUNT_SMTPD], BACKLOG);
+  if (d->listener == -1) strerr_diefusys(EXIT_TEMPORARY, "listen on ", home_dir(), "/" TLSWIRE_SOCKET);
+}
+
+static void start_anew(struct tlsd *d, char const *state)
+{
+  long pid;
+  if (sscanf(state, "%d,%d,%ld,%u", &d->listener, &d->context.loader.fd, &pid, &d->sessions) != 4 ||
+      fcntl(d->listener, F_SETFD, FD_CLOEXEC) == -1 || fcntl(d->context.loader.fd, F_SETFD, FD_CLOEXEC) == -1)
+    strerr_dieusage(EXIT_PERMANENT, USAGE);
+  d->context.loader.pid = (pid_t)pid;
+}
+
+static int catch_signals(void)
+{
+  int fd = selfpipe_init();
+  if (fd == -1 || !selfpipe_trap(SIGCHLD) || !selfpipe_trap(SIGHUP) || !selfpipe_trap(SIGTERM))
+    strerr_diefusys(EXIT_TEMPORARY, "catch signals");
+  return fd;
+}
+
+/* Not dumpable: nobody but root may look into this process or its children, for the keys are there. */
+static void prepare(struct tlsd *d, char const *state)
+{
+  if (!home_enter()) strerr_diefusys(EXIT_TEMPORARY, "enter ", home_dir());
+  if (!accounts_load(&d->accounts)) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  if (state) start_anew(d, state);
+  else start(d);
+  if (!accounts_become(&d->accounts, ACCOUNT_TLSSERVER)) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 || !priv_no_new_privs())
+    strerr_diefusys(EXIT_TEMPORARY, "give up rights");
+  if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
+  d->signals = catch_signals();
+  if (!context_load(&d->context)) _exit(EXIT_TEMPORARY);
+  d->checked = clock_ms();
+}
+
+static int serve(char const *state, int ready_fd)
+{
+  static struct tlsd d;
+  prepare(&d, state);
+  reap(&d);
+  strerr_warni(state ? "begun anew" : "ready");
+  if (ready_fd) program_ready(ready_fd);
+  while (!d.stopping) {
+    if (d.crashed) execute_anew(&d);
+    wait_and_serve(&d);
+  }
+  strerr_warni("stopped");
+  return 0;
+}
+
+/* A host name, for a certificate: nothing that could be read as something else there. */
+static int is_name(char const *s)
+{
+  size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
+  return len && len <= CERTS_NAME_MAX && !s[len];
+}
+
+int main(int argc, char const *const *argv)
+{
+  subgetopt g = SUBGETOPT_ZERO;
+  unsigned int ready = 0;
+  char const *name = 0, *state = 0;
+  program_start("pipit-tlsd");
+  for (int opt; (opt = subgetopt_r(argc, argv, "d:g:r:", &g)) != -1;) {
+    if (opt == 'g') name = g.arg;
+    else if (opt == 'r') state = g.arg;
+    else if (opt != 'd' || !uint0_scan(g.arg, &ready) || ready < 3) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  }
+  if (!argc || argc - g.ind != (name ? 1 : 0) || (name && (ready || state || !is_name(name))))
+    strerr_dieusage(EXIT_PERMANENT, USAGE);
+  if (name) return selfsigned_make(name, argv[g.ind]) ? 0 : EXIT_TEMPORARY;
+  return serve(state, (int)ready);
+}
