@@ -426,11 +426,12 @@ def test_deaths():
     kids = t.sessions()
     victim.starttls()
     pid = (set(t.sessions()) - set(kids)).pop()
-    layout = open('/proc/%d/maps' % t.p.pid).readline() if ROOT else ''
-    os.kill(pid, signal.SIGSEGV)
+    def layout(): return [m for m in open('/proc/%d/maps' % t.p.pid) if m.endswith('/pipit-tlsd\n')][0].split('-')[0] if ROOT else ''
+    before = layout()
+    os.kill(pid, signal.SIGKILL)
     check(wait_for(lambda: 'begun anew' in t.text()), 'a session that crashes: pipit-tlsd executes itself anew')
-    check('alert: session crashed pid=%d signal=11' % pid in t.text(), 'and tells of it')
-    if ROOT: check(open('/proc/%d/maps' % t.p.pid).readline() != layout, 'it has other addresses')
+    check('alert: session crashed pid=%d signal=9' % pid in t.text(), 'and tells of it')
+    if ROOT: check(layout() != before, 'it has other addresses')
     equal((victim.rest(), other.codes('NOOP', 'EHLO x')), (b'', ['250', '250']), 'no other session is disturbed')
     equal(visit(l), der(CERT), 'and new ones are served')
     certificate(CERT, 'host.example')
@@ -461,6 +462,30 @@ def test_deaths():
     c.starttls()
     equal((t.stop(), c.quit()), (0, '221'), 'TERM ends pipit-tlsd, and no session')
     for x in (l, q): x.stop()
+
+def test_faults():
+    """What the kernel refuses pipit-tlsd costs a session at most its TLS."""
+    settings()
+    if not shutil.which('strace'): return skip('strace is not there')
+    for fault, replies, says in (
+            ('clone:error=EAGAIN:when=2', ['454', '220'], 'TLS is not available now: no process for this session'),
+            ('accept4:error=EMFILE:when=1', ['220', '220'], ''),
+            ('dup2:error=EBUSY:when=1', ['454', '454'], 'TLS is not available now: Device or resource busy')):
+        t = Tlsd(home, prefix=['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=' + fault.split(':')[0], '-e', 'inject=' + fault])
+        if t.ready != b'\n':
+            t.p.wait(20)
+            return skip('ptrace is not allowed here')
+        l = Listener(home)
+        got = []
+        for i in range(2):
+            c = Secure(l.port)
+            got.append(c.starttls()[:3])
+            check(c.quit() == '221', 'the session goes on')
+        check(got == replies and says in l.text(), '%s: %s' % (fault, got))
+        l.stop()
+        tracer = t.p
+        os.kill(t.children()[0], signal.SIGTERM) # strace passes no signal on
+        tracer.wait(20)
 
 def test_start():
     settings()
