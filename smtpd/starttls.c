@@ -17,12 +17,11 @@ static uint32_t limit_of(struct session const *s)
   return left > 0 ? (uint32_t)left : 1;
 }
 
-/* The connection is of no use any more: not a byte in clear. */
+/* The connection is of no use any more. */
 static void give_up(struct session *s, char const *what, char const *why)
 {
   snprintf(s->ended, sizeof s->ended, "%s: %s", what, why);
   s->end = s->ended;
-  s->io.broken = STREAM_ERROR;
 }
 
 static void shake_hands(struct session *s, struct tls_offer *o)

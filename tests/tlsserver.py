@@ -67,10 +67,13 @@ class Secure:
         self.cmd('EHLO client.example')
         r = self.cmd('STARTTLS')
         if r[:3] == '220':
-            self.f.close()
-            self.shake(session)
-            self.f = self.s.makefile('rb')
+            self.over(session)
         return r
+
+    def over(self, session=None):
+        self.f.close()
+        self.shake(session)
+        self.f = self.s.makefile('rb')
 
     def reply(self):
         self.lines = []

@@ -38,6 +38,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
                      int seal)
 {
   (void)ssl;
+  if (!since) return -1; /* no key of zeros may seal anything */
   if (seal) {
     if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(cipher)) != 1) return -1;
     memcpy(name, keys[0].name, NAME_BYTES);
@@ -61,7 +62,7 @@ int tickets_renew(void)
   if (since && now - since < TICKETS_SECONDS * 1000) return 1;
   keys[1] = keys[0];
   if (RAND_priv_bytes((unsigned char *)&keys[0], sizeof keys[0]) != 1) return 0;
-  if (!since) keys[1] = keys[0]; /* no key of zeros may open anything */
+  if (!since) keys[1] = keys[0]; /* nor open anything */
   since = now;
   return 1;
 }

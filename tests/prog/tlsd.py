@@ -53,7 +53,8 @@ def test_starttls():
     c = Secure(l.port, trusting, 'host.example')
     equal(c.cmd('STARTTLS now'), '501 5.5.4 STARTTLS takes no argument', 'an argument')
     c.codes('EHLO before.example', *MAIL[:2])
-    equal(c.starttls(), '220 2.0.0 go ahead', 'STARTTLS in a transaction')
+    equal(c.cmd('STARTTLS'), '220 2.0.0 go ahead', 'STARTTLS in a transaction')
+    c.over()
     equal(c.cmd('RCPT TO:<x@example.org>')[:3], '503', 'there is no transaction any more')
     equal(c.codes(*MAIL), ['250', '250', '354'], 'mail before EHLO')
     first = c.cmd('Subject: x\r\n\r\none\r\n.').split()[-1]
@@ -81,6 +82,17 @@ def test_starttls():
     equal(c.codes(*MAIL), ['250', '250', '354'], 'and can do without')
     check(' with SMTP id ' in q.message(c.cmd('x\r\n.').split()[-1])[0].decode(), 'in clear')
     c.quit()
+    # Clients that just go, with and without a word of TLS.
+    for how in (lambda c: c.s.unwrap(), lambda c: c.s.shutdown(socket.SHUT_WR), lambda c: None):
+        c = Secure(l.port)
+        c.starttls()
+        n = len(ends(l))
+        c.f.close()
+        try: how(c)
+        except OSError: pass # the server's end comes without an answer
+        c.s.close()
+        check(' reason="closed by client"' in wait_end(l, n + 1), 'the end of a client that only closes is seen at once')
+    check(wait_for(lambda: not t.sessions()), 'its process ends')
     for x in (l, t, q): x.stop()
 
 def test_connect():
@@ -271,8 +283,7 @@ def test_injection():
     c.s.sendall(b'EHLO y\r\nNOOP\r\nSTARTTLS\r\n')
     got = b''.join(c.f.readline() for i in range(9))
     check(b'250 2.0.0 ok\r\n220 ' in got, 'what stands before it is answered: %r' % got)
-    c.shake()
-    c.f = c.s.makefile('rb')
+    c.over()
     equal(c.quit(), '221', 'and TLS works')
     for text in (b'NOOP\r\n', b'EHLO x\r\nMAIL FROM:<a@b>\r\n'):
         c = Secure(l.port)
