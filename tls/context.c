@@ -14,6 +14,7 @@
 #include "filestamp.h"
 #include "home.h"
 #include "tickets.h"
+#include "warmup.h"
 
 #define SESSIONS       500
 #define SESSIONS_MAX   20000
@@ -107,7 +108,7 @@ static SSL_CTX *build(struct certs *certs)
   SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
   if (!ctx) return 0;
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(ctx, 1);
   SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
@@ -155,7 +156,10 @@ int context_load(struct context *c)
     strerr_warnw("the process that reads keys has ended");
     return 0;
   }
-  if (c->certs.count) return 1;
+  if (c->certs.count) {
+    warmup(c->ctx);
+    return 1;
+  }
   strerr_warnw(home_dir(), "/" LOADER_SERVERCERT ": no certificate here nor in " LOADER_CERTS
                "; make one with pipit-tlsd -g NAME FILE");
   return 0;
@@ -164,15 +168,19 @@ int context_load(struct context *c)
 int context_refresh(struct context *c, int always)
 {
   uint64_t stamp = stamp_of_files();
-  if (always || stamp != c->stamp) {
+  int changed = always || stamp != c->stamp;
+  if (changed) {
     if (read_settings(c)) strerr_warni("settings read");
     else strerr_warnw(control_why(), "; the old settings stay");
   }
   c->stamp = stamp;
   int r = loader_ask(&c->loader, always);
-  if (r != 1) return r == 0;
-  r = certs_read(&c->certs, &c->loader);
-  if (r == 0) strerr_warnw("out of memory for certificates; the old ones stay");
-  if (r == 1) strerr_warni("certificates read");
+  if (r == 1) {
+    changed = 1;
+    r = certs_read(&c->certs, &c->loader);
+    if (r == 0) strerr_warnw("out of memory for certificates; the old ones stay");
+    if (r == 1) strerr_warni("certificates read");
+  }
+  if (changed) warmup(c->ctx);
   return r != -1;
 }

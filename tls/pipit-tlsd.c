@@ -266,6 +266,7 @@ static void prepare(struct tlsd *d, char const *state)
     strerr_diefusys(EXIT_TEMPORARY, "give up rights");
   if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
   d->signals = catch_signals();
+  if (!tickets_renew()) strerr_dief(EXIT_TEMPORARY, "OpenSSL has no random bytes");
   if (!context_load(&d->context)) _exit(EXIT_TEMPORARY);
   d->checked = clock_ms();
 }
