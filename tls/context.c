@@ -101,10 +101,10 @@ static int set_client_ca(SSL_CTX *ctx)
   return 1;
 }
 
-static SSL_CTX *build(struct certs *certs)
+/* All but the control files. */
+static SSL_CTX *make(struct certs *certs)
 {
   static unsigned char const id[] = "pipit";
-  stralloc sa = STRALLOC_ZERO;
   SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
   if (!ctx) return 0;
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -113,24 +113,28 @@ static SSL_CTX *build(struct certs *certs)
   SSL_CTX_set_num_tickets(ctx, 1);
   SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
   SSL_CTX_set_cert_cb(ctx, on_certificate, certs);
-  int ok = SSL_CTX_set_session_id_context(ctx, id, sizeof id) == 1 && tickets_use(ctx) &&
-           set_ciphers(ctx, &sa) && set_groups(ctx, &sa) && set_version(ctx, &sa) && set_client_ca(ctx);
-  stralloc_free(&sa);
-  if (ok) return ctx;
+  if (SSL_CTX_set_session_id_context(ctx, id, sizeof id) == 1 && tickets_use(ctx)) return ctx;
   SSL_CTX_free(ctx);
   return 0;
 }
 
-/* Take the control files as they are now. 1, or 0 with control_why(). */
-static int read_settings(struct context *c)
+/* Take the control files as they are now. 1, or 0 and <*why>. */
+static int read_settings(struct context *c, char const **why)
 {
+  stralloc sa = STRALLOC_ZERO;
   unsigned long sessions = SESSIONS;
-  ERR_clear_error();
-  control_bad("me", "OpenSSL cannot make a context"); /* unless something tells it better */
-  if (control_number(CONCURRENCY, &sessions, SESSIONS_MAX) == -1) return 0;
-  SSL_CTX *ctx = build(&c->certs);
-  ERR_clear_error();
+  SSL_CTX *ctx = make(&c->certs);
+  *why = "OpenSSL cannot make a context";
   if (!ctx) return 0;
+  int ok = control_number(CONCURRENCY, &sessions, SESSIONS_MAX) != -1 && set_ciphers(ctx, &sa) &&
+           set_groups(ctx, &sa) && set_version(ctx, &sa) && set_client_ca(ctx);
+  *why = control_why();
+  ERR_clear_error();
+  stralloc_free(&sa);
+  if (!ok) {
+    SSL_CTX_free(ctx);
+    return 0;
+  }
   SSL_CTX_free(c->ctx);
   c->ctx = ctx;
   c->sessions = sessions;
@@ -147,9 +151,10 @@ static uint64_t stamp_of_files(void)
 
 int context_load(struct context *c)
 {
+  char const *why;
   c->stamp = stamp_of_files();
-  if (!read_settings(c)) {
-    strerr_warnw(control_why());
+  if (!read_settings(c, &why)) {
+    strerr_warnw(why);
     return 0;
   }
   if (loader_ask(&c->loader, 1) != 1 || certs_read(&c->certs, &c->loader) != 1) {
@@ -167,11 +172,12 @@ int context_load(struct context *c)
 
 int context_refresh(struct context *c, int always)
 {
+  char const *why;
   uint64_t stamp = stamp_of_files();
   int changed = always || stamp != c->stamp;
   if (changed) {
-    if (read_settings(c)) strerr_warni("settings read");
-    else strerr_warnw(control_why(), "; the old settings stay");
+    if (read_settings(c, &why)) strerr_warni("settings read");
+    else strerr_warnw(why, "; the old settings stay");
   }
   c->stamp = stamp;
   int r = loader_ask(&c->loader, always);

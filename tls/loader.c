@@ -52,6 +52,17 @@ static int drop(struct accounts const *a)
          sandbox_read_only(everything) != -1;
 }
 
+/* Nothing of the parent's stays open but the log and the home: among the rest is what it
+ * says on that it is ready, and a reader of that may wait for its end. */
+static int close_others(int sock)
+{
+  int home = home_fd();
+  if (home < 3 || dup2(sock, 0) == -1) return 0;
+  if (home > 3) close_range(3, (unsigned int)home - 1, 0);
+  closefrom(home + 1);
+  return 1;
+}
+
 /* --- finding files --- */
 
 typedef void found(void *arg, char const *name, char const *chain, char const *key);
@@ -173,9 +184,8 @@ int loader_start(struct loader *l, struct accounts const *a)
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1) return 0;
   l->pid = fork();
   if (!l->pid) {
-    close(ends[0]);
-    if (!drop(a)) _exit(1);
-    serve(ends[1]);
+    if (!close_others(ends[1]) || !drop(a)) _exit(1);
+    serve(0);
     _exit(0);
   }
   close(ends[1]);

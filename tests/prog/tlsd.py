@@ -321,6 +321,24 @@ def test_aborts():
         lines = ends(l)[before:]
         equal([x for x in lines if 'TLS handshake failed' not in x and 'closed by client' not in x], [], 'none has gone on')
         for c in clients: c.close()
+    # The client's last words of the handshake, not all of them.
+    before = len(ends(l))
+    cuts = (0, 1, 5, 6, 7, 11, 12, 40, 70, 79)
+    for n in cuts:
+        c = Secure(l.port)
+        c.cmd('STARTTLS')
+        inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+        obj = any_server().wrap_bio(inward, outward)
+        while True:
+            try: obj.do_handshake()
+            except ssl.SSLWantReadError:
+                c.s.sendall(outward.read())
+                inward.write(c.s.recv(65536))
+            else: break
+        c.s.sendall(outward.read()[:n])
+        c.close()
+    check(wait_for(lambda: len(ends(l)) == before + len(cuts), 20), 'and at %d places of the end of one' % len(cuts))
+    equal([x for x in ends(l)[before:] if 'TLS handshake failed: ' not in x], [], 'none has gone on')
     check(wait_for(lambda: not t.sessions()), 'no process is left')
     equal(t.p.poll(), None, 'pipit-tlsd runs')
     check('alert' not in t.text() and 'crashed' not in l.text(), 'nothing crashed')
@@ -481,7 +499,7 @@ def test_faults():
     for fault, replies, says in (
             ('clone:error=EAGAIN:when=2', ['454', '220'], 'TLS is not available now: no process for this session'),
             ('accept4:error=EMFILE:when=1', ['220', '220'], ''),
-            ('dup2:error=EBUSY:when=1', ['454', '454'], 'TLS is not available now: Device or resource busy')):
+            ('dup2:error=EBUSY:when=2', ['454', '454'], 'TLS is not available now: Device or resource busy')):
         t = Tlsd(home, prefix=['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=' + fault.split(':')[0], '-e', 'inject=' + fault])
         if t.ready != b'\n':
             t.p.wait(20)
