@@ -1,4 +1,4 @@
-/* unixlisten.h - a Unix socket that an account listens on, bound by root in a directory of another */
+/* unixlisten.h - a Unix socket of an account, bound by root in a directory of another */
 #ifndef PIPIT_UNIXLISTEN_H
 #define PIPIT_UNIXLISTEN_H
 

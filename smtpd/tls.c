@@ -86,7 +86,8 @@ static void ucspi_fact(struct tls *t, char const *s)
 }
 
 /* Read VAR=value strings, each with a NUL behind it, up to an empty one. */
-static int ucspi_facts(struct tls_offer *o, struct tls *t, uint64_t end, volatile sig_atomic_t const *stop)
+static int ucspi_facts(struct tls_offer *o, struct tls *t, uint64_t end,
+                       volatile sig_atomic_t const *stop)
 {
   char var[512], block[1024];
   size_t len = 0;
@@ -149,7 +150,8 @@ static int ask(struct tls_offer *o, int in, uint32_t limit_ms)
   return 1;
 }
 
-static int facts(struct tls_offer *o, struct tls *t, uint64_t end, volatile sig_atomic_t const *stop)
+static int facts(struct tls_offer *o, struct tls *t, uint64_t end,
+                 volatile sig_atomic_t const *stop)
 {
   char packet[TLSWIRE_MAX];
   struct { char *to; size_t size; } const to[TLSWIRE_FACTS] = {
@@ -157,12 +159,14 @@ static int facts(struct tls_offer *o, struct tls *t, uint64_t end, volatile sig_
     { t->name, sizeof t->name }, { t->subject, sizeof t->subject }
   };
   int fd;
-  if (send(o->control, &(char){ TLSWIRE_BEGIN }, 1, MSG_NOSIGNAL) != 1) return fail(o, "pipit-tlsd went away");
+  if (send(o->control, &(char){ TLSWIRE_BEGIN }, 1, MSG_NOSIGNAL) != 1)
+    return fail(o, "pipit-tlsd went away");
   size_t n = hear(o, packet, TLSWIRE_OK, end, stop, &fd);
   if (!n) return 0;
   if (fd != -1) close(fd);
   char const *s = packet + 1;
-  for (size_t i = 0; i < TLSWIRE_FACTS && s < packet + n; i++, s += strlen(s) + 1) keep(to[i].to, to[i].size, s);
+  for (size_t i = 0; i < TLSWIRE_FACTS && s < packet + n; i++, s += strlen(s) + 1)
+    keep(to[i].to, to[i].size, s);
   return 1;
 }
 
@@ -194,7 +198,9 @@ int tls_prepare(struct tls_offer *o, int in, int out, uint32_t limit_ms)
     o->out = (int)fd[2];
     return 1;
   }
-  if (stream_is_one_socket(in, out) ? ask(o, in, limit_ms) : fail(o, "the client is not on one socket")) return 1;
+  if (stream_is_one_socket(in, out) ? ask(o, in, limit_ms)
+                                    : fail(o, "the client is not on one socket"))
+    return 1;
   tls_cancel(o);
   return 0;
 }

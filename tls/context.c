@@ -33,7 +33,8 @@ static int on_name(SSL *ssl, int *alert, void *arg)
 {
   (void)alert;
   (void)arg;
-  return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+  return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) ? SSL_TLSEXT_ERR_OK
+                                                            : SSL_TLSEXT_ERR_NOACK;
 }
 
 static int on_certificate(SSL *ssl, void *arg)
@@ -42,7 +43,8 @@ static int on_certificate(SSL *ssl, void *arg)
   return c && SSL_use_cert_and_key(ssl, c->leaf, c->key, c->chain, 1) == 1;
 }
 
-/* Whether a client's certificate holds decides nothing here: the result says whose it is if it does. */
+/* Whether a client's certificate holds decides nothing here: the result says whose it is if it
+ * does. */
 static int on_client(int ok, X509_STORE_CTX *store)
 {
   (void)ok;
@@ -65,7 +67,8 @@ static int set_ciphers(SSL_CTX *ctx, stralloc *sa)
   char const *s;
   if (!read_text(CIPHERS, sa, &s)) return 0;
   return !*s || SSL_CTX_set_cipher_list(ctx, s) == 1 ||
-         control_bad(CIPHERS, "no list of ciphers that OpenSSL knows (openssl ciphers -v LIST)") != -1;
+         control_bad(CIPHERS, "no list of ciphers that OpenSSL knows (openssl ciphers -v LIST)") !=
+             -1;
 }
 
 static int set_groups(SSL_CTX *ctx, stralloc *sa)
@@ -82,7 +85,8 @@ static int set_version(SSL_CTX *ctx, stralloc *sa)
   if (!read_text(VERSION, sa, &s)) return 0;
   if (*s && strcmp(s, "1.2") && strcmp(s, "1.3"))
     return control_bad(VERSION, "write 1.2 or 1.3, the lowest version that is spoken") != -1;
-  return SSL_CTX_set_min_proto_version(ctx, strcmp(s, "1.3") ? TLS1_2_VERSION : TLS1_3_VERSION) == 1;
+  return SSL_CTX_set_min_proto_version(ctx, strcmp(s, "1.3") ? TLS1_2_VERSION : TLS1_3_VERSION) ==
+         1;
 }
 
 /* Clients are asked for a certificate only where there is somebody to vouch for it. */

@@ -172,7 +172,8 @@ static void reap(struct tlsd *d)
 {
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-    if (pid == d->context.loader.pid) strerr_dief(EXIT_TEMPORARY, "the process that reads keys has ended");
+    if (pid == d->context.loader.pid)
+      strerr_dief(EXIT_TEMPORARY, "the process that reads keys has ended");
     if (d->sessions) d->sessions--;
     if (!WIFSIGNALED(status) || WTERMSIG(status) == SIGTERM) continue;
     struct logline l = LOGLINE_ZERO;
@@ -195,12 +196,14 @@ static void take_signals(struct tlsd *d)
 
 static void wait_and_serve(struct tlsd *d)
 {
-  struct pollfd x[2 + WAITING] = { { .fd = d->signals, .events = POLLIN }, { .fd = d->listener, .events = POLLIN } };
+  struct pollfd x[2 + WAITING] = { { .fd = d->signals, .events = POLLIN },
+                                   { .fd = d->listener, .events = POLLIN } };
   uint64_t now = clock_ms();
   int pause = d->paused_until > now ? (int)(d->paused_until - now) : -1;
   size_t waiting = d->waiting;
   if (pause != -1) x[1].fd = -1;
-  for (size_t i = 0; i < waiting; i++) x[2 + i] = (struct pollfd){ .fd = d->wait[i], .events = POLLIN };
+  for (size_t i = 0; i < waiting; i++)
+    x[2 + i] = (struct pollfd){ .fd = d->wait[i], .events = POLLIN };
   if (poll(x, 2 + waiting, pause) == -1 && errno != EINTR) {
     strerr_warnwusys("poll; pausing");
     clock_nap(PAUSE_MS);
@@ -212,7 +215,8 @@ static void wait_and_serve(struct tlsd *d)
   if (x[1].revents && !d->stopping) take_connections(d);
 }
 
-/* Become a new process image, with the same sockets and children. Returns where that is not possible. */
+/* Become a new process image, with the same sockets and children. Returns where that is not
+ * possible. */
 static void execute_anew(struct tlsd *d)
 {
   char state[96];
@@ -220,7 +224,8 @@ static void execute_anew(struct tlsd *d)
   snprintf(state, sizeof state, "%d,%d,%ld,%u", d->listener, l->fd, (long)l->pid, d->sessions);
   char *argv[] = { (char *)"pipit-tlsd", (char *)"-r", state, 0 };
   d->crashed = 0;
-  if (fcntl(d->listener, F_SETFD, 0) == 0 && fcntl(l->fd, F_SETFD, 0) == 0) execv("/proc/self/exe", argv);
+  if (fcntl(d->listener, F_SETFD, 0) == 0 && fcntl(l->fd, F_SETFD, 0) == 0)
+    execv("/proc/self/exe", argv);
   strerr_warnwusys("execute myself anew");
   fcntl(d->listener, F_SETFD, FD_CLOEXEC);
   fcntl(l->fd, F_SETFD, FD_CLOEXEC);
@@ -232,16 +237,20 @@ static void execute_anew(struct tlsd *d)
 static void start(struct tlsd *d)
 {
   struct accounts const *a = &d->accounts;
-  if (!loader_start(&d->context.loader, a)) strerr_diefusys(EXIT_TEMPORARY, "start a process that reads keys");
-  d->listener = unixlisten(TLSWIRE_SOCKET, 0660, a->uid[ACCOUNT_TLSSERVER], a->gid[ACCOUNT_SMTPD], BACKLOG);
-  if (d->listener == -1) strerr_diefusys(EXIT_TEMPORARY, "listen on ", home_dir(), "/" TLSWIRE_SOCKET);
+  if (!loader_start(&d->context.loader, a))
+    strerr_diefusys(EXIT_TEMPORARY, "start a process that reads keys");
+  d->listener =
+      unixlisten(TLSWIRE_SOCKET, 0660, a->uid[ACCOUNT_TLSSERVER], a->gid[ACCOUNT_SMTPD], BACKLOG);
+  if (d->listener == -1)
+    strerr_diefusys(EXIT_TEMPORARY, "listen on ", home_dir(), "/" TLSWIRE_SOCKET);
 }
 
 static void start_anew(struct tlsd *d, char const *state)
 {
   long pid;
   if (sscanf(state, "%d,%d,%ld,%u", &d->listener, &d->context.loader.fd, &pid, &d->sessions) != 4 ||
-      fcntl(d->listener, F_SETFD, FD_CLOEXEC) == -1 || fcntl(d->context.loader.fd, F_SETFD, FD_CLOEXEC) == -1)
+      fcntl(d->listener, F_SETFD, FD_CLOEXEC) == -1 ||
+      fcntl(d->context.loader.fd, F_SETFD, FD_CLOEXEC) == -1)
     strerr_dieusage(EXIT_PERMANENT, USAGE);
   d->context.loader.pid = (pid_t)pid;
 }
@@ -254,14 +263,15 @@ static int catch_signals(void)
   return fd;
 }
 
-/* Not dumpable: nobody but root may look into this process or its children, for the keys are there. */
+/* Not dumpable: nobody but root may look into this process or its children: the keys are there. */
 static void prepare(struct tlsd *d, char const *state)
 {
   if (!home_enter()) strerr_diefusys(EXIT_TEMPORARY, "enter ", home_dir());
   if (!accounts_load(&d->accounts)) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (state) start_anew(d, state);
   else start(d);
-  if (!accounts_become(&d->accounts, ACCOUNT_TLSSERVER)) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  if (!accounts_become(&d->accounts, ACCOUNT_TLSSERVER))
+    strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 || !priv_no_new_privs())
     strerr_diefusys(EXIT_TEMPORARY, "give up rights");
   if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
@@ -302,7 +312,8 @@ int main(int argc, char const *const *argv)
   for (int opt; (opt = subgetopt_r(argc, argv, "d:g:r:", &g)) != -1;) {
     if (opt == 'g') name = g.arg;
     else if (opt == 'r') state = g.arg;
-    else if (opt != 'd' || !uint0_scan(g.arg, &ready) || ready < 3) strerr_dieusage(EXIT_PERMANENT, USAGE);
+    else if (opt != 'd' || !uint0_scan(g.arg, &ready) || ready < 3)
+      strerr_dieusage(EXIT_PERMANENT, USAGE);
   }
   if (!argc || argc - g.ind != (name ? 1 : 0) || (name && (ready || state || !is_name(name))))
     strerr_dieusage(EXIT_PERMANENT, USAGE);

@@ -34,8 +34,8 @@ static int set_names(X509 *x, char const *name)
   snprintf(common, sizeof common, "%.*s", COMMON_NAME_MAX, name);
   X509_EXTENSION *e = X509V3_EXT_conf_nid(0, 0, NID_subject_alt_name, alternative);
   int ok = e && X509_add_ext(x, e, -1) == 1 &&
-           X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_ASC, (unsigned char *)common, -1, -1,
-                                      0) == 1 &&
+           X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_ASC,
+                                      (unsigned char *)common, -1, -1, 0) == 1 &&
            X509_set_issuer_name(x, subject) == 1;
   X509_EXTENSION_free(e);
   return ok;
@@ -45,8 +45,9 @@ static X509 *make(EVP_PKEY *key, char const *name)
 {
   X509 *x = X509_new();
   if (x && X509_set_version(x, X509_VERSION_3) == 1 && set_serial(x) && set_names(x, name) &&
-      X509_gmtime_adj(X509_getm_notBefore(x), -86400) && X509_gmtime_adj(X509_getm_notAfter(x), VALID_SECONDS) &&
-      X509_set_pubkey(x, key) == 1 && X509_sign(x, key, EVP_sha256()))
+      X509_gmtime_adj(X509_getm_notBefore(x), -86400) &&
+      X509_gmtime_adj(X509_getm_notAfter(x), VALID_SECONDS) && X509_set_pubkey(x, key) == 1 &&
+      X509_sign(x, key, EVP_sha256()))
     return x;
   X509_free(x);
   return 0;
@@ -62,8 +63,8 @@ static int put(char const *path, X509 *x, EVP_PKEY *key)
     if (fd != -1) close(fd);
     return 0;
   }
-  int ok = PEM_write_X509(f, x) == 1 && PEM_write_PrivateKey(f, key, 0, 0, 0, 0, 0) == 1 && !fflush(f) &&
-           !fsync(fd);
+  int ok = PEM_write_X509(f, x) == 1 && PEM_write_PrivateKey(f, key, 0, 0, 0, 0, 0) == 1 &&
+           !fflush(f) && !fsync(fd);
   ok = !fclose(f) && ok;
   if (ok) return 1;
   strerr_warnwusys("write ", path);

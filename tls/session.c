@@ -53,8 +53,8 @@ static int set_limit(int which, rlim_t n)
 static int confine(void)
 {
   static char const *const nothing[] = { 0 };
-  return sandbox_no_exec() != -1 && sandbox_read_only(nothing) != -1 && set_limit(RLIMIT_NPROC, 0) &&
-         set_limit(RLIMIT_CORE, 0);
+  return sandbox_no_exec() != -1 && sandbox_read_only(nothing) != -1 &&
+         set_limit(RLIMIT_NPROC, 0) && set_limit(RLIMIT_CORE, 0);
 }
 
 static int without_waiting(int fd)
@@ -88,8 +88,8 @@ static int may_begin(void)
 {
   struct pollfd x = { .fd = CONTROL, .events = POLLIN };
   char c;
-  return poll(&x, 1, BEGIN_MS) == 1 && recv(CONTROL, &c, 1, MSG_DONTWAIT) == 1 && c == TLSWIRE_BEGIN &&
-         without_waiting(NET);
+  return poll(&x, 1, BEGIN_MS) == 1 && recv(CONTROL, &c, 1, MSG_DONTWAIT) == 1 &&
+         c == TLSWIRE_BEGIN && without_waiting(NET);
 }
 
 /* --- the handshake --- */
@@ -98,7 +98,8 @@ static char const *reason(int ssl_error)
 {
   unsigned long e = ERR_peek_error();
   char const *s = e ? ERR_reason_error_string(e) : 0;
-  if (ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING || (ssl_error == SSL_ERROR_SYSCALL && !errno))
+  if (ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING ||
+      (ssl_error == SSL_ERROR_SYSCALL && !errno))
     return "closed by client";
   if (s) return s;
   return ssl_error == SSL_ERROR_SYSCALL ? strerror(errno) : "no reason is known";
@@ -134,8 +135,8 @@ static void report(SSL *ssl)
   X509 *client = SSL_get0_peer_certificate(ssl);
   if (client && SSL_get_verify_result(ssl) == X509_V_OK)
     X509_NAME_oneline(X509_get_subject_name(client), subject, sizeof subject);
-  int n = snprintf(text, sizeof text, "%s%c%s%c%.255s%c%s", SSL_get_version(ssl), 0, SSL_get_cipher_name(ssl),
-                   0, name ? name : "", 0, subject);
+  int n = snprintf(text, sizeof text, "%s%c%s%c%.255s%c%s", SSL_get_version(ssl), 0,
+                   SSL_get_cipher_name(ssl), 0, name ? name : "", 0, subject);
   answer(CONTROL, TLSWIRE_OK, text, (size_t)n + 1, -1);
 }
 

@@ -137,7 +137,9 @@ void shovel_linger(int net)
   struct pollfd x = { .fd = net, .events = POLLIN };
   shutdown(net, SHUT_WR);
   for (uint64_t now; (now = clock_ms()) < end;)
-    if (poll(&x, 1, (int)(end - now)) <= 0 || recv(net, thrown_away, sizeof thrown_away, MSG_DONTWAIT) <= 0) return;
+    if (poll(&x, 1, (int)(end - now)) <= 0 ||
+        recv(net, thrown_away, sizeof thrown_away, MSG_DONTWAIT) <= 0)
+      return;
 }
 
 void shovel(SSL *ssl, int net, int plain)

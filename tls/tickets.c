@@ -29,13 +29,14 @@ static int start(struct key *k, unsigned char *iv, EVP_CIPHER_CTX *c, EVP_MAC_CT
     OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
     OSSL_PARAM_construct_end()
   };
-  return EVP_CipherInit_ex2(c, cipher, k->aes, iv, seal, 0) == 1 && EVP_MAC_CTX_set_params(m, params) == 1;
+  return EVP_CipherInit_ex2(c, cipher, k->aes, iv, seal, 0) == 1 &&
+         EVP_MAC_CTX_set_params(m, params) == 1;
 }
 
 /* As SSL_CTX_set_tlsext_ticket_key_evp_cb(3) says: 1 done, 2 and a new ticket is wanted, 0 such
  * a key is not known, -1 trouble. */
-static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *c, EVP_MAC_CTX *m,
-                     int seal)
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *c,
+                     EVP_MAC_CTX *m, int seal)
 {
   (void)ssl;
   if (!since) return -1; /* no key of zeros may seal anything */
