@@ -27,25 +27,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <skalibs/selfpipe.h>
 #include <skalibs/sgetopt.h>
-#include <skalibs/sig.h>
 #include <skalibs/strerr.h>
 #include <skalibs/types.h>
 
-#include "accounts.h"
 #include "clock.h"
-#include "context.h"
+#include "connections.h"
 #include "home.h"
 #include "logline.h"
 #include "priv.h"
 #include "program.h"
 #include "selfsigned.h"
-#include "session.h"
 #include "signals.h"
 #include "tickets.h"
 #include "tlswire.h"
@@ -55,116 +51,7 @@
 
 #define MEMORY_MAX 536870912 /* bytes of address space */
 #define BACKLOG    512
-#define WAITING    64   /* connections that have not asked for anything yet */
-#define CHECK_MS   1000 /* how often files are looked at for changes, while sessions come */
-#define PAUSE_MS   1000 /* without connections, when there are no descriptors */
-
-struct tlsd {
-  struct accounts accounts;
-  struct context context;
-  int listener;
-  int signals;
-  unsigned int sessions; /* children */
-  int stopping;
-  int crashed; /* a child was killed */
-  uint64_t checked;
-  uint64_t paused_until;
-  size_t waiting;
-  int wait[WAITING];
-};
-
-/* --- sessions --- */
-
-static void become_session(struct tlsd *d, int sock)
-{
-  selfpipe_finish();
-  sig_altignore(SIGHUP);
-  close(d->listener);
-  close(d->context.loader.fd);
-  for (size_t i = 0; i < d->waiting; i++)
-    if (d->wait[i] != sock) close(d->wait[i]);
-  session_run(sock, d->context.ctx);
-}
-
-static void refresh(struct tlsd *d, int always)
-{
-  d->checked = clock_ms();
-  if (!context_refresh(&d->context, always))
-    strerr_dief(EXIT_TEMPORARY, "the process that reads keys has ended");
-}
-
-/* What was not read when we close would make a reset of the answer. */
-static void refuse(int sock, char const *why)
-{
-  char c;
-  recv(sock, &c, 1, MSG_DONTWAIT);
-  session_refuse(sock, why);
-}
-
-static void start_session(struct tlsd *d, int sock)
-{
-  if (d->sessions >= d->context.sessions) {
-    refuse(sock, "as many sessions as control/concurrencytlsd allows");
-    return;
-  }
-  if (clock_ms() - d->checked >= CHECK_MS) refresh(d, 0);
-  pid_t pid = tickets_renew() ? fork() : -1;
-  if (!pid) become_session(d, sock);
-  if (pid > 0) d->sessions++;
-  else refuse(sock, "no process for this session");
-}
-
-/* Only the server's account may ask: a client of TLS sees our certificate, but others are not to
- * have keys used for what they like, nor to use up sessions. */
-static int is_permitted(struct tlsd const *d, int sock)
-{
-  struct ucred peer;
-  socklen_t len = sizeof peer;
-  return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-         (!peer.uid || peer.uid == d->accounts.uid[ACCOUNT_SMTPD] ||
-          peer.uid == d->accounts.uid[ACCOUNT_TLSSERVER]);
-}
-
-/* Whoever waits for the longest time has to go for who comes. */
-static void let_wait(struct tlsd *d, int sock)
-{
-  if (d->waiting == WAITING) {
-    close(d->wait[0]);
-    memmove(d->wait, d->wait + 1, --d->waiting * sizeof *d->wait);
-  }
-  d->wait[d->waiting++] = sock;
-}
-
-static void take_connections(struct tlsd *d)
-{
-  for (int n = 0; n < WAITING; n++) {
-    int sock = accept4(d->listener, 0, 0, SOCK_CLOEXEC);
-    if (sock == -1 && (errno == EINTR || errno == ECONNABORTED)) continue;
-    if (sock == -1) {
-      if (errno == EAGAIN) return;
-      strerr_warnwusys("accept a connection; pausing");
-      d->paused_until = clock_ms() + PAUSE_MS;
-      return;
-    }
-    if (is_permitted(d, sock)) {
-      let_wait(d, sock);
-    } else {
-      refuse(sock, "not permitted");
-      close(sock);
-    }
-  }
-}
-
-/* One that waited has asked for something, or is gone: many only look whether we are here. */
-static void hear(struct tlsd *d, size_t i)
-{
-  char c;
-  int sock = d->wait[i];
-  if (recv(sock, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1) start_session(d, sock);
-  close(sock);
-  d->waiting--;
-  memmove(d->wait + i, d->wait + i + 1, (d->waiting - i) * sizeof *d->wait);
-}
+#define PAUSE_MS   1000 /* after a failed wait */
 
 /* --- the loop --- */
 
@@ -189,14 +76,14 @@ static void take_signals(struct tlsd *d)
 {
   for (int sig; (sig = signals_next()) > 0;) {
     if (sig == SIGCHLD) reap(d);
-    else if (sig == SIGHUP) refresh(d, 1);
+    else if (sig == SIGHUP) connections_refresh(d, 1);
     else d->stopping = 1;
   }
 }
 
 static void wait_and_serve(struct tlsd *d)
 {
-  struct pollfd x[2 + WAITING] = { { .fd = d->signals, .events = POLLIN },
+  struct pollfd x[2 + TLSD_WAITING] = { { .fd = d->signals, .events = POLLIN },
                                    { .fd = d->listener, .events = POLLIN } };
   uint64_t now = clock_ms();
   int pause = d->paused_until > now ? (int)(d->paused_until - now) : -1;
@@ -210,9 +97,9 @@ static void wait_and_serve(struct tlsd *d)
     return;
   }
   if (x[0].revents) take_signals(d);
-  for (size_t i = waiting; i-- && !d->stopping;) /* from the end: hear() takes its one out */
-    if (x[2 + i].revents) hear(d, i);
-  if (x[1].revents && !d->stopping) take_connections(d);
+  for (size_t i = waiting; i-- && !d->stopping;) /* from the end: connections_hear() takes its one out */
+    if (x[2 + i].revents) connections_hear(d, i);
+  if (x[1].revents && !d->stopping) connections_take(d);
 }
 
 /* Become a new process image, with the same sockets and children. Returns where that is not
