@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,6 +95,11 @@ static int read_cert(struct cert *c, int const fd[2], char const **why)
 
 /* --- all of them --- */
 
+static char lower(char c)
+{
+  return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
 static int by_name(void const *a, void const *b)
 {
   return strcmp(((struct cert const *)a)->name, ((struct cert const *)b)->name);
@@ -134,7 +138,7 @@ static int take(struct cert *c, struct certs const *before, struct loader_file c
   char const *why = strerror(f->error);
   memset(c, 0, sizeof *c);
   for (size_t i = 0; f->name[i]; i++)
-    c->name[i] = f->name[i] >= 'A' && f->name[i] <= 'Z' ? (char)(f->name[i] + 32) : f->name[i];
+    c->name[i] = lower(f->name[i]);
   c->stamp = f->error ? 0 : stamp_of(fd);
   struct cert const *old = named(before, c->name);
   if (old && old->stamp == c->stamp) return (share(c, old), 1);
@@ -163,7 +167,7 @@ static void forget_all(struct certs *c)
 
 int certs_read(struct certs *c, struct loader const *l)
 {
-  struct certs fresh = CERTS_NONE;
+  struct certs fresh = { .count = 0 };
   struct loader_file f;
   int fd[2], r, ok = 1;
   while ((r = loader_next(l, &f, fd)) == 1) {
@@ -179,7 +183,8 @@ int certs_read(struct certs *c, struct loader const *l)
   if (fresh.count) {
     qsort(fresh.list, fresh.count, sizeof *fresh.list, by_name);
     forget_all(c);
-    *c = fresh;
+    c->list = fresh.list;
+    c->count = fresh.count;
   } else {
     forget_all(&fresh);
     if (c->count)
@@ -188,22 +193,25 @@ int certs_read(struct certs *c, struct loader const *l)
   return 1;
 }
 
-struct cert const *certs_find(struct certs const *c, char const *name)
+/* The one of that name, or for *.parent. */
+static struct cert const *fitting(struct certs const *c, char const *name)
 {
   char key[CERTS_NAME_MAX + 1];
-  struct cert const *found = 0;
   size_t len = name ? strlen(name) : 0;
-  if (len && len < sizeof key && *name != '*') {
-    for (size_t i = 0; i <= len; i++)
-      key[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
-    char *dot = strchr(key, '.');
-    found = named(c, key);
-    if (!found && dot > key) {
-      dot[-1] = '*';
-      found = named(c, dot - 1);
-    }
-  }
+  if (!len || len >= sizeof key || *name == '*') return 0;
+  for (size_t i = 0; i <= len; i++) key[i] = lower(name[i]);
+  struct cert const *found = named(c, key);
+  char *dot = strchr(key, '.');
+  if (found || !dot || dot == key) return found;
+  dot[-1] = '*';
+  return named(c, dot - 1);
+}
+
+struct cert const *certs_find(struct certs const *c, char const *name)
+{
+  struct cert const *found = fitting(c, name);
   if (!found) found = named(c, LOADER_DEFAULT);
+  if (!found) found = fitting(c, c->me);
   if (!found) found = named(c, "");
   return found ? found : c->count ? c->list : 0;
 }

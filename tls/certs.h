@@ -22,8 +22,8 @@ struct cert {
 struct certs {
   size_t count;
   struct cert *list; /* by name */
+  char me[CERTS_NAME_MAX + 1]; /* control/me: the name where a client asks for none that is there */
 };
-#define CERTS_NONE { .count = 0, .list = 0 }
 
 /* Read what the loader passes, after loader_ask has said that there is something, and
  * replace <c> by it. What did not change is not read again. For a certificate that
@@ -31,8 +31,8 @@ struct certs {
  * memory; -1 the loader is gone. */
 extern int certs_read(struct certs *c, struct loader const *l);
 
-/* The one for <name>: of that name, or for *.parent, or that for all others: "default",
- * control/servercert.pem, or the first. NULL: there are none. */
+/* The one for <name>: of that name, or for *.parent, or that for all others: "default", that
+ * for <me>, control/servercert.pem, or the first. NULL: there are none. */
 extern struct cert const *certs_find(struct certs const *c, char const *name);
 
 #endif

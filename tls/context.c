@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,7 +25,8 @@
 #define VERSION        "tlsserverversion"
 #define CONCURRENCY    "concurrencytlsd"
 
-static char const *const files[] = { "control/" CLIENT_CA, "control/" CIPHERS, "control/" GROUPS,
+static char const *const files[] = { "control/me",      "control/" CLIENT_CA,
+                                     "control/" CIPHERS, "control/" GROUPS,
                                      "control/" VERSION, "control/" CONCURRENCY };
 
 /* --- while a client says hello --- */
@@ -122,6 +124,13 @@ static SSL_CTX *make(struct certs *certs)
   return 0;
 }
 
+static int set_me(struct certs *certs, stralloc *sa)
+{
+  if (control_line_or_me("me", sa) == -1) return 0;
+  snprintf(certs->me, sizeof certs->me, "%s", sa->s);
+  return 1;
+}
+
 /* Take the control files as they are now. 1, or 0 and <*why>. */
 static int read_settings(struct context *c, char const **why)
 {
@@ -131,7 +140,8 @@ static int read_settings(struct context *c, char const **why)
   *why = "OpenSSL cannot make a context";
   if (!ctx) return 0;
   int ok = control_number(CONCURRENCY, &sessions, SESSIONS_MAX) != -1 && set_ciphers(ctx, &sa) &&
-           set_groups(ctx, &sa) && set_version(ctx, &sa) && set_client_ca(ctx);
+           set_groups(ctx, &sa) && set_version(ctx, &sa) && set_client_ca(ctx) &&
+           set_me(&c->certs, &sa);
   *why = control_why();
   ERR_clear_error();
   stralloc_free(&sa);

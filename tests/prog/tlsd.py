@@ -172,7 +172,12 @@ def test_names():
         equal(visit(l, name=name), expected if name == 'c.example' else der(paths[expected]), 'the certificate for %s' % name)
     c2 = renew(2)
     check(wait_for(lambda: visit(l, name='c.example') == c2, 10, 0.1), 'certbot has renewed one')
+    certificate(CERTS + '/host.example.pem', 'host.example')
+    check(visit(l) == der(paths['default']), 'default.pem goes before the certificate for control/me')
     os.unlink(paths['default'])
+    t.hup()
+    equal(visit(l), der(CERTS + '/host.example.pem'), 'without it that is for all others')
+    os.unlink(CERTS + '/host.example.pem')
     check(wait_for(lambda: visit(l) == der(CERT), 10, 0.1), 'without default.pem: control/servercert.pem')
     for x in (l, t): x.stop()
 
