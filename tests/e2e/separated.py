@@ -51,6 +51,12 @@ def user_file(name, text):
 user_file('.qmail-who', '|cat /proc/self/status >who.tmp && ls -l /proc/self/fd >fds && mv who.tmp who\n')
 os.chmod(SCRATCH, 0o755)
 i.control('smtproutes', ':[127.0.0.1]:1')
+# A second listener, as INSTALL says.
+smtps_port = free_port()
+recipe = re.search(r'( +cd /var/pipit/service && mkdir -p smtps/log\n.*?)\n\n', open('INSTALL').read(), re.S)[1]
+subprocess.run(['sh', '-ec', recipe.replace('/var/pipit', i.home).replace('echo 465 ', 'echo %d ' % smtps_port)], check=True)
+shutil.copytree(i.home + '/log/smtpd', i.home + '/log/smtps')
+os.chown(i.home + '/log/smtps', pwd.getpwnam('pipitl').pw_uid, pwd.getpwnam('pipitl').pw_gid)
 i.start()
 
 # Owners
@@ -111,6 +117,11 @@ def serves(path): return wait_for(lambda: secure()[1] == der(path), 10, 0.2)
 check(wait_for(lambda: i.smtp().ehlo() and i.log('tlsd') and 'ready' in i.log('tlsd')[0]), 'pipit-tlsd is ready')
 equal(owner('control/servercert.pem'), (0, 0, 0o600), "control/servercert.pem is root's alone")
 check(serves(i.home + '/control/servercert.pem'), 'and clients get it')
+def listens():
+    with socket.socket() as s: return s.connect_ex(('127.0.0.1', smtps_port)) == 0
+wait_for(listens)
+with smtplib.SMTP_SSL('127.0.0.1', smtps_port, timeout=30, context=any_server()) as c:
+    equal((c.noop()[0], c.sock.getpeercert(True)), (250, der(i.home + '/control/servercert.pem')), "a service with env/SMTPS: TLS on connect")
 live = os.path.join(SCRATCH, 'letsencrypt')
 os.mkdir(live, 0o700)
 def renew():
