@@ -84,8 +84,8 @@ $(UNITBINS): $B/tests/%: $B/tests/unit/%.o $$(addprefix $B/,$$($$*_SRCS:.c=.o)) 
 	$(LD) -o $@ $(filter %.o %.a,$^) $($*_LIBS) $(LIBS)
 
 # Debian packages; "a|b" is satisfied by either. None of them starts anything.
-DEPS := gcc make libc6-dev skalibs-dev libcdb-dev libc-ares-dev s6
-CHECK_DEPS := python3 python3-dnspython python3-aiosmtpd swaks s-nail git-email libmailtools-perl mandoc iproute2 procps psmisc strace faketime \
+DEPS := gcc make libc6-dev skalibs-dev libcdb-dev libc-ares-dev libssl-dev s6
+CHECK_DEPS := python3 python3-dnspython python3-aiosmtpd openssl libnet-ssleay-perl swaks s-nail git-email libmailtools-perl mandoc iproute2 procps psmisc strace faketime \
   'ucspi-tcp-ipv6|ucspi-tcp' daemontools e2fsprogs xfsprogs clang libclang-rt-dev
 
 deps:

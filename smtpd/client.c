@@ -18,7 +18,7 @@
 char const *const client_variables[] = {
   "TCPREMOTEIP", "TCPREMOTEHOST", "TCPREMOTEINFO", "TCPLOCALIP",
   "TCP6REMOTEIP", "TCP6REMOTEHOST", "TCP6REMOTEINFO", "TCP6LOCALIP",
-  "RELAYCLIENT", "DATABYTES", "BRTLIMIT", 0
+  "RELAYCLIENT", "DATABYTES", "BRTLIMIT", "SMTPS", 0
 };
 
 void client_address(char text[INET6_ADDRSTRLEN], struct sockaddr_storage const *sa)
@@ -113,9 +113,11 @@ static int number(stralloc const *rule, char const *name, int *there, unsigned l
 
 int client_load(struct client *c, stralloc const *rule)
 {
+  char const *smtps = variable(rule, "SMTPS");
   c->host = either(rule, "TCPREMOTEHOST", "TCP6REMOTEHOST");
   c->info = either(rule, "TCPREMOTEINFO", "TCP6REMOTEINFO");
   c->relay = variable(rule, "RELAYCLIENT");
+  c->smtps = smtps && *smtps && strcmp(smtps, "0");
   if (!c->localip[0]) own_address(c, rule);
   return number(rule, "DATABYTES", &c->has_databytes, &c->databytes) &&
          number(rule, "BRTLIMIT", &c->has_brtlimit, &c->brtlimit);

@@ -24,6 +24,7 @@ struct client {
   unsigned long databytes;        /* DATABYTES */
   int has_brtlimit;
   unsigned long brtlimit;         /* BRTLIMIT */
+  int smtps;                      /* SMTPS: TLS begins before the greeting */
 };
 
 /* Find out who is on the socket <in>: from <rule>, instructions as in a tcprules file
@@ -32,8 +33,8 @@ struct client {
 extern void client_find(struct client *c, stralloc const *rule, int in);
 
 /* Read the rest from <rule>, else from the environment: name, ident, RELAYCLIENT,
- * DATABYTES, BRTLIMIT, and our address where none is known. <rule> has to stay. 1, or 0
- * when one of the two is no number. */
+ * DATABYTES, BRTLIMIT, SMTPS, and our address where none is known. <rule> has to stay. 1, or 0
+ * when one of the two numbers is none. */
 extern int client_load(struct client *c, stralloc const *rule);
 
 /* The variables that both of these read; ends with NULL. */

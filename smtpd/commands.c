@@ -30,9 +30,10 @@ static void do_ehlo(struct session *s, char const *arg, size_t len)
   keep_helo(s, arg, len);
   s->esmtp = 1;
   int n = snprintf(text, sizeof text,
-                   "250-%.500s\r\n250-PIPELINING\r\n250-SIZE %lu\r\n250-8BITMIME\r\n%s"
+                   "250-%.500s\r\n250-PIPELINING\r\n250-SIZE %lu\r\n250-8BITMIME\r\n%s%s"
                    "250 ENHANCEDSTATUSCODES\r\n",
-                   s->settings->greeting.s, s->databytes, params_has_dsn() ? "250-DSN\r\n" : "");
+                   s->settings->greeting.s, s->databytes, params_has_dsn() ? "250-DSN\r\n" : "",
+                   !s->tls.on && tls_is_there(s->io.in, s->io.out) ? "250-STARTTLS\r\n" : "");
   stream_put(&s->io, text, (size_t)n);
 }
 
@@ -230,6 +231,13 @@ static void do_noop(struct session *s, char const *arg, size_t len)
   session_reply(s, 250, "2.0.0", "ok");
 }
 
+static void do_starttls(struct session *s, char const *arg, size_t len)
+{
+  (void)arg;
+  if (len) session_reply(s, 501, "5.5.4", "STARTTLS takes no argument");
+  else starttls_command(s);
+}
+
 static void do_vrfy(struct session *s, char const *arg, size_t len)
 {
   (void)arg;
@@ -241,7 +249,7 @@ static void do_help(struct session *s, char const *arg, size_t len)
 {
   (void)arg;
   (void)len;
-  session_reply(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+  session_reply(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA RSET NOOP STARTTLS VRFY HELP QUIT");
 }
 
 static void do_quit(struct session *s, char const *arg, size_t len)
@@ -267,7 +275,7 @@ static struct {
 } const table[] = {
   { "EHLO", do_ehlo }, { "HELO", do_helo }, { "MAIL", do_mail }, { "RCPT", do_rcpt },
   { "DATA", do_data }, { "RSET", do_rset }, { "NOOP", do_noop }, { "VRFY", do_vrfy },
-  { "HELP", do_help }, { "QUIT", do_quit }, { "GET", do_http },  { "POST", do_http },
+  { "HELP", do_help }, { "QUIT", do_quit }, { "STARTTLS", do_starttls }, { "GET", do_http },  { "POST", do_http },
   { "PUT", do_http },  { "HEAD", do_http }, { "CONNECT", do_http }, { "OPTIONS", do_http },
   { "DELETE", do_http }, { "PATCH", do_http }, { "TRACE", do_http }, { "PRI", do_http },
 };

@@ -4,12 +4,12 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fdpass.h"
 #include "handed.h"
 #include "handover.h"
+#include "stream.h"
 #include "tcprules.h"
 
 static char const *why;
@@ -48,13 +48,6 @@ static ssize_t receive(int front, char *buf, size_t size, int fds[2])
   return fdpass_recv(front, buf, size, MSG_DONTWAIT, fds, 2);
 }
 
-static int is_one_socket(int const fds[2])
-{
-  struct stat in, out;
-  return fstat(fds[0], &in) == 0 && fstat(fds[1], &out) == 0 && S_ISSOCK(in.st_mode) &&
-         in.st_dev == out.st_dev && in.st_ino == out.st_ino;
-}
-
 /* Is it one of the variables that a session reads, and the first of that name? */
 static int is_believed(char const *var, stralloc const *rule)
 {
@@ -86,7 +79,7 @@ int handed_take(int front, struct guest *g, stralloc *rule)
   *g = (struct guest){ .fd = fds[0], .front = front, .client = { .ip = "" } };
   int ok = n > 0 ? make_rule(rule, environment, (size_t)n) : fail(n ? strerror(errno) : "closed");
   if (n > 0) explicit_bzero(environment, (size_t)n); /* children get a copy of our memory */
-  if (ok && (fds[1] == -1 || !is_one_socket(fds))) ok = fail("not one socket");
+  if (ok && (fds[1] == -1 || !stream_is_one_socket(fds[0], fds[1]))) ok = fail("not one socket");
   if (ok) client_find(&g->client, rule, g->fd);
   if (fds[1] != -1) close(fds[1]);
   if (ok) return 1;

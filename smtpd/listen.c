@@ -390,6 +390,7 @@ static void clean_environment(void)
 {
   for (char const *const *name = client_variables; *name; name++)
     if (!strncmp(*name, "TCP", 3)) unsetenv(*name);
+  tls_forget_ucspi();
 }
 
 int listen_run(struct listener *l)

@@ -16,12 +16,20 @@ static void start(struct logline *l, struct session const *s, char const *kind)
   logline_key(l, "session", s->id);
 }
 
+static void add_tls(struct logline *l, struct tls const *t)
+{
+  char text[sizeof t->protocol + sizeof t->cipher];
+  snprintf(text, sizeof text, "%s:%s", t->protocol, t->cipher);
+  logline_key(l, "tls", text);
+}
+
 static void add_client(struct logline *l, struct session const *s)
 {
   logline_key(l, "ip", s->client.ip);
   if (s->client.host) logline_key(l, "host", s->client.host);
   if (s->client.info) logline_key(l, "info", s->client.info);
   logline_key(l, "helo", s->helo);
+  if (s->tls.on) add_tls(l, &s->tls);
 }
 
 static void add_address(struct logline *l, char const *key, char const *s, size_t len)
@@ -79,6 +87,8 @@ void log_end(struct session const *s)
   struct logline l;
   start(&l, s, "end");
   add_client(&l, s);
+  if (s->tls.name[0]) logline_key(&l, "sni", s->tls.name);
+  if (s->tls.subject[0]) logline_key(&l, "cert", s->tls.subject);
   logline_keyn(&l, "messages", s->messages);
   logline_keyn(&l, "errors", s->errors);
   logline_keyn(&l, "seconds", stream_age(&s->io));

@@ -59,12 +59,13 @@ static char const *variable(char *const *envp, char const *name)
 
 /* --- handing over --- */
 
-/* The listener's sessions cannot execute programs. */
+/* The listener's sessions cannot execute programs, and get no descriptors for UCSPI-TLS. */
 static int needs_program(char *const *envp)
 {
   char const *queue = variable(envp, "QMAILQUEUE");
   char const *check = variable(envp, "RCPTCHECK");
-  return (queue && *queue) || (check && *check) || variable(envp, "ERROR_FD");
+  return (queue && *queue) || (check && *check) || variable(envp, "ERROR_FD") ||
+         variable(envp, "SSLCTLFD");
 }
 
 /* A socket that is connected to the listener, or -1. It is not waited for one that is

@@ -1,12 +1,13 @@
 /* pipit-smtpd.c - the SMTP server: take mail in and hand it to the queue
  *
- * usage: pipit-smtpd
- *        pipit-smtpd -l [-a address]... [-p port] [-s socket] [-x cdb] [-c sessions]
+ * usage: pipit-smtpd [-t]
+ *        pipit-smtpd -l [-t] [-a address]... [-p port] [-s socket] [-x cdb] [-c sessions]
  *                    [-C sessions] [-b backlog] [-d readyfd]
  *
  * Without -l, serves one client on descriptors 0 and 1, as tcpserver and its
  * like start it. With -l it listens itself; with -s it also takes the clients that
  * pipit-handover has from tcpserver, or those alone where neither -a nor -p is given.
+ * -t: TLS begins on connect (port 465), as with SMTPS=1 in the environment.
  *
  * exit: 0 the session is over (-l: SIGTERM), 100 wrong usage, 111 local
  * trouble, about which one line is on stderr.
@@ -33,7 +34,7 @@
 #include "smtpd.h"
 
 #define USAGE \
-  "pipit-smtpd [ -l [ -a address ] [ -p port ] [ -s socket ] [ -x cdb ] [ -c sessions ] " \
+  "pipit-smtpd [ -t ] [ -l [ -a address ] [ -p port ] [ -s socket ] [ -x cdb ] [ -c sessions ] " \
   "[ -C sessions ] [ -b backlog ] [ -d readyfd ] ]"
 
 #define MEMORY_SESSION  134217728 /* bytes of address space that a session may have */
@@ -43,6 +44,7 @@
 
 struct options {
   int listen;
+  int tls;
   char const *addresses[SOCKETS_MAX];
   size_t naddresses;
   char const *port;
@@ -70,9 +72,10 @@ static void read_options(struct options *o, int argc, char const *const *argv)
 {
   subgetopt g = SUBGETOPT_ZERO;
   int others = 0;
-  for (int opt; (opt = subgetopt_r(argc, argv, "la:p:s:x:c:C:b:d:", &g)) != -1; others += opt != 'l')
+  for (int opt; (opt = subgetopt_r(argc, argv, "lta:p:s:x:c:C:b:d:", &g)) != -1; others += opt != 'l' && opt != 't')
     switch (opt) {
       case 'l': o->listen = 1; break;
+      case 't': o->tls = 1; break;
       case 'a':
         if (o->naddresses == SOCKETS_MAX) usage();
         o->addresses[o->naddresses++] = g.arg;
@@ -174,6 +177,7 @@ int main(int argc, char const *const *argv)
   program_start("pipit-smtpd");
   if (!argc) usage();
   read_options(&o, argc, argv);
+  if (o.tls) setenv("SMTPS", "1", 1);
   if (o.listen) return serve_all(&settings, &o);
   return serve_one(&settings) == SERVED_NOT ? EXIT_TEMPORARY : 0;
 }

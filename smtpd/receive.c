@@ -17,9 +17,16 @@ struct answer {
   char text[SUBMIT_WHY_MAX];
 };
 
+/* RFC 3848 has words for ESMTP only. */
 static size_t trace(struct session const *s, char out[CLIENT_TRACE_MAX])
 {
-  return client_trace(&s->client, out, s->helo, s->settings->me.s, s->esmtp ? "ESMTP" : "SMTP");
+  char with[128];
+  if (s->tls.on)
+    snprintf(with, sizeof with, "%s\n\t(%s%s%s)", s->esmtp ? "ESMTPS" : "SMTP",
+             s->tls.protocol[0] ? s->tls.protocol : "TLS", s->tls.cipher[0] ? " " : "", s->tls.cipher);
+  else
+    snprintf(with, sizeof with, "%s", s->esmtp ? "ESMTP" : "SMTP");
+  return client_trace(&s->client, out, s->helo, s->settings->me.s, with);
 }
 
 static void open_queue(struct session *s)

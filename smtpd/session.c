@@ -195,7 +195,8 @@ int session_serve(struct settings const *settings, struct client const *client, 
   static struct session s; /* static, so that buffers cost nothing until they are used */
   start(&s, settings, client);
   stream_start(&s.io, in, out, settings->idle, settings->session, stop);
-  greet(&s);
+  if (client->smtps) starttls_on_connect(&s);
+  if (!s.end) greet(&s);
   while (!s.end) {
     s.io.may_stop = !s.has_sender;
     next_command(&s);

@@ -2,6 +2,7 @@
  *
  * session.c reads commands and ends the session; commands.c answers them,
  * params.c reads the parameters of MAIL and RCPT;
+ * starttls.c puts the session behind TLS;
  * receive.c is DATA, from 354 to the answer after the dot; rules.c says who may
  * send to whom, recipient.c whether there is such a recipient; log.c writes the lines.
  */
@@ -20,6 +21,7 @@
 #include "smtppath.h"
 #include "stream.h"
 #include "submit.h"
+#include "tls.h"
 
 #define SESSION_ID_MAX 48
 #define SESSION_HOPS   100 /* Received and Delivered-To fields that a message may not reach */
@@ -43,10 +45,12 @@ struct session {
 
   char helo[CLIENT_HELO_MAX + 1];
   int esmtp;               /* EHLO was said */
+  struct tls tls;          /* what is known of it, once it is on */
   unsigned long errors;    /* commands refused, in all */
   unsigned long in_a_row;  /* and since the last accepted message */
   unsigned long unknown;   /* recipients refused because they do not exist */
   unsigned long messages;  /* accepted */
+  char ended[TLS_WHY_MAX + 32]; /* room for <end> */
   char const *end;         /* why the session is over, or NULL while it is not */
   int linger;              /* the client may still be sending: see stream_linger */
   int orderly;             /* it was the client who ended it, between two messages */
@@ -114,6 +118,10 @@ extern int params_rcpt(struct session *s, struct rcpt_params *p, char const *arg
                        size_t pos);
 /* Are the parameters of RFC 3461 taken? A QMAILQUEUE program could not be given them. */
 extern int params_has_dsn(void);
+
+/* starttls.c: do STARTTLS; do TLS at once. What is said afterwards is said over it. */
+extern void starttls_command(struct session *s);
+extern void starttls_on_connect(struct session *s);
 
 /* receive.c: begin a message at the queue (once there is a recipient); DATA. */
 extern void receive_open(struct session *s);

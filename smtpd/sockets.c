@@ -80,8 +80,6 @@ int sockets_open(struct sockets *s, char const *const *addresses, size_t count, 
   return 1;
 }
 
-/* --- the Unix socket --- */
-
 /* In the home. 1, or 0 after a line on stderr. */
 static int open_handover(struct sockets *s, char const *path, unsigned int backlog, uid_t uid,
                          gid_t gid)

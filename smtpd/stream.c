@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -35,6 +36,14 @@ static int prepare_socket(int fd, int option, int64_t ms)
   return 1;
 }
 
+void stream_renew(struct stream *io)
+{
+  io->broken = STREAM_OK;
+  io->pos = io->len = io->outlen = 0;
+  io->is_socket = prepare_socket(io->in, SO_RCVTIMEO, io->wait) &&
+                  prepare_socket(io->out, SO_SNDTIMEO, io->wait);
+}
+
 void stream_start(struct stream *io, int in, int out, unsigned long idle, unsigned long session,
                   volatile sig_atomic_t const *stop)
 {
@@ -46,10 +55,7 @@ void stream_start(struct stream *io, int in, int out, unsigned long idle, unsign
   io->wait = min(min(io->idle, io->expires - io->began), WAIT_MAX);
   io->may_stop = 0;
   io->stop = stop;
-  io->broken = STREAM_OK;
-  io->pos = io->len = io->outlen = 0;
-  io->is_socket = prepare_socket(in, SO_RCVTIMEO, io->wait) &&
-                  prepare_socket(out, SO_SNDTIMEO, io->wait);
+  stream_renew(io);
 }
 
 unsigned long stream_age(struct stream const *io)
@@ -121,6 +127,13 @@ void stream_put(struct stream *io, char const *s, size_t len)
     len -= n;
     if (io->outlen == sizeof io->outbuf) stream_flush(io);
   }
+}
+
+int stream_is_one_socket(int in, int out)
+{
+  struct stat a, b;
+  return fstat(in, &a) == 0 && fstat(out, &b) == 0 && S_ISSOCK(a.st_mode) && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino;
 }
 
 static void make_room(struct stream *io)

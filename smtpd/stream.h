@@ -45,6 +45,13 @@ struct stream {
 extern void stream_start(struct stream *io, int in, int out, unsigned long idle,
                          unsigned long session, volatile sig_atomic_t const *stop);
 
+/* The descriptors carry another stream now (TLS has begun): nothing of the one before is
+ * read, and nothing sent that is waiting. Limits go on. */
+extern void stream_renew(struct stream *io);
+
+/* Are both the same socket? 1 or 0. */
+extern int stream_is_one_socket(int in, int out);
+
 /* Send the replies that are waiting, then wait for more input behind
  * inbuf[pos..len), which moves to the start when space is short. Must not be
  * called with a full buffer. */

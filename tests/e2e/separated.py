@@ -7,6 +7,7 @@ import sys
 sys.path.insert(0, 'tests')
 import grp, pwd
 from instance import *
+from tlsserver import *
 
 NAMES = []
 for line in open('conf-users'):
@@ -50,6 +51,12 @@ def user_file(name, text):
 user_file('.qmail-who', '|cat /proc/self/status >who.tmp && ls -l /proc/self/fd >fds && mv who.tmp who\n')
 os.chmod(SCRATCH, 0o755)
 i.control('smtproutes', ':[127.0.0.1]:1')
+# A second listener, as INSTALL says.
+smtps_port = free_port()
+recipe = re.search(r'( +cd /var/pipit/service && mkdir -p smtps/log\n.*?)\n\n', open('INSTALL').read(), re.S)[1]
+subprocess.run(['sh', '-ec', recipe.replace('/var/pipit', i.home).replace('echo 465 ', 'echo %d ' % smtps_port)], check=True)
+shutil.copytree(i.home + '/log/smtpd', i.home + '/log/smtps')
+os.chown(i.home + '/log/smtps', pwd.getpwnam('pipitl').pw_uid, pwd.getpwnam('pipitl').pw_gid)
 i.start()
 
 # Owners
@@ -112,6 +119,49 @@ equal(rcpt('joe', 'nosuch'), [451, 451], 'without pipit-rcptd all are asked to c
 subprocess.run(['s6-svc', '-wU', '-u', i.home + '/service/rcptd'], check=True)
 kill(i.pids('pipit-rcptd')[0])
 check(wait_for(lambda: rcpt('joe', 'nosuch') == [250, 550], 10), 'killed, it is there again')
+# TLS: keys are root's, also those that come later, in directories that only root can enter.
+def secure():
+    """A client over TLS, and the certificate it got."""
+    c = i.smtp()
+    c.starttls(context=any_server())
+    return c, c.sock.getpeercert(True)
+
+def serves(path): return wait_for(lambda: secure()[1] == der(path), 10, 0.2)
+
+check(wait_for(lambda: i.smtp().ehlo() and i.log('tlsd') and 'ready' in i.log('tlsd')[0]), 'pipit-tlsd is ready')
+equal(owner('control/servercert.pem'), (0, 0, 0o600), "control/servercert.pem is root's alone")
+check(serves(i.home + '/control/servercert.pem'), 'and clients get it')
+def listens():
+    with socket.socket() as s: return s.connect_ex(('127.0.0.1', smtps_port)) == 0
+wait_for(listens)
+with smtplib.SMTP_SSL('127.0.0.1', smtps_port, timeout=30, context=any_server()) as c:
+    equal((c.noop()[0], c.sock.getpeercert(True)), (250, der(i.home + '/control/servercert.pem')), "a service with env/SMTPS: TLS on connect")
+live = os.path.join(SCRATCH, 'letsencrypt')
+os.mkdir(live, 0o700)
+def renew():
+    text = open(certificate(SCRATCH + '/pair', 'mail.example')).read()
+    for name in ('fullchain', 'privkey'):
+        with open('%s/%s.new' % (live, name), 'w') as f: f.write(text)
+        os.chmod('%s/%s.new' % (live, name), 0o600)
+        os.chown('%s/%s.new' % (live, name), 0, 0)
+        os.rename('%s/%s.new' % (live, name), '%s/%s.pem' % (live, name))
+renew()
+os.mkdir(i.home + '/control/certs')
+os.symlink(live, i.home + '/control/certs/default')
+check(serves(live + '/fullchain.pem'), 'a directory as certbot makes it, linked')
+c, old = secure()
+victim = secure()[0]
+table = processes()
+parent = [p for p in i.pids('pipit-tlsd') if table[p][0] not in i.pids('pipit-tlsd')][0]
+rights = {p: re.findall(r'^(?:CapPrm|CapEff):\s+(\w+)$', open('/proc/%d/status' % p).read(), re.M) for p in i.pids('pipit-tlsd')}
+reader = [p for p, caps in rights.items() if caps != ['0' * 16] * 2]
+equal([rights[p] for p in reader], [['0' * 15 + '4'] * 2], 'one process may read all files, no other has any capability')
+kill([p for p in i.pids('pipit-tlsd') if p not in (parent, *reader)][-1])
+check(wait_for(lambda: any('begun anew' in l for l in i.log('tlsd'))), 'a crash: pipit-tlsd executes itself anew')
+renew()
+check(serves(live + '/fullchain.pem') and der(live + '/fullchain.pem') != old, 'and still gets renewed keys')
+equal(deliver(c, 'ann@sender.example', 'postmaster@mail.example', b'Subject: over TLS\n\nx\n')[:8], '2.0.0 ok', 'a session from before takes mail')
+for x in (c, victim): x.close()
 
 # A message that waits, so that every process exists.
 i.sendmail('-f', 'me@mail.example', 'x@far.example', input=b'Subject: far\n\nx\n')
@@ -120,7 +170,7 @@ check(wait_for(lambda: any('deferral: ' in l for l in i.log('send'))),
 def runs_as(pid):
     with open('/proc/%d/status' % pid) as f: return int(re.search(r'^Uid:\t(\d+)', f.read(), re.M)[1])
 for name, account in (('pipit-queued', 'pipitq'), ('pipit-send', 'pipits'), ('pipit-rspawn', 'pipitr'),
-                      ('pipit-smtpd', 'pipitd'), ('pipit-rcptd', 'pipitv'), ('s6-log', 'pipitl')):
+                      ('pipit-smtpd', 'pipitd'), ('pipit-rcptd', 'pipitv'), ('pipit-tlsd', 'pipitt'), ('s6-log', 'pipitl')):
     got = {runs_as(p) for p in i.pids(name)}
     equal(got, {uid[account]}, '%s runs as %s' % (name, account))
 equal({runs_as(p) for p in i.pids('pipit-lspawn')}, {0}, 'pipit-lspawn runs as root')

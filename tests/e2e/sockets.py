@@ -4,7 +4,7 @@ Needs root. Every account of conf-users and two strangers try everything; what i
 allowed is the table "Sockets" of ARCHITECTURE.md, and FILES below. A socket, FIFO
 or file that has no line there fails the test.
 """
-import errno, fnmatch, json, os, pwd, stat, sys
+import errno, fnmatch, json, os, pwd, ssl, stat, sys
 sys.path.insert(0, 'tests')
 from instance import *
 from queuefile import Client
@@ -79,6 +79,7 @@ i.start()
 check(wait_for(lambda: os.path.exists(i.home + '/run/smtpd')), 'a listener for pipit-handover')
 i.run(i.home + '/bin/pipit-hold', '-d', 'held.example')
 session = i.smtp()
+session.starttls(context=ssl._create_unverified_context())
 session.ehlo('client.example')
 session.mail('a@c.example')
 session.rcpt('box@mail.example') # which opens a connection to queued
@@ -151,7 +152,7 @@ equal(unknown(special), [], 'each of %d sockets and FIFOs has its line in the ta
 equal([r for r in rows if '/' in r and not any(r in row_of(p) for p in special)], [], 'and each line its socket or FIFO')
 holders = listening(i.others())
 names = sorted({name for name, pids in holders.values()})
-known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'tcp port %d' % i.port]
+known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'run/tls', 'tcp port %d' % i.port]
 equal([n for n in names if n not in known], [], 'no process listens anywhere else, and none has a named socket more')
 check('TCP port of pipit-smtpd' in rows and 'tcp port %d' % i.port in names, 'the port is in the table')
 tables = processes()
@@ -217,12 +218,13 @@ NOBODY, ALL = '', ' '.join(EVERYONE)
 SERVICE = 'pipitq pipits'
 FILES = [ # pattern (of the path below the home; the last that fits counts), who reads, who writes
     ('.', ALL, NOBODY), ('bin', ALL, NOBODY), ('bin/*', ALL, NOBODY),
-    ('control', ALL, NOBODY), ('control/*', ALL, NOBODY), ('users', ALL, NOBODY), ('users/*', ALL, NOBODY),
+    ('control', ALL, NOBODY), ('control/*', ALL, NOBODY), ('control/servercert.pem', NOBODY, NOBODY), ('users', ALL, NOBODY), ('users/*', ALL, NOBODY),
     ('alias', ALL, 'pipita'), ('alias/.qmail-*', ALL, 'pipita'), ('alias/Maildir*', 'pipita', 'pipita'),
     ('alias/.qmail-box', 'pipita', 'pipita'), ('alias/.qmail-slow', 'pipita', 'pipita'), ('alias/box*', 'pipita', 'pipita'),
     ('log', ALL, NOBODY), ('log/*', 'pipitl', 'pipitl'),
     ('run', ALL, 'pipitq'), ('run/queue', ALL, ALL), ('run/smtpd', 'pipitd', 'pipitd'),
     ('run/rcptd', 'pipitd pipitv', 'pipitd pipitv'),
+    ('run/tls', 'pipitd pipitt', 'pipitd pipitt'),
     ('service', ALL, NOBODY), ('service/*', ALL, NOBODY), ('service/.s6-svscan*', NOBODY, NOBODY),
     ('service/*/supervise*', NOBODY, NOBODY), ('service/*/event', NOBODY, NOBODY),
     ('queue', SERVICE, SERVICE), ('queue/*', SERVICE, SERVICE),
@@ -285,10 +287,10 @@ for name in ran:
     pids = [p for p in everything if everything[p] == name]
     foreign = {n: reached[n][str(p)] for p in pids for n in UID if UID[n] != owner[p] and reached[n][str(p)]}
     equal(foreign, {}, '%s: its descriptors, memory and environment are closed to other accounts, and it takes no signal' % name)
-for name in ('pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-local'):
+for name in ('pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-local', 'pipit-tlsd'):
     own = {n: set(reached[n][str(p)]) - {'kill'} for p in i.pids(name) for n in UID if UID[n] == owner[p] and str(p) in reached[n]}
     equal({n: d for n, d in own.items() if d}, {}, '%s: also to processes of its own account' % name)
-equal({'pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
+equal({'pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-tlsd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
       set(), 'every program that stays was among them')
 
 # What runs for users holds nothing of the instance's.

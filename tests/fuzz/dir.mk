@@ -23,7 +23,8 @@ fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c
 fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist.c params.c receive.c recipient.c \
-  recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c stream.c) tests/fuzz/session-model.c tests/fuzz/session-queue.c
+  recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \
+  tests/fuzz/session-model.c tests/fuzz/session-queue.c
 fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs
 fuzz-tables_SRCS := $(addprefix tools/,assign.c mailbox-line.c mailbox-words.c) local/quota.c
 fuzz-tables_WRAP := getpw_ids getgrnam

@@ -297,14 +297,17 @@ static void expect_fields(char const **names, struct bounce const *b, struct bou
   size_t where, len = r->textlen;
   int good = r->action != STATE_ACT_FAILED && r->action != STATE_ACT_DELAYED;
   if (len >= tail && !memcmp(text + len - tail, BOUNCE_TOO_LONG, tail)) len -= tail;
+  else if (bounce_until(text, len, &where)) len = where - (sizeof BOUNCE_UNTIL - 1);
   if (r->orcpt && dsn_orcpt_type(orcpt, strlen(orcpt))) *names++ = "Original-Recipient";
   *names++ = "Final-Recipient";
   *names++ = "Action";
   *names++ = "Status";
   int told = !good || bounce_said(text, len, &where);
-  if (told && bounce_remote(text, len, &where)) *names++ = "Remote-MTA";
+  if (told && (bounce_host(text, len, &where) || bounce_remote(text, len, &where))) *names++ = "Remote-MTA";
   if (told) *names++ = "Diagnostic-Code";
   if (r->when) *names++ = "Last-Attempt-Date";
+  if (r->action == STATE_ACT_DELAYED && bounce_until(text, r->textlen, &where))
+    *names++ = "Will-Retry-Until";
   *names = 0;
 }
 

@@ -102,6 +102,7 @@ static char const *const words[] = {
   " ORCPT=rfc822;",
   " ENVID=",
   " RET=full",
+  "STARTTLS\r\n",
 };
 #define NWORDS (sizeof words / sizeof *words)
 #define NACTS  (ACT_WORDS + NWORDS)
@@ -434,6 +435,37 @@ void __wrap_freeifaddrs(struct ifaddrs *all)
   (void)all;
 }
 
+/* TLS without a handshake and ciphers: what smtpd/tls.c does, but that the descriptors stay. */
+int tls_is_there(int in, int out)
+{
+  REQUIRE(in == c.server && out == c.server_out);
+  return rec.setup.tls;
+}
+
+int tls_prepare(struct tls_offer *o, int in, int out, uint32_t limit_ms)
+{
+  *o = (struct tls_offer)TLS_OFFER_NONE;
+  REQUIRE(limit_ms > 0);
+  snprintf(o->why, sizeof o->why, "not there");
+  return tls_is_there(in, out);
+}
+
+int tls_handshake(struct tls_offer *o, struct tls *t, int in, int out, uint32_t limit_ms,
+                  volatile sig_atomic_t const *stopped)
+{
+  (void)o;
+  (void)limit_ms;
+  (void)stopped;
+  t->on = tls_is_there(in, out);
+  REQUIRE(c.read == rec.sentlen); /* nothing of before is read as something of after */
+  return t->on;
+}
+
+void tls_cancel(struct tls_offer *o)
+{
+  (void)o;
+}
+
 /* --- a session --- */
 
 static void show(char const *s, size_t len)
@@ -477,7 +509,8 @@ static void set_up(struct setup *u, struct fuzz *f)
                        .databytes = b & 4 ? 200 : 0,
                        .maxerrors = b & 8 ? ERRORS_MAX : 0,
                        .no_rcpthosts = b >> 4 & 1,
-                       .program = b >> 5 & 1 };
+                       .program = b >> 5 & 1,
+                       .tls = b >> 7 & 1 && !(a >> 2 & 1) };
   if (b & 64) u->suffix = longest;
   queue_start(fuzz_byte(f));
 }

@@ -28,7 +28,7 @@ struct model {
   size_t pos;   /* in the client's bytes */
   size_t event; /* the next one */
   int over;
-  int esmtp;
+  int esmtp, tls;
   int has_sender, eightbit;
   uint64_t size;
   char wishes[2][DSN_TEXT_MAX]; /* "RET=HDRS", "ENVID=x", or "" */
@@ -624,6 +624,8 @@ static void data(struct model *m, size_t len)
   if (!m->queue) {
     struct event const *e = next(m, EVENT_OPEN);
     REQUIRE(received_trace_ok(text_of(e), e->len));
+    REQUIRE(!memmem(text_of(e), e->len, m->tls ? "ESMTPS\n\t(TLS)" : "with ESMTP", 10) == !m->esmtp);
+    REQUIRE(!memmem(text_of(e), e->len, "(TLS)", 5) == !m->tls);
     m->queue = e->result ? 1 : -1;
     REQUIRE(e->value == m->size);
   }
@@ -659,6 +661,20 @@ static void greeted(struct model *m, int esmtp)
   m->esmtp = esmtp;
 }
 
+/* Whatever was said before holds no more; and nothing may have been said behind it. */
+static void starttls(struct model *m, size_t len)
+{
+  struct event const *e = peek(m);
+  int ahead = says(e, "554 5.5.0 you went on in clear");
+  if (!len) REQUIRE(e && (ahead ? e->written > m->pos : rec.setup.pipes || e->written == m->pos));
+  simple(m, len ? 501 : ahead ? 554 : m->tls ? 503 : rec.setup.tls ? 220 : 454, 1);
+  if (len || (!ahead && (m->tls || !rec.setup.tls))) return;
+  forget(m);
+  m->esmtp = 0;
+  m->tls = 1;
+  if (ahead) end(m);
+}
+
 static int is_web(char const *verb, size_t len)
 {
   static char const *const verbs[] = { "GET",     "POST",   "PUT",   "HEAD",  "CONNECT",
@@ -674,9 +690,10 @@ static void command(struct model *m, char const *s, size_t len)
   while (verb < len && s[verb] != ' ') verb++;
   size_t arg = verb;
   while (arg < len && s[arg] == ' ') arg++;
-  if (is(s, verb, "EHLO"))
+  if (is(s, verb, "EHLO")) {
+    REQUIRE(!says(peek(m), "STARTTLS") == !(rec.setup.tls && !m->tls) || !says(peek(m), "250"));
     greeted(m, 1);
-  else if (is(s, verb, "HELO"))
+  } else if (is(s, verb, "HELO"))
     greeted(m, 0);
   else if (is(s, verb, "MAIL"))
     mail(m, s + arg, len - arg);
@@ -684,6 +701,8 @@ static void command(struct model *m, char const *s, size_t len)
     rcpt(m, s + arg, len - arg);
   else if (is(s, verb, "DATA"))
     data(m, len - arg);
+  else if (is(s, verb, "STARTTLS"))
+    starttls(m, len - arg);
   else if (is(s, verb, "NOOP"))
     simple(m, 250, 1);
   else if (is(s, verb, "VRFY"))

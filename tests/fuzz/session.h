@@ -29,6 +29,7 @@ struct setup {
   int terse;   /* and what is written */
   int early;   /* the client speaks before it is greeted */
   int program; /* QMAILQUEUE */
+  int tls;     /* can be had, over a socket */
   int no_rcpthosts;
   int end; /* how the client ends: 0 half closes, 1 closes, 2 falls silent */
   unsigned long maxline, databytes, maxerrors;

@@ -53,6 +53,12 @@ def bad_arguments():
     else:
         refused('-u without being root', 'only root', '-n', 'a.example', '-u', 'root', d)
 
+def certificate(home, name):
+    path = home + '/control/servercert.pem'
+    text = subprocess.run(['openssl', 'x509', '-in', path, '-noout', '-subject', '-ext', 'subjectAltName'], capture_output=True, text=True).stdout
+    check('CN = ' + name in text and 'DNS:' + name in text and 'PRIVATE KEY' in read(path), 'a certificate for the host, and its key: %r' % text)
+    equal(who(path)[2], '0o600', 'which nobody else can read')
+
 def one_account():
     home = os.path.join(SCRATCH, 'one')
     p = run('-n', 'Mail.Example', *AS, home)
@@ -80,7 +86,8 @@ def one_account():
     for name in ('postmaster', 'root', 'mailer-daemon', 'default'):
         equal(read(home, 'alias/.qmail-' + name), './Maildir/\n', 'alias/.qmail-' + name)
     equal(sorted(os.listdir(home + '/alias/Maildir')), ['cur', 'new', 'tmp'], 'alias/Maildir')
-    equal(sorted(os.listdir(home + '/service')), ['queued', 'rcptd', 'send', 'smtpd'], 'the services')
+    equal(sorted(os.listdir(home + '/service')), ['queued', 'rcptd', 'send', 'smtpd', 'tlsd'], 'the services')
+    certificate(home, 'mail.example')
     equal((read(home, 'service/smtpd/env/IP'), read(home, 'service/smtpd/env/PORT')), ('127.0.0.1\n', '2525\n'),
           'an instance of one account listens on the loopback address, on a port that everybody may open')
     return home
@@ -89,6 +96,7 @@ def again(home):
     """The second run: programs and scripts anew, the rest as the administrator left it."""
     write(home, 'control/locals', 'other.example\n')
     os.unlink(home + '/control/rcpthosts')
+    cert = read(home, 'control/servercert.pem')
     os.unlink(home + '/service/smtpd/env/IP')
     write(home, 'service/smtpd/env/PORT', '2600\n')
     write(home, 'service/smtpd/run', '#!/bin/sh\n')
@@ -104,6 +112,7 @@ def again(home):
     equal(read(home, 'bin/pipit-run'), read(BIN, 'pipit-run'), 'programs are brought up to date')
     check('pipit-smtpd' in read(home, 'service/smtpd/run'), 'service scripts are brought up to date')
     equal(read(home, 'control/locals'), 'other.example\n', 'a control file is kept')
+    equal(read(home, 'control/servercert.pem'), cert, 'the certificate is kept')
     equal((os.path.exists(home + '/control/rcpthosts'), os.path.exists(home + '/service/smtpd/env/IP'),
            os.path.exists(home + '/alias/.qmail-default')), (False, False, False), 'what was removed stays removed')
     equal((read(home, 'service/smtpd/env/PORT'), read(home, 'users/assign'), read(home, 'alias/Maildir/new/mail'),
@@ -127,12 +136,13 @@ def again(home):
 def prepared():
     """Control files that were there first are not replaced."""
     home = os.path.join(SCRATCH, 'prepared')
-    os.makedirs(home + '/control')
+    os.makedirs(home + '/control/certs')
     write(home, 'control/locals', 'mine.example\n')
-    for d in (home, home + '/control', home + '/control/locals'): own(d)
+    for d in (home, home + '/control', home + '/control/certs', home + '/control/locals'): own(d)
     p = run('-n', 'a.example', *AS, home)
     equal((p.returncode, read(home, 'control/locals'), read(home, 'control/me')), (0, 'mine.example\n', 'a.example\n'),
           'a directory with prepared control files')
+    check(not os.path.exists(home + '/control/servercert.pem'), 'no certificate is made where there are some')
 
 def unreadable_programs():
     """As root, from a checkout in a home that nobody else can enter."""
@@ -162,7 +172,7 @@ def separated():
     a, l, q, s = (ACCOUNTS_FROM + n for n in (0, 2, 3, 5))
     for name, owner, group, mode in (
             ('', 0, 0, '0o755'), ('bin', 0, 0, '0o755'), ('bin/pipit-run', 0, 0, '0o755'), ('control', 0, 0, '0o755'),
-            ('control/me', 0, 0, '0o644'), ('users', 0, 0, '0o755'), ('service/smtpd/run', 0, 0, '0o755'),
+            ('control/me', 0, 0, '0o644'), ('control/servercert.pem', 0, 0, '0o600'), ('users', 0, 0, '0o755'), ('service/smtpd/run', 0, 0, '0o755'),
             ('service/smtpd/env/PORT', 0, 0, '0o644'), ('queue', q, s, '0o2770'), ('queue/mess/1', q, s, '0o2770'),
             ('queue/state/2', q, s, '0o2770'), ('queue/free', q, s, '0o2770'), ('queue/lock', q, s, '0o2770'),
             ('queue/lock/trigger', q, s, '0o660'), ('queue/lock/pool', q, s, '0o660'),

@@ -217,7 +217,7 @@ def test_program():
     f = Front()
     equal(f.line()[:3], '220', 'a service')
     f.quit()
-    for name, value in (('QMAILQUEUE', '/bin/false'), ('RCPTCHECK', '/bin/false'), ('ERROR_FD', '6'), ('ERROR_FD', '')):
+    for name, value in (('QMAILQUEUE', '/bin/false'), ('RCPTCHECK', '/bin/false'), ('ERROR_FD', '6'), ('ERROR_FD', ''), ('SSLCTLFD', '5')):
         executed('%s=%s' % (name, value), env={name: value})
     f = Front(env={'QMAILQUEUE': '', 'RCPTCHECK': ''})
     equal((f.line()[:3], f.quit()[2]), ('220', 0), 'empty ones are none')

@@ -1,0 +1,661 @@
+"""tlsd.py - pipit-tlsd and pipit-smtpd behind it: STARTTLS, TLS on connect, certificates, what breaks, UCSPI-TLS"""
+import glob, os, re, shutil, signal, socket, ssl, subprocess, sys, threading, warnings
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from pipit import *
+from smtpsession import *
+from tlsserver import *
+
+warnings.simplefilter('ignore', DeprecationWarning) # old versions of TLS are wanted here
+
+home = make_home()
+CERT = os.path.join(home, 'control/servercert.pem')
+CERTS = os.path.join(home, 'control/certs')
+MAIL = ('MAIL FROM:<a@b.example>', 'RCPT TO:<x@example.org>', 'DATA')
+
+def settings(**kw):
+    for f in os.listdir(home + '/control'):
+        path = home + '/control/' + f
+        if os.path.isdir(path): shutil.rmtree(path)
+        else: os.unlink(path)
+    for name, text in dict(dict(me='host.example', rcpthosts='example.org', concurrencysmtpd='400', concurrencysmtpdclient='400'), **kw).items():
+        control(home, name, text)
+    certificate(CERT, 'host.example')
+
+def ends(l):
+    return re.findall(r'^pipit-smtpd: end .*', l.text(), re.M)
+
+def wait_end(l, n):
+    wait_for(lambda: len(ends(l)) >= n)
+    return ends(l)[-1]
+
+def visit(l, **kw):
+    """The certificate that a client gets in a whole session."""
+    c = Secure(l.port, **kw)
+    c.starttls()
+    got = c.certificate()
+    c.quit()
+    return got
+
+# --- the dialogue ---
+
+def test_links():
+    """Keys and OpenSSL are in one program."""
+    def needed(name): return re.findall(r'NEEDED.*\[(lib(?:ssl|crypto))', subprocess.run(['readelf', '-d', name], capture_output=True, text=True).stdout)
+    programs = [p for p in sorted(glob.glob(BIN + '/pipit-*')) if open(p, 'rb').read(4) == b'\x7fELF']
+    equal({os.path.basename(p) for p in programs if 'libssl' in needed(p)}, {'pipit-tlsd'}, 'of %d programs one is linked with libssl' % len(programs))
+    check('libcrypto' not in needed(BIN + '/pipit-smtpd'), 'pipit-smtpd is not with libcrypto either')
+
+def test_starttls():
+    settings()
+    q, t, l = Queued(home), Tlsd(home), Listener(home)
+    trusting = ssl.create_default_context(cafile=CERT)
+    c = Secure(l.port, trusting, 'host.example')
+    equal(c.cmd('STARTTLS now'), '501 5.5.4 STARTTLS takes no argument', 'an argument')
+    c.codes('EHLO before.example', *MAIL[:2])
+    equal(c.cmd('STARTTLS'), '220 2.0.0 go ahead', 'STARTTLS in a transaction')
+    c.over()
+    equal(c.cmd('RCPT TO:<x@example.org>')[:3], '503', 'there is no transaction any more')
+    equal(c.codes(*MAIL), ['250', '250', '354'], 'mail before EHLO')
+    first = c.cmd('Subject: x\r\n\r\none\r\n.').split()[-1]
+    c.cmd('EHLO after.example')
+    check('250-SIZE 0' in c.lines and not [x for x in c.lines if 'STARTTLS' in x], 'STARTTLS is not offered again: %r' % c.lines)
+    equal(c.cmd('STARTTLS'), '503 5.5.1 TLS is on already', 'nor done')
+    equal(c.codes(*MAIL), ['250', '250', '354'], 'mail after EHLO')
+    big = 'x' * 70 + '\r\n'
+    second = c.cmd('Subject: y\r\n\r\n' + big * 20000 + '.').split()[-1]
+    cipher = '%s %s' % (c.s.version(), c.s.cipher()[0])
+    equal(c.quit(), '221', 'QUIT')
+    m = [q.message(i)[0].decode() for i in (first, second)]
+    head = r'Received: from %s \(unknown \[127\.0\.0\.1\]\)\n\tby host\.example with %s\n\t\(' + re.escape(cipher) + r'\) id \d+; '
+    check(re.match(head % ('unknown', 'SMTP'), m[0]), 'who does not say EHLO again has no name, and no ESMTP: %r' % m[0][:200])
+    check(re.match(head % ('after.example', 'ESMTPS'), m[1]), 'the Received field tells version and cipher: %r' % m[1][:200])
+    check(m[1].endswith('\n\n' + big.replace('\r', '') * 20000), 'a large message is whole')
+    lines = [x for x in l.text().splitlines() if ' accepted ' in x or ' end ' in x]
+    equal([' tls=%s ' % cipher.replace(' ', ':') in x for x in lines], [True] * 3, 'the log tells it')
+    check(' sni=host.example ' in lines[-1], 'and which name the client asked for')
+    check(wait_for(lambda: not t.sessions()), 'no process is left')
+    c = Secure(l.port)
+    c.cmd('EHLO x')
+    check('250-STARTTLS' in c.lines, 'the next session has it offered')
+    c.cmd('HELO x')
+    equal(c.codes(*MAIL), ['250', '250', '354'], 'and can do without')
+    check(' with SMTP id ' in q.message(c.cmd('x\r\n.').split()[-1])[0].decode(), 'in clear')
+    c.quit()
+    # Clients that just go, with and without a word of TLS.
+    for how in (lambda c: c.s.unwrap(), lambda c: c.s.shutdown(socket.SHUT_WR), lambda c: None):
+        c = Secure(l.port)
+        c.starttls()
+        n = len(ends(l))
+        c.f.close()
+        try: how(c)
+        except OSError: pass # the server's end comes without an answer
+        c.s.close()
+        check(' reason="closed by client"' in wait_end(l, n + 1), 'the end of a client that only closes is seen at once')
+    check(wait_for(lambda: not t.sessions()), 'its process ends')
+    for x in (l, t, q): x.stop()
+
+def test_connect():
+    settings()
+    q, t, l = Queued(home), Tlsd(home), Listener(home, '-t')
+    c = Secure(l.port, ssl.create_default_context(cafile=CERT), 'host.example', connect=True)
+    equal(c.greeting, '220 host.example ESMTP', 'TLS on connect: greeted over it')
+    c.cmd('EHLO x')
+    check(not [x for x in c.lines if 'STARTTLS' in x], 'STARTTLS is not offered')
+    equal(c.codes(*MAIL, 'x\r\n.', 'QUIT'), ['250', '250', '354', '250', '221'], 'mail')
+    c.close()
+    with socket.create_connection(('127.0.0.1', l.port), 20) as s:
+        s.sendall(b'EHLO x\r\nQUIT\r\n')
+        got = s.recv(1000)
+        check(got[:1] in (b'', b'\x15'), 'a client without TLS gets not a byte in clear: %r' % got)
+    check('TLS handshake failed: ' in wait_end(l, 2), 'the log says so')
+    t.stop()
+    with socket.create_connection(('127.0.0.1', l.port), 20) as s: equal(s.recv(1000), b'', 'without pipit-tlsd: not a byte in clear')
+    check('TLS is not available: ' in wait_end(l, 3), 'the log says so')
+    l.stop()
+    # As tcpserver starts it, by the environment.
+    t = Tlsd(home)
+    with socket.create_server(('127.0.0.1', 0)) as listening:
+        port = listening.getsockname()[1]
+        def serve():
+            s = listening.accept()[0]
+            as_account([BIN + '/pipit-smtpd'], stdin=s, stdout=s, stderr=subprocess.DEVNULL, env=dict(os.environ, PIPIT_HOME=home, SMTPS='1', TCPREMOTEIP='192.0.2.7'))
+            s.close()
+        threading.Thread(target=serve).start()
+        c = Secure(port, connect=True)
+        equal(c.codes('EHLO x', *MAIL), ['250', '250', '250', '354'], 'SMTPS=1: one client on 0 and 1')
+        check(' [192.0.2.7])\n\tby host.example with ESMTPS\n\t(TLS' in q.message(c.cmd('x\r\n.').split()[-1])[0].decode(), 'with its address from the environment')
+        equal(c.quit(), '221', 'QUIT')
+    for x in (t, q): x.stop()
+
+def test_tools():
+    settings()
+    q, t, l = Queued(home), Tlsd(home), Listener(home)
+    if shutil.which('swaks'):
+        p = subprocess.run(['swaks', '--server', '127.0.0.1', '--port', str(l.port), '--tls', '--from', 'a@b.example', '--to', 'x@example.org'],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        check(p.returncode == 0 and '~> QUIT' in p.stdout, 'swaks --tls: %r' % p.stdout[-200:])
+    p = subprocess.run(['openssl', 's_client', '-starttls', 'smtp', '-connect', '127.0.0.1:%d' % l.port, '-CAfile', CERT, '-crlf', '-quiet',
+                        '-verify_return_error', '-ign_eof'], input='NOOP\nQUIT\n', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(p.returncode == 0 and '250 2.0.0 ok\n221 ' in p.stdout.replace('\r', ''), 'openssl s_client -starttls smtp: %r' % p.stdout[-200:])
+    c = smtplib.SMTP('127.0.0.1', l.port)
+    c.starttls(context=any_server())
+    equal(c.sendmail('a@b.example', ['x@example.org'], 'Subject: x\r\n\r\nx\r\n'), {}, 'smtplib')
+    c.quit()
+    for x in (l, t, q): x.stop()
+
+# --- certificates ---
+
+def test_names():
+    settings()
+    os.mkdir(CERTS)
+    paths = {n: certificate('%s/%s.pem' % (CERTS, n), n.replace('*', 'x')) for n in ('a.example', '*.b.example', 'default')}
+    # certbot: a directory with symbolic links to the files of the last renewal.
+    for d in ('archive', 'certs/c.example'): os.makedirs(home + '/control/' + d)
+    def renew(n):
+        pair = open(certificate(SCRATCH + '/pair', 'c.example')).read().split('-----BEGIN EC PRIVATE', 1)
+        if len(pair) < 2: pair = open(SCRATCH + '/pair').read().split('-----BEGIN PRIVATE', 1)
+        key = open(SCRATCH + '/pair').read()[len(pair[0]):]
+        for name, text in (('fullchain', pair[0]), ('privkey', key)):
+            path = '%s/control/archive/%s%d.pem' % (home, name, n)
+            with open(path, 'w') as f: f.write(text)
+            os.chmod(path, 0o600)
+            own(path)
+            os.symlink('../../archive/%s%d.pem' % (name, n), CERTS + '/c.example/new')
+            os.rename(CERTS + '/c.example/new', CERTS + '/c.example/%s.pem' % name)
+        return der(home + '/control/archive/fullchain%d.pem' % n)
+    c1 = renew(1)
+    for d in ('', '/c.example', '/../archive'): own(CERTS + d)
+    t, l = Tlsd(home), Listener(home)
+    for name, expected in (('a.example', 'a.example'), ('A.Example', 'a.example'), ('x.b.example', '*.b.example'), ('b.example', 'default'),
+                           ('y.x.b.example', 'default'), ('other.example', 'default'), (None, 'default'), ('c.example', c1)):
+        equal(visit(l, name=name), expected if name == 'c.example' else der(paths[expected]), 'the certificate for %s' % name)
+    c2 = renew(2)
+    check(wait_for(lambda: visit(l, name='c.example') == c2, 10, 0.1), 'certbot has renewed one')
+    certificate(CERTS + '/host.example.pem', 'host.example')
+    check(visit(l) == der(paths['default']), 'default.pem goes before the certificate for control/me')
+    os.unlink(paths['default'])
+    t.hup()
+    equal(visit(l), der(CERTS + '/host.example.pem'), 'without it that is for all others')
+    os.unlink(CERTS + '/host.example.pem')
+    check(wait_for(lambda: visit(l) == der(CERT), 10, 0.1), 'without default.pem: control/servercert.pem')
+    for x in (l, t): x.stop()
+
+def test_renewal():
+    settings()
+    t, l = Tlsd(home), Listener(home)
+    old = der(CERT)
+    open_one = Secure(l.port)
+    open_one.starttls()
+    certificate(CERT, 'host.example')
+    new = der(CERT)
+    check(old != new and wait_for(lambda: visit(l) == new, 10, 0.1), 'a new certificate is taken while sessions run')
+    equal(open_one.codes('NOOP', 'EHLO x'), ['250', '250'], 'one that was open goes on')
+    for what, spoil in (('broken', lambda: open(CERT, 'w').write('-----BEGIN CERTIFICATE-----\nx\n')),
+                        ('without a key', lambda: open(CERT, 'w').write(ssl.DER_cert_to_PEM_cert(old))),
+                        ('with the key of another', lambda: open(CERT, 'w').write(ssl.DER_cert_to_PEM_cert(old) + text[text.index('-----END CERT') + 26:]))):
+        certificate(CERT, 'host.example')
+        text = open(CERT).read()
+        t.hup()
+        now = der(CERT)
+        spoil()
+        told = t.hup()
+        check('/servercert.pem: ' in told and '; the old one stays' in told, 'one that is %s is told of: %r' % (what, told))
+        equal(visit(l), now, 'and the one before stays')
+    for i in range(5): visit(l)
+    equal(t.text().count('the old one stays'), 3, 'once')
+    equal(open_one.quit(), '221', 'the session that was open all the time')
+    for x in (l, t): x.stop()
+
+def test_settings():
+    settings(tlsserverciphers='ECDHE-ECDSA-AES256-GCM-SHA384', tlsservergroups='P-384')
+    t, l = Tlsd(home), Listener(home)
+    def attempt(low, high, **kw):
+        context = any_server()
+        context.minimum_version, context.maximum_version = low, high
+        context.set_ciphers('ALL:@SECLEVEL=0')
+        try: c = Secure(l.port, context, **kw)
+        except ssl.SSLError: return 'refused'
+        try: c.starttls()
+        except (ssl.SSLError, ConnectionResetError): return 'refused'
+        got = c.s.version(), c.s.cipher()[0]
+        c.quit()
+        return got
+    V = ssl.TLSVersion
+    equal(attempt(V.TLSv1, V.TLSv1_1), 'refused', 'TLS 1.1 is refused')
+    check(' reason="TLS handshake failed: unsupported protocol"' in wait_end(l, 1), 'and the log tells why')
+    equal(attempt(V.TLSv1_2, V.TLSv1_2), ('TLSv1.2', 'ECDHE-ECDSA-AES256-GCM-SHA384'), 'TLS 1.2, with the only cipher')
+    equal(attempt(V.TLSv1_3, V.TLSv1_3)[0], 'TLSv1.3', 'TLS 1.3')
+    p = subprocess.run(['openssl', 's_client', '-starttls', 'smtp', '-connect', '127.0.0.1:%d' % l.port], input='', capture_output=True, text=True)
+    check('ECDH, secp384r1, 384 bits' in p.stdout or 'ECDH, P-384' in p.stdout, 'the only group')
+    control(home, 'tlsserverversion', '1.3')
+    check(wait_for(lambda: attempt(V.TLSv1_2, V.TLSv1_2) == 'refused', 10, 0.1), 'with 1.3 as the lowest version 1.2 is refused')
+    for name in ('tlsserverciphers', 'tlsservergroups', 'tlsserverversion', 'concurrencytlsd', 'clientca.pem'):
+        control(home, name, 'nonsense')
+        told = t.hup()
+        check(re.search(r'control/%s: .*; the old settings stay\n' % name, told), 'nonsense in %s is told of: %r' % (name, told))
+        equal(attempt(V.TLSv1_3, V.TLSv1_3)[0], 'TLSv1.3', 'and the old settings stay')
+        control(home, name, None)
+    t.hup()
+    equal(attempt(V.TLSv1_2, V.TLSv1_2)[0], 'TLSv1.2', 'without control files: 1.2 and 1.3')
+    # Resumption: the tickets of one process are good in the next.
+    for v in (V.TLSv1_2, V.TLSv1_3):
+        context = any_server()
+        context.minimum_version = context.maximum_version = v
+        c = Secure(l.port, context)
+        c.starttls()
+        c.cmd('NOOP') # the ticket of TLS 1.3 comes with it
+        session = c.s.session
+        c.quit()
+        c = Secure(l.port, context)
+        c.starttls(session)
+        check(c.s.session_reused and c.cmd('NOOP') == '250 2.0.0 ok', '%s: a session is resumed' % v.name)
+        c.quit()
+    # A client with a certificate that control/clientca.pem vouches for.
+    own_cert = certificate(SCRATCH + '/client.pem', 'client.example')
+    shutil.copy(own_cert, home + '/control/clientca.pem')
+    os.chmod(home + '/control/clientca.pem', 0o644)
+    t.hup()
+    context = any_server()
+    context.load_cert_chain(own_cert)
+    def visitor():
+        c = Secure(l.port, context)
+        c.starttls()
+        c.cmd('NOOP')
+        n = len(ends(l))
+        c.quit()
+        return wait_end(l, n + 1)
+    check(' cert="/CN=client.example" ' in visitor(), 'its subject is in the log: ' + ends(l)[-1])
+    context.load_cert_chain(certificate(SCRATCH + '/client.pem', 'client.example'))
+    check(' cert=' not in visitor(), 'that of another is not, and may send mail too')
+    for x in (l, t): x.stop()
+
+# --- what strangers do ---
+
+def test_injection():
+    """CVE-2011-0411 and its kin: what was sent in clear is never read as if it had come over TLS."""
+    settings()
+    t, l = Tlsd(home), Listener(home)
+    for text in (b'NOOP\r\n', b'RSET\r\nNOOP\r\n', b'x', b'\r\n', b'\x16\x03\x01'):
+        c = Secure(l.port)
+        c.cmd('EHLO x')
+        c.s.sendall(b'STARTTLS\r\n' + text)
+        equal(c.rest(), b'554 5.5.0 you went on in clear behind STARTTLS\r\n', '%r behind STARTTLS in one segment ends the session' % text)
+        c.close()
+    check(' reason="typed ahead of TLS"' in wait_end(l, 5) and not t.sessions(), 'nobody was asked for TLS')
+    c = Secure(l.port)
+    c.cmd('EHLO x')
+    c.s.sendall(b'EHLO y\r\nNOOP\r\nSTARTTLS\r\n')
+    got = b''.join(c.f.readline() for i in range(9))
+    check(b'250 2.0.0 ok\r\n220 ' in got, 'what stands before it is answered: %r' % got)
+    c.over()
+    equal(c.quit(), '221', 'and TLS works')
+    for text in (b'NOOP\r\n', b'EHLO x\r\nMAIL FROM:<a@b>\r\n'):
+        c = Secure(l.port)
+        c.cmd('EHLO x')
+        c.cmd('STARTTLS')
+        c.s.sendall(text)
+        try: c.shake()
+        except OSError as e: ok = True
+        else: ok = False
+        check(ok and b'250' not in c.rest(), '%r before the handshake: there is none' % text)
+        c.close()
+    for x in (l, t): x.stop()
+
+def test_aborts():
+    """Handshakes that end, or go wrong, at many places."""
+    settings(timeoutsmtpd='20')
+    t, l = Tlsd(home), Listener(home)
+    sink, source = ssl.MemoryBIO(), ssl.MemoryBIO()
+    obj = any_server().wrap_bio(sink, source, server_hostname='host.example')
+    try: obj.do_handshake()
+    except ssl.SSLWantReadError: hello = source.read()
+    places = sorted(set(range(1, len(hello) + 1, 12)) | set(range(1, 12)))
+    for how in ('closed', 'reset', 'spoilt'):
+        clients = []
+        before = len(ends(l))
+        for n in places:
+            c = Secure(l.port)
+            c.cmd('STARTTLS')
+            c.s.sendall(hello[:n] if how != 'spoilt' else hello[:n - 1] + b'\xff' * 9 + hello[n + 8:])
+            if how == 'reset': c.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+            if how == 'spoilt': c.s.shutdown(socket.SHUT_WR)
+            else: c.close()
+            clients.append(c)
+        check(wait_for(lambda: len(ends(l)) == before + len(places), 20), '%d handshakes %s at as many places: each session ends' % (len(places), how))
+        lines = ends(l)[before:]
+        equal([x for x in lines if 'TLS handshake failed' not in x and 'closed by client' not in x], [], 'none has gone on')
+        for c in clients: c.close()
+    # The client's last words of the handshake, not all of them.
+    before = len(ends(l))
+    cuts = (0, 1, 5, 6, 7, 11, 12, 40, 70, 79)
+    for n in cuts:
+        c = Secure(l.port)
+        c.cmd('STARTTLS')
+        inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+        obj = any_server().wrap_bio(inward, outward)
+        while True:
+            try: obj.do_handshake()
+            except ssl.SSLWantReadError:
+                c.s.sendall(outward.read())
+                inward.write(c.s.recv(65536))
+            else: break
+        c.s.sendall(outward.read()[:n])
+        c.close()
+    check(wait_for(lambda: len(ends(l)) == before + len(cuts), 20), 'and at %d places of the end of one' % len(cuts))
+    equal([x for x in ends(l)[before:] if 'TLS handshake failed: ' not in x], [], 'none has gone on')
+    check(wait_for(lambda: not t.sessions()), 'no process is left')
+    equal(t.p.poll(), None, 'pipit-tlsd runs')
+    check('alert' not in t.text() and 'crashed' not in l.text(), 'nothing crashed')
+    # Bytes that are spoilt later: in a record of the session.
+    c = Secure(l.port)
+    c.starttls()
+    raw = socket.socket(fileno=os.dup(c.s.fileno()))
+    raw.sendall(b'\x17\x03\x03\x00\x20' + b'x' * 32)
+    raw.close()
+    equal(c.rest(), b'', 'a record that is no good ends the connection')
+    c.close()
+    equal(visit(l), der(CERT), 'and the next session is served')
+    for x in (l, t): x.stop()
+    settings(timeoutsmtpd='1')
+    t, l = Tlsd(home), Listener(home)
+    c = Secure(l.port)
+    c.cmd('STARTTLS')
+    equal((c.rest(), 'TLS handshake failed: timeout' in wait_end(l, 1)), (b'', True), 'who says nothing has control/timeoutsmtpd')
+    c.close()
+    for x in (l, t): x.stop()
+
+def memory(pid):
+    return sum(int(x) for x in re.findall(r'^(?:Private_Dirty|Private_Clean):\s+(\d+)', open('/proc/%d/smaps_rollup' % pid).read(), re.M))
+
+def test_many():
+    """Two hundred sessions at once, then none."""
+    settings()
+    t, l = Tlsd(home), Listener(home)
+    for i in range(20): visit(l)
+    wait_for(lambda: not t.sessions())
+    fds = len(os.listdir('/proc/%d/fd' % t.p.pid)) if ROOT else 0
+    try: before = memory(t.p.pid)
+    except OSError: return skip('the memory of a process cannot be read here')
+    context = any_server()
+    held = []
+    for i in range(200):
+        c = Secure(l.port, context)
+        c.starttls()
+        held.append(c)
+    equal(len(t.sessions()), 200, '200 sessions, each with its process')
+    equal({c.cmd('NOOP') for c in held}, {'250 2.0.0 ok'}, 'all are answered')
+    for c in held: c.s.sendall(b'QUIT\r\n')
+    for c in held: c.rest(), c.close()
+    check(wait_for(lambda: not t.sessions(), 20), 'they end')
+    check(memory(t.p.pid) - before < 200, 'pipit-tlsd has grown by %d KB of %d' % (memory(t.p.pid) - before, before))
+    if ROOT: equal(len(os.listdir('/proc/%d/fd' % t.p.pid)), fds, 'and has the descriptors that it began with')
+    control(home, 'concurrencytlsd', '1')
+    t.hup()
+    a, b = Secure(l.port), Secure(l.port)
+    got = a.starttls(), b.starttls()
+    for c in (a, b): c.quit()
+    equal([g[:9] for g in got], ['220 2.0.0', '454 4.7.0'], 'control/concurrencytlsd')
+    check('TLS is not available now: as many sessions as control/concurrencytlsd allows' in l.text(), 'the log tells why')
+    for x in (l, t): x.stop()
+
+# --- rights, and what dies ---
+
+def test_confined():
+    settings()
+    t, l = Tlsd(home), Listener(home)
+    c = Secure(l.port)
+    c.starttls()
+    pid = t.sessions()[0]
+    status = open('/proc/%d/status' % pid).read()
+    equal(re.findall(r'^(?:NoNewPrivs|Seccomp|CapEff|CapPrm):\s+(\w+)', status, re.M), ['0' * 16, '0' * 16, '1', '2'], 'a session has no rights, and seccomp')
+    limits = open('/proc/%d/limits' % pid).read()
+    equal(re.findall(r'^Max (?:processes|open files|core file size)\s+(\d+)\s+(\d+)', limits, re.M), [('0', '0')] * 2 + [('4', '4')], 'nor processes, files, a core')
+    if ROOT:
+        equal(sorted(os.listdir('/proc/%d/fd' % pid)), ['0', '1', '2', '3'], 'all the numbers for descriptors are in use')
+        for p, what in ((pid, 'a session'), (t.p.pid, 'pipit-tlsd'), (t.children()[0], 'the process that reads keys')):
+            p2 = as_account(['cat', '/proc/%d/environ' % p], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            check(p2.wait() != 0, '%s: its own account cannot look into it' % what)
+            equal(os.stat('/proc/%d/mem' % p).st_uid, 0, '%s: not dumpable' % what)
+    c.quit()
+    # Who may ask.
+    sock = home + '/run/tls'
+    def ask(first=b'S\0\0\0\xe8\3\0\0', fd=True):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            a, b = socket.socketpair()
+            s.settimeout(10)
+            try:
+                s.connect(sock)
+                try: s.sendmsg([first], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, a.fileno().to_bytes(4, sys.byteorder))] if fd else [])
+                except BrokenPipeError: pass # refused already
+                return s.recv(1000)
+            except OSError as e: return type(e).__name__
+    def ask_as(uid, **kw):
+        r, w = os.pipe()
+        if not os.fork():
+            if uid: os.setgroups([]), os.setgid(uid), os.setuid(uid)
+            os.write(w, repr(ask(**kw)).encode())
+            os._exit(0)
+        os.close(w)
+        os.wait()
+        with os.fdopen(r) as f: return f.read()
+    if ROOT:
+        equal(ask_as(0), "b'G'", 'root may ask')
+        equal(ask_as(65533), "'PermissionError'", 'a stranger cannot reach the socket')
+        os.chmod(sock, 0o666)
+        check(ask_as(65533) in ("b'Enot permitted'", "'ConnectionResetError'"), 'and where the mode is wrong, is refused')
+        equal(ask_as(ACCOUNT.pw_uid), "b'G'", 'the account of the instance may ask')
+        for what, kw in (('an empty request', dict(first=b'x')), ('another role', dict(first=b'C\0\0\0\xe8\3\0\0')), ('no socket', dict(fd=False)),
+                         ('a long request', dict(first=b'S' * 2000))):
+            equal(ask_as(0, **kw), "b'Emalformed request'", what)
+        equal(visit(l), der(CERT), 'all of that disturbed nobody')
+    for x in (l, t): x.stop()
+
+def test_deaths():
+    settings()
+    t, q = Tlsd(home), Queued(home)
+    l = Listener(home)
+    other, victim = Secure(l.port), Secure(l.port)
+    other.starttls()
+    kids = t.sessions()
+    victim.starttls()
+    pid = (set(t.sessions()) - set(kids)).pop()
+    def layout(): return [m for m in open('/proc/%d/maps' % t.p.pid) if m.endswith('/pipit-tlsd\n')][0].split('-')[0] if ROOT else ''
+    before = layout()
+    os.kill(pid, signal.SIGKILL)
+    check(wait_for(lambda: 'begun anew' in t.text()), 'a session that crashes: pipit-tlsd executes itself anew')
+    check('alert: session crashed pid=%d signal=9' % pid in t.text(), 'and tells of it')
+    if ROOT: check(layout() != before, 'it has other addresses')
+    equal((victim.rest(), other.codes('NOOP', 'EHLO x')), (b'', ['250', '250']), 'no other session is disturbed')
+    equal(visit(l), der(CERT), 'and new ones are served')
+    certificate(CERT, 'host.example')
+    check(wait_for(lambda: visit(l) == der(CERT), 10, 0.1), 'also with new certificates')
+    # pipit-tlsd itself is killed.
+    c = Secure(l.port)
+    c.cmd('EHLO x')
+    check('250-STARTTLS' in c.lines, 'offered')
+    t.p.kill()
+    t.p.wait()
+    equal(c.cmd('STARTTLS'), '454 4.7.0 TLS is not available now', 'pipit-tlsd is killed: 454')
+    check(' deferred ' in l.text() and 'TLS is not available now: Connection refused' in l.text(), 'the log tells why')
+    equal(c.codes(*MAIL, 'x\r\n.'), ['250', '250', '354', '250'], 'mail goes on in clear')
+    equal(other.codes(*MAIL, 'x\r\n.'), ['250', '250', '354', '250'], 'and over TLS where that was there before')
+    other.quit()
+    check(wait_for(lambda: (c.cmd('EHLO x'), '250-STARTTLS' not in c.lines)[1], 10, 0.1), 'it is not offered any more')
+    t = Tlsd(home)
+    check(wait_for(lambda: (c.cmd('EHLO x'), '250-STARTTLS' in c.lines)[1], 10, 0.1), 'it is back: it is offered')
+    equal(c.starttls()[:3], '220', 'and done')
+    c.quit()
+    os.kill(t.children()[0], signal.SIGKILL)
+    equal(t.p.wait(10), 111, 'without the process that reads keys pipit-tlsd ends, to be started again')
+    check('the process that reads keys has ended' in t.text(), 'and says why')
+    # TERM while sessions run.
+    t = Tlsd(home)
+    c = Secure(l.port)
+    wait_for(lambda: (c.cmd('EHLO x'), '250-STARTTLS' in c.lines)[1], 10, 0.1)
+    c.starttls()
+    equal((t.stop(), c.quit()), (0, '221'), 'TERM ends pipit-tlsd, and no session')
+    for x in (l, q): x.stop()
+
+def test_faults():
+    """What the kernel refuses pipit-tlsd costs a session at most its TLS."""
+    settings()
+    if not shutil.which('strace'): return skip('strace is not there')
+    for fault, replies, says in (
+            ('clone:error=EAGAIN:when=2', ['454', '220'], 'TLS is not available now: no process for this session'),
+            ('accept4:error=EMFILE:when=1', ['220', '220'], ''),
+            ('dup2:error=EBUSY:when=2', ['454', '454'], 'TLS is not available now: Device or resource busy')):
+        t = Tlsd(home, prefix=['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=' + fault.split(':')[0], '-e', 'inject=' + fault])
+        if t.ready != b'\n':
+            t.p.wait(20)
+            return skip('ptrace is not allowed here')
+        l = Listener(home)
+        got = []
+        for i in range(2):
+            c = Secure(l.port)
+            got.append(c.starttls()[:3])
+            check(c.quit() == '221', 'the session goes on')
+        check(got == replies and says in l.text(), '%s: %s' % (fault, got))
+        l.stop()
+        tracer = t.p
+        os.kill(t.children()[0], signal.SIGTERM) # strace passes no signal on
+        tracer.wait(20)
+
+def test_start():
+    settings()
+    def fails(says, code=111, args=(), env={}):
+        p = as_account([BIN + '/pipit-tlsd', *args], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=dict(os.environ, PIPIT_HOME=home, **env))
+        out = p.communicate(timeout=20)[1].decode()
+        check(p.returncode == code and says in out and out.count('\n') == 1, '%s: %d %r' % (says, p.returncode, out))
+    t = Tlsd(home)
+    fails('Address already in use')
+    t.stop()
+    control(home, 'tlsserverversion', '1.1')
+    fails('control/tlsserverversion: line 1: write 1.2 or 1.3')
+    control(home, 'tlsserverversion', None)
+    os.unlink(CERT)
+    fails('servercert.pem: no certificate')
+    fails('usage', 100, ('-q',))
+    fails('usage', 100, ('x',))
+    for bad in ('a b', 'a,DNS:b', '', 'x' * 256): fails('usage', 100, ('-g', bad, SCRATCH + '/never'))
+    path = certificate(SCRATCH + '/there', 'a.example')
+    fails('unable to create', 111, ('-g', 'a.example', path))
+    long_name = '.'.join(['x' * 60] * 4)
+    certificate(SCRATCH + '/long', long_name)
+    check(der(SCRATCH + '/long'), 'a certificate for a long name')
+
+def test_memory():
+    """A session over TLS leaves nothing in the process that serves the next."""
+    settings()
+    q, t, l = Queued(home), Tlsd(home), Listener(home)
+    kids = lambda: [int(p) for p in open('/proc/%d/task/%d/children' % (l.p.pid, l.p.pid)).read().split()]
+    def secrets(pid):
+        found = set()
+        with open('/proc/%d/mem' % pid, 'rb', 0) as mem:
+            for line in open('/proc/%d/maps' % pid):
+                m = re.match(r'([0-9a-f]+)-([0-9a-f]+) rw', line)
+                if not m or int(m[2], 16) - int(m[1], 16) > 1 << 26: continue
+                try:
+                    mem.seek(int(m[1], 16))
+                    found.update(re.findall(rb'secret-\w+', mem.read(int(m[2], 16) - int(m[1], 16))))
+                except OSError: pass
+        return found
+    c = Secure(l.port, name='secret-sni.example')
+    c.cmd('EHLO secret-clear')
+    fds = len(os.listdir('/proc/%d/fd' % kids()[0])) if ROOT else 0
+    c.starttls()
+    c.codes('EHLO secret-helo', 'MAIL FROM:<secret-from@x>', 'RCPT TO:<secret-to@example.org>', 'DATA')
+    c.cmd('secret-text\r\n.')
+    pid = kids()[0]
+    try: during = secrets(pid)
+    except PermissionError: return skip('the memory of a process cannot be read here')
+    check({b'secret-sni', b'secret-helo', b'secret-text'} <= during, 'while the session lasts its words are in memory')
+    c.quit()
+    equal(kids(), [pid], 'when it is over the process waits for the next')
+    os.kill(pid, signal.SIGSTOP)
+    left, fds_left = secrets(pid), len(os.listdir('/proc/%d/fd' % pid)) if ROOT else 0
+    os.kill(pid, signal.SIGCONT)
+    equal((left, fds_left), (set(), fds), 'nothing is left, no descriptor either')
+    c = Secure(l.port)
+    c.cmd('EHLO x')
+    check('250-STARTTLS' in c.lines and c.cmd('RCPT TO:<x@example.org>')[:3] == '503', 'the next client begins in clear')
+    c.quit()
+    for x in (l, t, q): x.stop()
+
+# --- UCSPI-TLS ---
+
+class Ucspi:
+    """pipit-smtpd under a server that speaks TLS for it, after the first byte on SSLCTLFD. The TLS is left out."""
+    def __init__(self, block, **env):
+        self.s, b = socket.socketpair()
+        self.ctl, ctl = socket.socketpair()
+        r, self.w = os.pipe()
+        self.r, w = os.pipe()
+        self.block = block
+        fds = {'SSLCTLFD': ctl.fileno(), 'SSLREADFD': r, 'SSLWRITEFD': w}
+        self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
+        self.p = as_account([BIN + '/pipit-smtpd'], stdin=b, stdout=b, stderr=self.log, pass_fds=fds.values(),
+                            env=dict(os.environ, PIPIT_HOME=home, TCPREMOTEIP='192.0.2.1', **{n: str(v) for n, v in fds.items()}, **env))
+        for x in (b, ctl): x.close()
+        for x in (r, w): os.close(x)
+        self.s.settimeout(20)
+        self.ctl.settimeout(20)
+        self.f, self.out = self.s.makefile('rb'), self.s.sendall
+        self.reply()
+
+    def reply(self):
+        self.lines = []
+        while True:
+            self.lines.append(self.f.readline().decode().rstrip('\r\n'))
+            if self.lines[-1][3:4] != '-': return self.lines[-1]
+
+    def cmd(self, line):
+        self.out(line.encode() + b'\r\n')
+        return self.reply()
+
+    def starttls(self):
+        r = self.cmd('STARTTLS')
+        self.asked = self.ctl.recv(10)
+        for part in self.block: self.ctl.sendall(part)
+        self.ctl.close()
+        self.f, self.out = os.fdopen(self.r, 'rb'), lambda data: os.write(self.w, data)
+        return r
+
+    def end(self):
+        os.close(self.w)
+        code = self.p.wait(20)
+        self.log.seek(0)
+        return code, self.log.read()
+
+def test_ucspi():
+    settings()
+    q = Queued(home)
+    u = Ucspi([b'SSL_PROTOCOL=TLSv1.2\0SSL_CIPH', b'ER=A-B\0SSL_LONG=' + b'x' * 5000 + b'\0SSL_TLS_SNI_SERVERNAME=a)b.example\0\0'])
+    u.cmd('EHLO before')
+    check('250-STARTTLS' in u.lines, 'UCSPI-TLS: STARTTLS is offered, without pipit-tlsd')
+    equal((u.starttls()[:3], u.asked), ('220', b'Y'), 'and the server is asked for it')
+    u.cmd('EHLO after')
+    check('250-STARTTLS' not in u.lines, 'not twice')
+    equal([u.cmd(x)[:3] for x in MAIL], ['250', '250', '354'], 'mail')
+    m = q.message(u.cmd('x\r\n.').split()[-1])[0].decode()
+    check('from after (unknown [192.0.2.1])\n\tby host.example with ESMTPS\n\t(TLSv1.2 A-B) id ' in m, 'what the server tells is in the Received field: %r' % m[:200])
+    equal(u.cmd('QUIT')[:3], '221', 'QUIT')
+    code, log = u.end()
+    check(code == 0 and ' tls=TLSv1.2:A-B ' in log and ' sni=a?b.example ' in log, 'and in the log, made safe: %d %s' % (code, log))
+    u = Ucspi([b'\0'])
+    u.starttls()
+    equal(u.cmd('EHLO x')[:3], '250', 'a server that tells nothing')
+    u.end()
+    u = Ucspi([])
+    u.starttls()
+    equal(u.f.read(), b'', 'one that fails')
+    check('TLS handshake failed: the server did not do it' in u.end()[1], 'is told of')
+    u = Ucspi([])
+    u.out(b'STARTTLS\r\nNOOP\r\n')
+    check(u.reply()[:3] == '554' and u.f.read() == b'', 'typed ahead')
+    u.end()
+    q.stop()
+
+for name, test in list(globals().items()):
+    if name.startswith('test_') and (len(sys.argv) < 2 or name[5:] in sys.argv[1:]): test()
+done()

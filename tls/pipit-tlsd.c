@@ -1,0 +1,209 @@
+/* pipit-tlsd.c - speak TLS for pipit-smtpd, so that no other program has keys or OpenSSL
+ *
+ * usage: pipit-tlsd [ -d fd ]
+ *        pipit-tlsd -g name file
+ *
+ * Listens on run/tls of the instance, and serves each connection with a child of its own
+ * (session.c), which has the certificates from this process and can open nothing.
+ * Started as root it becomes pipitt, and leaves behind a process that may read key
+ * files (loader.c). When a child is killed by a signal, this executes itself anew, for
+ * children have its addresses: whoever guesses at them would otherwise have many tries.
+ *
+ * -d fd: write a newline to fd and close it once connections are taken.
+ * -g name file: make a self-signed certificate for the host <name>, with its key.
+ * -r state: for itself, when it executes itself.
+ *
+ * TERM: take no more connections, and end; sessions go on. HUP: read everything again.
+ *
+ * exit: 0 after TERM (-g: done), 100 wrong usage, 111 trouble at the start, or the
+ * process that reads keys is gone.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <skalibs/selfpipe.h>
+#include <skalibs/sgetopt.h>
+#include <skalibs/strerr.h>
+#include <skalibs/types.h>
+
+#include "clock.h"
+#include "connections.h"
+#include "home.h"
+#include "localsocket.h"
+#include "logline.h"
+#include "priv.h"
+#include "program.h"
+#include "selfsigned.h"
+#include "signals.h"
+#include "tickets.h"
+#include "tlswire.h"
+
+#define USAGE "pipit-tlsd [ -d fd ], or pipit-tlsd -g name file"
+
+#define MEMORY_MAX 536870912 /* bytes of address space */
+#define BACKLOG    512
+#define PAUSE_MS   1000 /* after a failed wait */
+
+/* --- the loop --- */
+
+static void reap(struct tlsd *d)
+{
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid == d->context.loader.pid)
+      strerr_dief(EXIT_TEMPORARY, "the process that reads keys has ended");
+    if (d->sessions) d->sessions--;
+    if (!WIFSIGNALED(status) || WTERMSIG(status) == SIGTERM) continue;
+    struct logline l = LOGLINE_ZERO;
+    logline_text(&l, "pipit-tlsd: alert: session crashed");
+    logline_keyn(&l, "pid", (uint64_t)pid);
+    logline_keyn(&l, "signal", (uint64_t)WTERMSIG(status));
+    logline_write(&l);
+    d->crashed = 1;
+  }
+}
+
+static void take_signals(struct tlsd *d)
+{
+  for (int sig; (sig = signals_next()) > 0;) {
+    if (sig == SIGCHLD) reap(d);
+    else if (sig == SIGHUP) connections_refresh(d, 1);
+    else d->stopping = 1;
+  }
+}
+
+static void wait_and_serve(struct tlsd *d)
+{
+  struct pollfd x[2 + TLSD_WAITING] = { { .fd = d->signals, .events = POLLIN },
+                                   { .fd = d->listener, .events = POLLIN } };
+  uint64_t now = clock_ms();
+  int pause = d->paused_until > now ? (int)(d->paused_until - now) : -1;
+  size_t waiting = d->waiting;
+  if (pause != -1) x[1].fd = -1;
+  for (size_t i = 0; i < waiting; i++)
+    x[2 + i] = (struct pollfd){ .fd = d->wait[i], .events = POLLIN };
+  if (poll(x, 2 + waiting, pause) == -1 && errno != EINTR) {
+    strerr_warnwusys("poll; pausing");
+    clock_nap(PAUSE_MS);
+    return;
+  }
+  if (x[0].revents) take_signals(d);
+  for (size_t i = waiting; i-- && !d->stopping;) /* from the end: connections_hear() takes its one out */
+    if (x[2 + i].revents) connections_hear(d, i);
+  if (x[1].revents && !d->stopping) connections_take(d);
+}
+
+/* Become a new process image, with the same sockets and children. Returns where that is not
+ * possible. */
+static void execute_anew(struct tlsd *d)
+{
+  char state[96];
+  struct loader const *l = &d->context.loader;
+  snprintf(state, sizeof state, "%d,%d,%ld,%u", d->listener, l->fd, (long)l->pid, d->sessions);
+  char *argv[] = { (char *)"pipit-tlsd", (char *)"-r", state, 0 };
+  d->crashed = 0;
+  if (fcntl(d->listener, F_SETFD, 0) == 0 && fcntl(l->fd, F_SETFD, 0) == 0)
+    execv("/proc/self/exe", argv);
+  strerr_warnwusys("execute myself anew");
+  fcntl(d->listener, F_SETFD, FD_CLOEXEC);
+  fcntl(l->fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* --- the start --- */
+
+/* What root is needed for: the loader, and a socket in a directory of pipitq. */
+static void start(struct tlsd *d)
+{
+  struct accounts const *a = &d->accounts;
+  if (!loader_start(&d->context.loader, a))
+    strerr_diefusys(EXIT_TEMPORARY, "start a process that reads keys");
+  d->listener =
+      localsocket_listen(TLSWIRE_SOCKET, BACKLOG, 0660, a->uid[ACCOUNT_TLSSERVER], a->gid[ACCOUNT_SMTPD]);
+  if (d->listener == -1)
+    strerr_diefusys(EXIT_TEMPORARY, "listen on ", home_dir(), "/" TLSWIRE_SOCKET);
+}
+
+static void start_anew(struct tlsd *d, char const *state)
+{
+  long pid;
+  if (sscanf(state, "%d,%d,%ld,%u", &d->listener, &d->context.loader.fd, &pid, &d->sessions) != 4 ||
+      fcntl(d->listener, F_SETFD, FD_CLOEXEC) == -1 ||
+      fcntl(d->context.loader.fd, F_SETFD, FD_CLOEXEC) == -1)
+    strerr_dieusage(EXIT_PERMANENT, USAGE);
+  d->context.loader.pid = (pid_t)pid;
+}
+
+static int catch_signals(void)
+{
+  int fd = selfpipe_init();
+  if (fd == -1 || !selfpipe_trap(SIGCHLD) || !selfpipe_trap(SIGHUP) || !selfpipe_trap(SIGTERM))
+    strerr_diefusys(EXIT_TEMPORARY, "catch signals");
+  return fd;
+}
+
+/* Not dumpable: nobody but root may look into this process or its children: the keys are there. */
+static void prepare(struct tlsd *d, char const *state)
+{
+  if (!home_enter()) strerr_diefusys(EXIT_TEMPORARY, "enter ", home_dir());
+  if (!accounts_load(&d->accounts)) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  if (state) start_anew(d, state);
+  else start(d);
+  if (!accounts_become(&d->accounts, ACCOUNT_TLSSERVER))
+    strerr_dief(EXIT_TEMPORARY, accounts_why());
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 || !priv_no_new_privs())
+    strerr_diefusys(EXIT_TEMPORARY, "give up rights");
+  if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
+  d->signals = catch_signals();
+  if (!tickets_renew()) strerr_dief(EXIT_TEMPORARY, "OpenSSL has no random bytes");
+  if (!context_load(&d->context)) _exit(EXIT_TEMPORARY);
+  d->checked = clock_ms();
+}
+
+static int serve(char const *state, int ready_fd)
+{
+  static struct tlsd d;
+  prepare(&d, state);
+  reap(&d);
+  strerr_warni(state ? "begun anew" : "ready");
+  if (ready_fd) program_ready(ready_fd);
+  while (!d.stopping) {
+    if (d.crashed) execute_anew(&d);
+    wait_and_serve(&d);
+  }
+  strerr_warni("stopped");
+  return 0;
+}
+
+/* A host name, for a certificate: nothing that could be read as something else there. */
+static int is_name(char const *s)
+{
+  size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-");
+  return len && len <= CERTS_NAME_MAX && !s[len];
+}
+
+int main(int argc, char const *const *argv)
+{
+  subgetopt g = SUBGETOPT_ZERO;
+  unsigned int ready = 0;
+  char const *name = 0, *state = 0;
+  program_start("pipit-tlsd");
+  for (int opt; (opt = subgetopt_r(argc, argv, "d:g:r:", &g)) != -1;) {
+    if (opt == 'g') name = g.arg;
+    else if (opt == 'r') state = g.arg;
+    else if (opt != 'd' || !uint0_scan(g.arg, &ready) || ready < 3)
+      strerr_dieusage(EXIT_PERMANENT, USAGE);
+  }
+  if (!argc || argc - g.ind != (name ? 1 : 0) || (name && (ready || state || !is_name(name))))
+    strerr_dieusage(EXIT_PERMANENT, USAGE);
+  if (name) return selfsigned_make(name, argv[g.ind]) ? 0 : EXIT_TEMPORARY;
+  return serve(state, (int)ready);
+}

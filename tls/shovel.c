@@ -1,0 +1,162 @@
+/* shovel.c - one poll loop between TLS and plain text; see shovel.h */
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <openssl/err.h>
+
+#include "clock.h"
+#include "shovel.h"
+
+struct way {
+  size_t pos, len; /* s[pos..len) is to be passed on */
+  int ended;       /* nothing will come behind it */
+  int told;        /* and the other side was told */
+  char s[SHOVEL_BYTES];
+};
+
+struct shovel {
+  SSL *ssl;
+  int net, plain;
+  short net_events; /* what SSL waits for */
+  short plain_events;
+  int lost;       /* the network: nothing can be sent any more */
+  int gone;       /* the plain side: nobody is there */
+  uint64_t until; /* when waiting for the network ends, once the plain side is gone */
+  struct way in;  /* from the network */
+  struct way out; /* to it */
+};
+
+/* 1 when it is to be tried again later. */
+static int ssl_waits(struct shovel *s, int result)
+{
+  int e = SSL_get_error(s->ssl, result);
+  if (e == SSL_ERROR_WANT_READ) s->net_events |= POLLIN;
+  else if (e == SSL_ERROR_WANT_WRITE) s->net_events |= POLLOUT;
+  else return 0;
+  return 1;
+}
+
+static int read_net(struct shovel *s)
+{
+  struct way *w = &s->in;
+  if (w->pos < w->len || w->ended) return 0;
+  ERR_clear_error();
+  int n = SSL_read(s->ssl, w->s, sizeof w->s);
+  if (n > 0) {
+    w->pos = 0;
+    w->len = (size_t)n;
+    return 1;
+  }
+  if (ssl_waits(s, n)) return 0;
+  int e = SSL_get_error(s->ssl, n);
+  if (e == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
+    s->lost = 1;
+  if (e == SSL_ERROR_SYSCALL && errno) s->lost = 1;
+  return w->ended = 1;
+}
+
+static int write_plain(struct shovel *s)
+{
+  struct way *w = &s->in;
+  if (w->pos < w->len) {
+    ssize_t n = send(s->plain, w->s + w->pos, w->len - w->pos, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0) return (w->pos += (size_t)n, 1);
+    if (errno == EAGAIN || errno == EINTR) return (s->plain_events |= POLLOUT, 0);
+    w->pos = w->len;
+    w->ended = w->told = s->gone = 1;
+    return 1;
+  }
+  if (!w->ended || w->told) return 0;
+  shutdown(s->plain, SHUT_WR);
+  return w->told = 1;
+}
+
+static int read_plain(struct shovel *s)
+{
+  struct way *w = &s->out;
+  if (w->pos < w->len || w->ended) return 0;
+  ssize_t n = recv(s->plain, w->s, sizeof w->s, MSG_DONTWAIT);
+  if (n > 0) {
+    w->pos = 0;
+    w->len = (size_t)n;
+    return 1;
+  }
+  if (n == -1 && (errno == EAGAIN || errno == EINTR)) return (s->plain_events |= POLLIN, 0);
+  if (n == -1) s->gone = 1;
+  return w->ended = 1;
+}
+
+static int write_net(struct shovel *s)
+{
+  struct way *w = &s->out;
+  ERR_clear_error();
+  if (w->pos < w->len) {
+    int n = SSL_write(s->ssl, w->s + w->pos, (int)(w->len - w->pos));
+    if (n > 0) return (w->pos += (size_t)n, 1);
+    if (!ssl_waits(s, n)) s->lost = 1;
+    return 0;
+  }
+  if (!w->ended || w->told) return 0;
+  SSL_shutdown(s->ssl); /* our close_notify; the peer's comes as the end of the other way */
+  shutdown(s->net, SHUT_WR);
+  return w->told = 1;
+}
+
+/* Do what can be done now. */
+static void work(struct shovel *s)
+{
+  int moved;
+  do {
+    s->net_events = s->plain_events = 0;
+    moved = read_net(s);
+    moved |= write_plain(s);
+    moved |= read_plain(s);
+    moved |= write_net(s);
+  } while (moved && !s->lost);
+}
+
+static int is_over(struct shovel const *s)
+{
+  return s->lost || (s->out.told && (s->gone || s->in.told));
+}
+
+static int milliseconds_left(struct shovel *s)
+{
+  uint64_t now = clock_ms();
+  if (!s->gone) return -1;
+  if (!s->until) s->until = now + SHOVEL_FLUSH_MS;
+  return s->until > now ? (int)(s->until - now) : 0;
+}
+
+void shovel_linger(int net)
+{
+  char thrown_away[4096];
+  uint64_t end = clock_ms() + SHOVEL_LINGER_MS;
+  struct pollfd x = { .fd = net, .events = POLLIN };
+  shutdown(net, SHUT_WR);
+  for (uint64_t now; (now = clock_ms()) < end;)
+    if (poll(&x, 1, (int)(end - now)) <= 0 ||
+        recv(net, thrown_away, sizeof thrown_away, MSG_DONTWAIT) <= 0)
+      return;
+}
+
+void shovel(SSL *ssl, int net, int plain)
+{
+  static struct shovel s;
+  s.ssl = ssl;
+  s.net = net;
+  s.plain = plain;
+  for (;;) {
+    work(&s);
+    if (is_over(&s)) break;
+    /* An end that is known would wake the loop for ever. */
+    struct pollfd x[2] = { { .fd = s.net_events ? net : -1, .events = s.net_events },
+                           { .fd = s.gone ? -1 : plain, .events = s.plain_events } };
+    int left = milliseconds_left(&s);
+    if (!left || (poll(x, 2, left) == -1 && errno != EINTR)) break;
+    if (x[1].revents & (POLLHUP | POLLERR)) s.gone = 1;
+  }
+  if (s.out.told) shovel_linger(net);
+}
