@@ -32,6 +32,11 @@ difference() {
 # Known files are for pipit's accounts; others keep owner and mode, for the program that reads them.
 take_control_file() {
   [ -f "$qmail/control/$1" ] || return 0 # half of a name with a line break
+  case $1 in servercert.pem)
+    # A key: nothing may be known to it but its owner.
+    tell look control/$1 'certificates and key for TLS; to use them: cp -p them over the one that pipit-setup has made'
+    return 0 ;;
+  esac
   case $1 in */*) [ -n "$dry" ] || mkdir -p "$home/control/${1%/*}" || fail "$home/control/${1%/*}: cannot be made" ;; esac
   if printf '%s\n' "$known" | grep -Fqx "$1"; then
     take "$qmail/control/$1" "control/$1" 644 copied

@@ -360,7 +360,7 @@ static void test_bounce(struct fuzz f)
   int envid = dsn_xtext_decode(0, b.envid.s, b.envid.len) == 1 && b.envid.len;
   at += check_fields(out.s + at, out.len - at, whole + !envid);
   for (size_t i = 0; i < b.count; i++) {
-    char const *names[8];
+    char const *names[10];
     expect_fields(names, &b, rcpts + i);
     at += check_fields(out.s + at, out.len - at, names);
   }

@@ -130,7 +130,7 @@ def showctl():
            'badmailfrom': ('@a\n^.*@b$\n', 'line 2: neither'), 'rcpthosts': ('a.example\n*.b.example\n', 'line 2: not a domain'),
            'virtualdomains': ('a:b\nnothing\na:c\n', 'line 2: has no colon'), 'locals': ('q.example\nQ.example\n', 'line 2: the second one'),
            'normalizeclients': ('printer.example', 'line 1: neither'), 'queuelifetimedomains': ('a.example:1h', 'line 1: not domain:seconds'),
-           'servercert.pem': ('x', 'pipit does not read this file'), 'smtproute': ('x', 'pipit does not read this file')}
+           'servercert.pem': ('x', 'a key that everybody can read'), 'smtproute': ('x', 'pipit does not read this file')}
     for name, (text, why) in bad.items():
         old = os.path.exists(home + '/control/' + name) and open(home + '/control/' + name).read()
         write(home + '/control/' + name, text)
