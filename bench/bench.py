@@ -428,7 +428,7 @@ def m_local(x, cells=((5, 4096),)):
     """SMTP in, Maildir out, 20 users"""
     def body(p, rep, cell):
         c, size = cell
-        p.up(x.a.fs, B_SCEN='local')
+        p.up(x.a.fs, B_SCEN='local', B_POOL=POOL)
 
         def go(n):
             base = maildirs()
