@@ -58,7 +58,7 @@ int cdbwrite_begin(struct cdbwrite **to, int dirfd, char const *path)
   w->fd = -1;
   if ((size_t)snprintf(w->temporary, sizeof w->temporary, "%s.tmp", path) >= sizeof w->temporary)
     return (end(w), errno = ENAMETOOLONG, 0);
-  strcpy(w->path, path);
+  snprintf(w->path, sizeof w->path, "%s", path);
   while (!take(w)) {
     if (errno != ESTALE) return (end(w), 0);
     close(w->fd);
@@ -85,9 +85,9 @@ int cdbwrite_has(struct cdbwrite *w, char const *key, size_t len)
 static int sync_directory(struct cdbwrite const *w)
 {
   char dir[PATH_MAX];
-  strcpy(dir, w->path);
-  char *slash = strrchr(dir, '/');
-  if (slash) *slash = 0;
+  char const *slash = strrchr(w->path, '/');
+  int len = slash ? (int)(slash - w->path) : 0;
+  snprintf(dir, sizeof dir, "%.*s", len, w->path);
   return fileat_sync_directory(w->dirfd, !slash ? "." : *dir ? dir : "/");
 }
 

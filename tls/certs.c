@@ -110,7 +110,7 @@ static struct cert const *named(struct certs const *c, char const *name)
 {
   struct cert key;
   if (!c->count || strlen(name) >= sizeof key.name) return 0;
-  strcpy(key.name, name);
+  memcpy(key.name, name, strlen(name) + 1);
   return bsearch(&key, c->list, c->count, sizeof *c->list, by_name);
 }
 
