@@ -23,6 +23,7 @@
 
 #include "copy.h"
 #include "perform.h"
+#include "pipit-local.h"
 #include "program.h"
 
 #define USAGE                                                                                      \
@@ -72,7 +73,7 @@ static void deliver(struct options const *o)
   allwrite(1, text, perform_summary(&p, text));
 }
 
-int main(int argc, char const *const *argv)
+int local_main(int argc, char const *const *argv)
 {
   static struct options o = {.length = COPY_ALL};
   program_start("pipit-local");

@@ -2,9 +2,11 @@ PROGRAMS += pipit-rspawn
 pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogram.c
 
 PROGRAMS += pipit-lspawn
+pipit-lspawn_NAMES := pipit-local
 pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c local/worker.c \
-	$(LOCAL_SRCS)
-# It is forked for every address that gets mail: the fewer libraries, the less there is to copy.
+	local/pipit-local.c 	$(LOCAL_SRCS)
+# It is forked, or as pipit-local executed, for every address that gets mail: the fewer libraries, the
+# less there is to copy or to load.
 pipit-lspawn_LIBS := -l:libcdb.a -l:libskarnet.a
 
 # the scheduler, and what starts it
