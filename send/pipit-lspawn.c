@@ -9,6 +9,9 @@
  * good and delivers to one address; see lspawn-child.c, and lspawn-worker.c for
  * those that take more than one message. This ends when send does.
  *
+ * Called as pipit-start or qmail-start it is that program, which is root's as well;
+ * under any other name it is pipit-local: one delivery is the same code.
+ *
  * exit: 0 send has gone, 100 wrong usage, 111 try later.
  */
 
@@ -33,12 +36,14 @@
 #include <skalibs/strerr.h>
 #include <skalibs/tai.h>
 
+#include "../local/pipit-local.h"
 #include "accounts.h"
 #include "address.h"
 #include "control.h"
 #include "home.h"
 #include "job.h"
 #include "lspawn.h"
+#include "pipit-start.h"
 #include "priv.h"
 #include "program.h"
 #include "signals.h"
@@ -248,10 +253,19 @@ static void *own_memory(struct lspawn const *l, size_t size)
   return p;
 }
 
+/* Zeros that children share, until they become users. */
+static void *shared_memory(size_t size)
+{
+  void *p = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) strerr_dief(111, "out of memory");
+  return p;
+}
+
 static void make_slots(struct lspawn *l)
 {
   l->packet = own_memory(l, sizeof *l->packet);
   l->slots = own_memory(l, l->max * sizeof *l->slots);
+  l->known = own_memory(l, KNOWN_ENTRIES * sizeof *l->known);
   char *texts = own_memory(l, l->max * (JOB_TEXT_MAX + JOB_SOFAR_MAX));
   for (unsigned int i = 0; i < l->max; i++) {
     struct slot *s = l->slots + i;
@@ -280,13 +294,15 @@ static void set_up(struct loop *o, char const *defaultdelivery)
   if (!l->seconds) strerr_dief(111, "control/timeoutlocal: 0 seconds are too few for a delivery");
   l->home = realpath(home_dir(), 0);
   if (!l->home) strerr_diefusys(111, "find ", home_dir());
-  l->stamps = mmap(0, sizeof *l->stamps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (l->stamps == MAP_FAILED) strerr_dief(111, "out of memory");
+  l->stamps = shared_memory(sizeof *l->stamps);
+  l->found = shared_memory(l->max * sizeof *l->found);
+  l->idle = IDLE_MAX;
   make_slots(l);
+  lspawn_environment(l);
   if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(111, "limit memory");
 }
 
-int main(int argc, char const *const *argv)
+static int lspawn_main(int argc, char const *const *argv)
 {
   static struct loop o;
   program_start("pipit-lspawn");
@@ -302,4 +318,12 @@ int main(int argc, char const *const *argv)
   if (job_send_hello(0, o.l.max) != 1) strerr_diefusys(111, "speak to pipit-send on descriptor 0");
   work(&o, signals);
   return 0;
+}
+
+int main(int argc, char const *const *argv)
+{
+  char const *called = program_called(argv[0]);
+  if (names_ours(called, "lspawn")) return lspawn_main(argc, argv);
+  if (names_ours(called, "start")) return start_main(argc, argv);
+  return local_main(argc, argv);
 }
