@@ -11,6 +11,9 @@ FUZZ_SECONDS := 60
 
 fuzz-address_SRCS := remote/quote.c
 fuzz-aliases_SRCS := deliver/maillist.c
+fuzz-auth_SRCS := $(addprefix auth/,authd-answer.c authd-asker.c failures.c limits.c open.c passwd.c scram.c seats.c secret.c)
+fuzz-auth_WRAP := auth_mechanisms auth_check auth_go_on auth_log_failure checker_start logline_write
+fuzz-auth_LIBS := -lcrypt -lcrypto
 fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c remote/route.c
 fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
@@ -22,7 +25,7 @@ fuzz-maildirsize_SRCS := local/sizefile.c local/quota.c
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c
-fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist.c params.c receive.c recipient.c \
+fuzz-session_SRCS := $(addprefix smtpd/,auth.c client.c commands.c data.c log.c netlist.c params.c receive.c recipient.c \
   recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \
   tests/fuzz/session-model.c tests/fuzz/session-queue.c
 fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs
