@@ -1,6 +1,7 @@
 REMOTE := remote/deliver.c remote/transact.c remote/session.c remote/conn.c remote/message.c \
   remote/output.c remote/quote.c remote/find.c remote/self.c remote/route.c remote/settings.c \
-  remote/outcome.c remote/rcpts.c remote/params.c remote/peerlimits.c remote/mxgroup.c remote/confine.c
+  remote/outcome.c remote/rcpts.c remote/params.c remote/peerlimits.c remote/mxgroup.c remote/confine.c \
+  remote/tls.c remote/tlspolicy.c
 
 PROGRAMS += pipit-remote
 pipit-remote_SRCS := remote/pipit-remote.c remote/worker.c remote/cli.c $(REMOTE)

@@ -68,10 +68,14 @@ extern int tlspolicy_load(struct tlspolicies *t);
 extern void tlspolicy_free(struct tlspolicies *t);
 
 /* The policy for mail to <host>: that of its own line, or of a parent's with a dot; else, where it
- * goes to a fixed <relay> (a name, or an address in brackets; "" or NULL: none), of the relay's; else of the line with
- * an empty name; else may. 1 when <host> has one of its own, else 0. */
+ * goes to a fixed <relay> (route_relay_name of route.h; "": none), of the relay's; else of the line with
+ * an empty name; else may. It is complete. 1 when it is <host>'s own, else 0. */
 extern int tlspolicy_find(struct tlspolicies const *t, char const *host, char const *relay,
                           struct tlspolicy *p);
+
+/* The names that verify goes by where a policy says none: the relay's, or else <host> and what lies
+ * below it; never what the DNS said. 1 when they are <host>'s own, else 0. */
+extern int tlspolicy_complete(struct tlspolicy *p, char const *host, char const *relay);
 
 #define TLSPOLICY_MARK_MAX 21 /* bytes of a mark, without NUL */
 
