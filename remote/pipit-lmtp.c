@@ -7,6 +7,8 @@
  * recipient $RECIPIENT, or with -r another one. With -d, $RPLINE and $DTLINE stand before
  * the message. What the server said goes to descriptor 1.
  *
+ * It is pipit-remote by another name: all but this file is the same.
+ *
  * exit: 0 the server has delivered it; 100 it never will, or wrong usage; 111 temporary trouble.
  */
 
@@ -20,6 +22,7 @@
 #include <skalibs/strerr.h>
 #include <skalibs/tai.h>
 
+#include "cli.h"
 #include "confine.h"
 #include "copy.h"
 #include "deliver.h"
@@ -96,7 +99,7 @@ static int report(struct outcome const *o)
   return letter == 'K' ? 0 : letter == 'D' ? EXIT_PERMANENT : EXIT_TEMPORARY;
 }
 
-int main(int argc, char const *const *argv)
+int lmtp_main(int argc, char const *const *argv)
 {
   struct options o = { .lines = 0 };
   struct job j = { .nrcpts = 1 };

@@ -59,6 +59,8 @@ static int run_command(int n, char const *const *args)
 
 int main(int argc, char const *const *argv)
 {
+  char const *slash = argc ? strrchr(*argv, '/') : 0;
+  if (argc && !strcmp(slash ? slash + 1 : *argv, "pipit-lmtp")) return lmtp_main(argc, argv);
   program_start("pipit-remote");
   tain_now_set_stopwatch_g();
   if (argc == 2 && !strcmp(argv[1], "-w")) return run_worker();

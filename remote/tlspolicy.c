@@ -13,6 +13,7 @@
 #define SEPARATOR '\1' /* in place of the ':' after the name, which may hold others in brackets */
 #define BLANKS    " \t"
 #define WHY_ROOM  256
+#define HOST_MAX  253 /* bytes of a domain */
 #define MARK      "/tls."
 
 static char const *const levels[] = { [TLSPOLICY_NONE] = "none",
@@ -179,18 +180,26 @@ static size_t relay_len(char const *relay)
   return end ? (size_t)(end - relay) + 1 : strcspn(relay, ":");
 }
 
+/* The domain as lines write it: without a last dot. */
+static size_t host_len(char const *host)
+{
+  size_t len = strlen(host);
+  return len && host[len - 1] == '.' ? len - 1 : len;
+}
+
 int tlspolicy_complete(struct tlspolicy *p, char const *host, char const *relay)
 {
   size_t len = relay_len(relay);
-  int literal = *host == '[';
+  int n = (int)host_len(host);
   if (p->level != TLSPOLICY_VERIFY || *p->match || *p->prints) return 0;
   if (len) {
     copy(p->match, sizeof p->match, relay, len);
     return 0;
   }
-  if (!literal) snprintf(p->match, sizeof p->match, "%.250s,.%.250s", host, host);
-  else if (strncasecmp(host, "[IPv6:", 6)) snprintf(p->match, sizeof p->match, "%.250s", host);
-  else snprintf(p->match, sizeof p->match, "[%.250s", host + 6);
+  if (n > HOST_MAX) n = HOST_MAX;
+  if (*host != '[') snprintf(p->match, sizeof p->match, "%.*s,.%.*s", n, host, n, host);
+  else if (strncasecmp(host, "[IPv6:", 6)) snprintf(p->match, sizeof p->match, "%.*s", n, host);
+  else snprintf(p->match, sizeof p->match, "[%.*s", n - 6, host + 6);
   case_lowerb(p->match, strlen(p->match));
   return 1;
 }
@@ -198,7 +207,7 @@ int tlspolicy_complete(struct tlspolicy *p, char const *host, char const *relay)
 int tlspolicy_find(struct tlspolicies const *t, char const *host, char const *relay,
                    struct tlspolicy *p)
 {
-  size_t len = strlen(host);
+  size_t len = host_len(host);
   size_t relaylen = relay_len(relay);
   char const *value = len && t->map.count ? map_find_domain(&t->map, host, len) : 0;
   int own = value != 0;
