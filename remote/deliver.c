@@ -37,11 +37,20 @@ static int is_secure_for(struct link const *l, char const *host)
   return tlspolicy_same(&p, &l->tls);
 }
 
-/* Is the connection one for the job's host? */
+static uint64_t stamp_of_policies(void)
+{
+  static char const *const names[] = { TLSPOLICY_FILE, 0 };
+  return control_stamp(names);
+}
+
+/* Is the connection one for the job's host? What was made by other policies than those of today is
+ * none. */
 static int leads_to(struct link const *l, struct job const *j)
 {
-  return !strcasecmp(l->host.s, j->host) ||
-         (*l->nexthop && !strcmp(l->nexthop, job_text(j, JOB_NEXTHOP)) && is_secure_for(l, j->host));
+  return (!strcasecmp(l->host.s, j->host) ||
+          (*l->nexthop && !strcmp(l->nexthop, job_text(j, JOB_NEXTHOP)) &&
+           is_secure_for(l, j->host))) &&
+         l->stamp == stamp_of_policies();
 }
 
 /* Has the connection carried as many messages as it may? */
@@ -209,6 +218,7 @@ static enum run try_places(struct link *l, struct work *w, struct places const *
 static int load_settings(struct link *l, struct outcome *o)
 {
   char const *why = 0;
+  l->stamp = stamp_of_policies();
   if (!settings_load(&l->settings)) why = settings_why();
   else if (!tlspolicy_load(&l->policies)) why = control_why();
   if (why) outcome_message(o, 'Z', "Unable to read control files. (#4.3.0)\n%s\n", why);

@@ -13,4 +13,5 @@ t-output_SRCS := remote/output.c
 t-quote_SRCS := remote/quote.c
 t-peerlimits_SRCS := remote/peerlimits.c
 t-remote-route_SRCS := remote/route.c
+t-tlspolicy_SRCS := remote/tlspolicy.c
 t-mxgroup_SRCS := remote/mxgroup.c

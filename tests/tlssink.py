@@ -54,7 +54,7 @@ class CA:
             f.write('subjectAltName=' + ','.join(('IP:' if n[-1].isdigit() or ':' in n else 'DNS:') + n for n in names) + '\n')
         openssl('x509', '-req', '-in', base + '.csr', '-CA', self.pem, '-CAkey', self.base + '.key', '-set_serial', str(CA.count), '-extfile', base + '.ext',
                 '-days', str(days), '-out', base + '.crt')
-        with open(base + '.pem', 'w') as f: f.write(open(base + '.crt').read() + open(base + '.key').read())
+        with open(base + '.pem', 'w') as f: f.write(open(base + '.key').read() + open(base + '.crt').read())
         return Pair(base + '.pem')
 
 class TlsSession(Session):

@@ -315,6 +315,13 @@ def reuse():
         equal((deliver(r, big * 40000).letter, s.transactions[-1].message == big.replace(b'\n', b'\r\n') * 40000), ('K', True), 'a large message is whole')
         r.close()
         check(wait_for(lambda: all(x.closed for x in s.sessions)) and s.sessions[0].commands[-1] == 'QUIT', 'QUIT')
+    with TlsSink(good) as s:
+        setup_route(s, ':may')
+        r = rspawn(home, os.path.join(SCRATCH, 'log'))
+        deliver(r)
+        control(home, 'tlsdestinations', ':verify match=x.example')
+        equal((deliver(r).letter, len(s.transactions)), ('Z', 1), 'a new policy counts for connections that are there')
+        r.close()
     # A host with a policy of its own shares no connection with others.
     with TlsSink(good) as s:
         setup_route(s, 'c.example:encrypt\nd.example:verify match=relay.example\ne.example:verify match=relay.example')
