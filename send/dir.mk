@@ -2,7 +2,7 @@ PROGRAMS += pipit-rspawn
 pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogram.c
 
 PROGRAMS += pipit-lspawn
-pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c local/worker.c \
+pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c send/lspawn-known.c local/worker.c \
 	$(LOCAL_SRCS)
 # It is forked for every address that gets mail: the fewer libraries, the less there is to copy.
 pipit-lspawn_LIBS := -l:libcdb.a -l:libskarnet.a

@@ -10,7 +10,7 @@ the tests: they run programs as nobody), and prints one line per case:
 "ok - why", "not ok - why" or "skip - why". A test that exits with another
 status than 0, prints no case, or takes over SECONDS (default 300), has failed
 once more. -k picks the tests whose name holds WORD. The output of each test is
-kept in BUILD/tests/log/; that of a failed one is shown. -v leaves the tests their
+kept in BUILD/tests/log/; that of a failed one is shown, and what failed in it once more at the end. -v leaves the tests their
 standard error, for those that tell their progress there.
 The last line is "N passed, N failed, N skipped".
 """
@@ -89,6 +89,7 @@ def main():
 
 def run_all(tests, build, bindir, a):
     passed = failed = skipped = 0
+    bad_ones = []
     with concurrent.futures.ThreadPoolExecutor(a.j) as pool:
         todo = [pool.submit(run, t, build, bindir, a.t, a.v) for t in tests]
         for i, f in enumerate(concurrent.futures.as_completed(todo), 1):
@@ -101,7 +102,10 @@ def run_all(tests, build, bindir, a):
             for l in lines[-60:] if bad else [l for l in lines if l.startswith('skip - ')]:
                 print('    ' + l)
             if trouble: print('    ' + trouble)
+            if bad: bad_ones += ['FAILED %s: %s' % (name, l) for l in
+                                 [l for l in lines if l.startswith('not ok - ')] + [trouble] * bool(trouble)]
             sys.stdout.flush()
+    for l in bad_ones: print(l[:300]) # once more, for whoever reads the end only
     print('%d passed, %d failed, %d skipped' % (passed, failed, skipped))
     return failed != 0 or not passed
 
