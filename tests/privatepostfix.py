@@ -6,9 +6,9 @@
 import atexit, glob, os, pwd, re, shutil, socket, subprocess
 from pipit import *
 
-def add_account():
+def add_account(user='postfix', uid=64280, groups='postdrop:x:64281:\n'):
     """Postfix wants users and groups of its own: where the machine has none, this test alone sees them."""
-    for kind, lines in (('passwd', 'postfix:x:64280:64280::/nonexistent:/usr/sbin/nologin\n'), ('group', 'postfix:x:64280:\npostdrop:x:64281:\n')):
+    for kind, lines in (('passwd', '%s:x:%d:%d::/nonexistent:/usr/sbin/nologin\n' % (user, uid, uid)), ('group', '%s:x:%d:\n%s' % (user, uid, groups))):
         text = open('/etc/' + kind).read()
         new = ''.join(l for l in lines.splitlines(True) if not re.search('^%s:' % l.split(':')[0], text, re.M))
         if not new: continue
