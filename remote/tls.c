@@ -77,16 +77,22 @@ static char level_of(struct tlspolicy const *p)
                                          : TLSWIRE_MAY;
 }
 
-static uint32_t limit_ms(struct settings const *s)
+/* For the handshake, which may not outlast the connection's limit. */
+static uint32_t limit_ms(struct conn const *c, struct settings const *s)
 {
-  return 1000u * settings_stage(s, STAGE_TLS);
+  uint32_t most = 1000u * settings_stage(s, STAGE_TLS);
+  tain left;
+  if (!tain_future(&c->limit)) return 0;
+  tain_sub(&left, &c->limit, &STAMP);
+  int ms = tain_to_millisecs(&left);
+  return ms >= 0 && (uint32_t)ms < most ? (uint32_t)ms : most;
 }
 
 static enum tlsclient_result ask(struct tlsclient *t, struct conn const *c,
                                  struct settings const *s, struct tlspolicy const *p)
 {
   char peer[CONN_NAME_MAX + 16], names[NAMES_ROOM], packet[TLSWIRE_MAX];
-  struct tlswire_request q = { .role = TLSWIRE_CLIENT, .level = level_of(p), .limit_ms = limit_ms(s) };
+  struct tlswire_request q = { .role = TLSWIRE_CLIENT, .level = level_of(p), .limit_ms = limit_ms(c, s) };
   *t = (struct tlsclient)TLSCLIENT_NONE;
   snprintf(peer, sizeof peer, "[%s]:%u", c->name, c->port);
   if (!put_names(c, p, names)) {
@@ -150,7 +156,7 @@ static enum tls_result shake_hands(struct conn *c, struct settings const *s,
 {
   struct tlsclient_facts f;
   enum tlsclient_result r =
-      tlsclient_begin(t, &f, clock_ms() + limit_ms(s) + TLSCLIENT_STEP_MS, 0);
+      tlsclient_begin(t, &f, clock_ms() + limit_ms(c, s) + TLSCLIENT_STEP_MS, 0);
   tain_now_g();
   if (r == TLSCLIENT_PEER) return peer_failed(c, n, t->why, o);
   if (r != TLSCLIENT_OK) return tlsd_failed(c, t->why, o);

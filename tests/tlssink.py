@@ -8,7 +8,7 @@
 Beside what Sink takes: starttls='220 go' (a stage), inject=b'..' (sent behind the 220 in one piece),
 late=(seconds, b'..') (the same after a while), wrapper=True (TLS from connecting on), context (in place of
 a pair), cut=n (the connection is closed after n bytes of the server's handshake; dead: after the client's n),
-offer=False (STARTTLS is known but not offered), babble=b'..' (the answer to the client's hello).
+offer=False (STARTTLS is known but not offered), babble=b'..' (the answer to the client's hello), hang=True (there is none).
 """
 import os, socket, ssl, subprocess, threading, time, warnings
 from pipit import SCRATCH
@@ -70,6 +70,9 @@ class TlsSession(Session):
         """The handshake; 1, or 0: it came to nothing."""
         inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
         s = self.sink
+        if s.hang:
+            while self.conn.recv(65536): pass
+            return 0
         if s.babble:
             self.conn.recv(65536)
             self.conn.sendall(s.babble)
@@ -124,10 +127,10 @@ class TlsSession(Session):
 class TlsSink(Sink):
     session_class = TlsSession
 
-    def __init__(self, pair=None, context=None, inject=None, late=None, wrapper=False, cut=None, offer=True, babble=None, starttls='220 go ahead', **kw):
+    def __init__(self, pair=None, context=None, inject=None, late=None, wrapper=False, cut=None, offer=True, babble=None, hang=False, starttls='220 go ahead', **kw):
         self.context = context or pair.context()
         self.inject, self.late, self.wrapper, self.cut = inject, late, wrapper, cut
-        self.babble = babble
+        self.babble, self.hang = babble, hang
         self.tls, self.shaken, self.failures, self.handshake_bytes = [], 0, [], 0
         plain = kw.pop('ehlo', DEFAULT['ehlo'])
         if offer and not wrapper and isinstance(plain, str):

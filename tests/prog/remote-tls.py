@@ -182,6 +182,9 @@ def fallback():
             check(r.letter == 'Z' and len(s.transactions) == 2 and re.search(r'\(#4\.[47]\.', r.text), 'encrypt: tried, and no mail in clear: %r' % r.text)
         t.stop()
     t = Tlsd(home, '-c')
+    with TlsSink(good, hang=True) as s:
+        r = send(s, ':may', timeoutremote=1)
+        equal((r.letter, clear(s), r.tls), ('K', 1, 'no - - timeout'), 'may: no answer in the handshake: in clear')
     with TlsSink(good, starttls=['454 not now', '220 go']) as s:
         port = s.port
         equal([send(s, ':may').letter, clear(s)], ['K', 1], 'refused once')
