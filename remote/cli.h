@@ -11,7 +11,4 @@ extern int cli_run(struct job *j, int n, char const *const *args);
 /* Write a report of one letter and text alone. */
 extern int cli_report(char letter, char const *text);
 
-/* The program pipit-lmtp. Returns the exit code. */
-extern int lmtp_main(int argc, char const *const *argv);
-
 #endif

@@ -4,9 +4,9 @@ REMOTE := remote/deliver.c remote/transact.c remote/session.c remote/conn.c remo
   remote/tls.c remote/tlspolicy.c
 
 PROGRAMS += pipit-remote
+pipit-remote_NAMES := pipit-lmtp
 pipit-remote_SRCS := remote/pipit-remote.c remote/pipit-lmtp.c remote/worker.c remote/cli.c $(REMOTE)
 pipit-remote_LIBS := -lcares
-pipit-remote_NAMES := pipit-lmtp
 
 t-conn_SRCS := remote/conn.c
 t-output_SRCS := remote/output.c

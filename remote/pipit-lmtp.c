@@ -7,8 +7,6 @@
  * recipient $RECIPIENT, or with -r another one. With -d, $RPLINE and $DTLINE stand before
  * the message. What the server said goes to descriptor 1.
  *
- * It is pipit-remote by another name: all but this file is the same.
- *
  * exit: 0 the server has delivered it; 100 it never will, or wrong usage; 111 temporary trouble.
  */
 
@@ -22,10 +20,10 @@
 #include <skalibs/strerr.h>
 #include <skalibs/tai.h>
 
-#include "cli.h"
 #include "confine.h"
 #include "copy.h"
 #include "deliver.h"
+#include "pipit-lmtp.h"
 #include "program.h"
 #include "route.h"
 #include "spool.h"

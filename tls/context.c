@@ -139,6 +139,7 @@ static SSL_CTX *make(struct context *c)
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_read_ahead(ctx, 1);
   if (is_client(c) || prepare_server(ctx, &c->certs)) return ctx;
   SSL_CTX_free(ctx);
   return 0;
