@@ -128,6 +128,17 @@ enum tlsclient_result tlsclient_begin(struct tlsclient *t, struct tlsclient_fact
   return packet[0] == TLSWIRE_FAILED ? TLSCLIENT_PEER : TLSCLIENT_LOST;
 }
 
+int tlsclient_blames_peer(struct tlsclient *t, uint64_t end)
+{
+  char packet[TLSWIRE_MAX];
+  int fd;
+  size_t n = hear(t, packet, end, 0, &fd);
+  if (fd != -1) close(fd);
+  if (!n || packet[0] != TLSWIRE_FAILED) return 0;
+  lost(t, packet + 1);
+  return 1;
+}
+
 void tlsclient_refused(struct tlsclient *t)
 {
   send(t->control, &(char){ TLSWIRE_REFUSED }, 1, MSG_NOSIGNAL);

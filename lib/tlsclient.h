@@ -48,6 +48,10 @@ extern enum tlsclient_result tlsclient_ask(struct tlsclient *t, char const *path
 extern enum tlsclient_result tlsclient_begin(struct tlsclient *t, struct tlsclient_facts *f,
                                              uint64_t end, volatile sig_atomic_t const *stop);
 
+/* The session is over, with not a byte from the server, and the plain text was closed: was that the
+ * server? 1 and <why>; or 0. May take until <end>. */
+extern int tlsclient_blames_peer(struct tlsclient *t, uint64_t end);
+
 /* The server has refused to begin. */
 extern void tlsclient_refused(struct tlsclient *t);
 

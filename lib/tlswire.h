@@ -13,6 +13,7 @@
  *             client the name that it asked for and the subject of its certificate, of a server
  *             what was verified and why not; the last two may be empty. Or E and why: the
  *             connection is lost, and that was the peer. The end without either: it was not
+ *   blame     E and why, of a TLS server: after K not a byte came from it, and it has ended the session
  * From the answer on this is the affair of pipit-tlsd's process for the session; until
  * the result it gives up when the connection ends. The plain text ends when one of
  * the two TLS peers is gone.

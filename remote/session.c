@@ -140,7 +140,7 @@ static enum conn_status introduce(struct conn *c, struct settings const *s)
 }
 
 enum session_result session_begin(struct conn *c, struct settings const *s,
-                                  struct tls_need const *n, struct outcome *o)
+                                  struct tls_need *n, struct outcome *o)
 {
   int wrapper = n->policy->wrapper;
   if (wrapper && tls_wrap(c, s, n, o) != TLS_ON) return SESSION_FAILED;
@@ -153,7 +153,7 @@ enum session_result session_begin(struct conn *c, struct settings const *s,
   case TLS_ON: break;
   }
   enum conn_status status = introduce(c, s);
-  if (tls_broke_at_once(c, n, status)) return SESSION_AGAIN;
+  if (tls_settle(c, n, status) == TLS_AGAIN) return SESSION_AGAIN;
   return judge_hello(c, status, o) ? SESSION_READY : SESSION_FAILED;
 }
 

@@ -16,7 +16,7 @@ enum session_result {
 /* Wait for the greeting, say EHLO, or HELO where that is not known; to an LMTP server LHLO; have TLS
  * as it is needed. */
 extern enum session_result session_begin(struct conn *c, struct settings const *s,
-                                         struct tls_need const *n, struct outcome *o);
+                                         struct tls_need *n, struct outcome *o);
 
 /* QUIT, and wait a moment for the answer, so that nothing the server still
  * sends meets a closed port. Closes the connection; does nothing without one. */

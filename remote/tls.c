@@ -161,24 +161,25 @@ static enum tls_result shake_hands(struct conn *c, struct settings const *s,
   if (r == TLSCLIENT_PEER) return peer_failed(c, n, t->why, o);
   if (r != TLSCLIENT_OK) return tlsd_failed(c, t->why, o);
   if (!conn_secure(c, t->plain)) return tlsd_failed(c, strerror(errno), o);
+  close(t->plain);
+  t->plain = -1;
   note(c, &f);
   return TLS_ON;
 }
 
-enum tls_result tls_wrap(struct conn *c, struct settings const *s, struct tls_need const *n,
+enum tls_result tls_wrap(struct conn *c, struct settings const *s, struct tls_need *n,
                          struct outcome *o)
 {
-  struct tlsclient t;
-  enum tls_result r;
-  if (ask(&t, c, s, n->policy) != TLSCLIENT_OK) {
-    outcome_message(o, 'Z', "TLS is required for %s, but is not available here: %s. (#4.3.0)\n",
-                    c->name, t.why);
-    conn_close(c);
-    r = TLS_FAILED;
+  struct tlsclient *t = &n->session;
+  enum tls_result r = TLS_FAILED;
+  if (ask(t, c, s, n->policy) == TLSCLIENT_OK) {
+    r = shake_hands(c, s, n, t, o);
   } else {
-    r = shake_hands(c, s, n, &t, o);
+    outcome_message(o, 'Z', "TLS is required for %s, but is not available here: %s. (#4.3.0)\n",
+                    c->name, t->why);
+    conn_close(c);
   }
-  tlsclient_end(&t);
+  tlsclient_end(t);
   return r;
 }
 
@@ -270,24 +271,30 @@ static enum tls_result without(struct conn *c, struct tls_need const *n,
   return TLS_CLEAR;
 }
 
-enum tls_result tls_start(struct conn *c, struct settings const *s, struct tls_need const *n,
+enum tls_result tls_start(struct conn *c, struct settings const *s, struct tls_need *n,
                           struct outcome *o)
 {
-  struct tlsclient t;
+  struct tlsclient *t = &n->session;
   if (n->policy->level == TLSPOLICY_NONE || n->clear) return TLS_CLEAR;
   if (!c->starttls) return not_offered(c, n, o);
-  enum tlsclient_result asked = ask(&t, c, s, n->policy);
-  enum tls_result r = asked == TLSCLIENT_OK ? say_starttls(c, s, n, &t, o)
-                                            : without(c, n, &t, asked, o);
-  tlsclient_end(&t);
+  enum tlsclient_result asked = ask(t, c, s, n->policy);
+  enum tls_result r =
+      asked == TLSCLIENT_OK ? say_starttls(c, s, n, t, o) : without(c, n, t, asked, o);
+  if (r != TLS_ON) tlsclient_end(t);
   return r;
 }
 
-/* With TLS 1.3 a server may say no when the client is through with the handshake. */
-int tls_broke_at_once(struct conn *c, struct tls_need const *n, enum conn_status s)
+/* pipit-tlsd knows whether it was the server, and tells once the plain text is closed. */
+enum tls_result tls_settle(struct conn *c, struct tls_need *n, enum conn_status status)
 {
-  if (!may(n) || s != CONN_DIED) return 0;
-  conn_close(c);
-  note_clear(c, "it broke at once");
-  return 1;
+  struct tlsclient *t = &n->session;
+  int failed = 0;
+  if (may(n) && status == CONN_DIED) {
+    conn_close(c);
+    failed = tlsclient_blames_peer(t, clock_ms() + TLSCLIENT_ANSWER_MS);
+    tain_now_g();
+    if (failed) note_clear(c, t->why);
+  }
+  tlsclient_end(t);
+  return failed ? TLS_AGAIN : TLS_ON;
 }

@@ -9,10 +9,12 @@
 #include "conn.h"
 #include "outcome.h"
 #include "settings.h"
+#include "tlsclient.h"
 #include "tlspolicy.h"
 
 struct tls_need { /* of a session */
   struct tlspolicy const *policy;
+  struct tlsclient session; /* of tls_start, until tls_settle */
   int clear; /* TLS was tried, and has failed: in clear this time; only where the policy says may */
 };
 
@@ -26,16 +28,17 @@ enum tls_result {
 /* What is needed before connecting. 1; 0 and the verdict: pipit-tlsd has to be there, and is not. */
 extern int tls_can_be_had(struct tls_need const *n, struct outcome *o);
 
-/* The server's answer to EHLO or LHLO is in <c>: STARTTLS where that is due. */
-extern enum tls_result tls_start(struct conn *c, struct settings const *s,
-                                 struct tls_need const *n, struct outcome *o);
+/* The server's answer to EHLO or LHLO is in <c>: STARTTLS where that is due. After TLS_ON tls_settle
+ * has to be called. */
+extern enum tls_result tls_start(struct conn *c, struct settings const *s, struct tls_need *n,
+                                 struct outcome *o);
 
 /* TLS before the greeting. Never TLS_CLEAR or TLS_AGAIN. */
-extern enum tls_result tls_wrap(struct conn *c, struct settings const *s,
-                                struct tls_need const *n, struct outcome *o);
+extern enum tls_result tls_wrap(struct conn *c, struct settings const *s, struct tls_need *n,
+                                struct outcome *o);
 
-/* The session broke when it had just become one over TLS: is that TLS_AGAIN? Then the connection
- * is closed. */
-extern int tls_broke_at_once(struct conn *c, struct tls_need const *n, enum conn_status s);
+/* The first answer over TLS is there, or <status> says why not. With TLS 1.3 a server may say no when
+ * the client is through with the handshake. TLS_ON, or TLS_AGAIN: then the connection is closed. */
+extern enum tls_result tls_settle(struct conn *c, struct tls_need *n, enum conn_status status);
 
 #endif

@@ -202,6 +202,7 @@ static int failure_code(struct session const *s, char const *why)
 void session_run(int control, struct context *c)
 {
   static struct session s;
+  static char const nothing_came[] = "ended with the handshake";
   char const *why = "";
   SSL *ssl;
   if (!take(control, &s, c, &ssl)) _exit(MEMORY_NOTHING);
@@ -216,5 +217,6 @@ void session_run(int control, struct context *c)
   else report_client(ssl);
   int used = shovel(ssl, NET, PLAIN);
   if (s.q.role != TLSWIRE_CLIENT) _exit(MEMORY_NOTHING);
-  _exit(used == 1 ? MEMORY_WORKS : used ? failure_code(&s, "no byte came over it") : MEMORY_NOTHING);
+  if (used == -1) session_refuse(CONTROL, nothing_came);
+  _exit(used == 1 ? MEMORY_WORKS : used ? failure_code(&s, nothing_came) : MEMORY_NOTHING);
 }

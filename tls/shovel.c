@@ -169,5 +169,5 @@ int shovel(SSL *ssl, int net, int plain)
     if (x[1].revents & (POLLHUP | POLLERR)) s.gone = 1;
   }
   if (s.out.told) shovel_linger(net);
-  return s.used ? 1 : -s.lost;
+  return s.used ? 1 : s.lost || s.in.ended ? -1 : 0;
 }

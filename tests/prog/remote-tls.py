@@ -240,6 +240,15 @@ def trouble():
     with TlsSink(good, late=None, starttls=lambda session, line: kill_all(t) or '220 go') as s:
         r = send(s, ':may')
         check(r.letter == 'Z' and 'TLS was interrupted: pipit-tlsd went away. (#4.4.2)' in r.text and len(s.transactions) == 0, 'killed before the handshake: for now: %r' % r.text)
+    with TlsSink(good) as s:
+        offer = s.script['ehlo']
+        s.script['ehlo'] = lambda session, line: session.secure and kill_all(t) or offer(session, line)
+        r = send(s, ':may')
+        check(r.letter == 'Z' and 'connection died. (#4.4.2)' in r.text and len(s.transactions) == 0 and len(s.sessions) == 1, 'killed right behind the handshake: for now, and no other try: %r' % r.text)
+    with TlsSink(good) as s:
+        s.script['ehlo'] = [s.script['ehlo'], Close(), '250 x']
+        r = send(s, ':may')
+        equal((r.letter, clear(s), r.tls), ('K', 1, 'no - - ended with the handshake'), 'closed right behind the handshake by the server: in clear')
     t.stop()
 
 def kill_all(t):
