@@ -172,6 +172,7 @@ def test_failures():
     equal(d.ask(login='bob', secret='pencil', ip='192.0.2.7'), 'Kbob', 'harms nobody')
     for n in range(10): d.ask(login='bob', secret='x%d' % n, ip='192.0.2.7')
     check(re.fullmatch(r'W\d+', d.ask(login='bob', secret='pencil', ip='192.0.2.7')), 'after ten it has to wait')
+    check(d.ask(login='bob', secret='wrong', ip='192.0.2.7').startswith('W'), 'and nobody is asked meanwhile')
     check(scram(d, 'bob', 'pencil', ip='192.0.2.7').startswith('W'), 'by SCRAM as well')
     equal(d.ask(login='bob', secret='pencil', ip='192.0.2.8'), 'Kbob', 'but not from elsewhere')
     equal(d.ask(login='ann@example.org', secret='other', ip='192.0.2.7'), 'Kann@example.org', 'nor another login from there')
