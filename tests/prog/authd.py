@@ -185,9 +185,8 @@ def test_failures():
     control(home, 'authdelay', '1')
     time.sleep(1.1)
     began = time.monotonic()
-    equal(d.ask(login='bob', secret='y', ip='192.0.2.9'), 'N', 'control/authdelay')
-    equal(d.ask(login='bob', secret='z', ip='192.0.2.9'), 'N', 'twice')
-    check(time.monotonic() - began > 2.9, 'costs more each time')
+    equal(d.ask(login='bob', secret='y', ip='192.0.2.9'), 'N', 'a failure')
+    check(time.monotonic() - began > 0.9, 'costs control/authdelay')
     d.stop()
 
 def test_checkers():
