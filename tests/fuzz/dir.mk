@@ -11,7 +11,7 @@ FUZZ_SECONDS := 60
 
 fuzz-address_SRCS := remote/quote.c
 fuzz-aliases_SRCS := deliver/maillist.c
-fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c remote/route.c
+fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c remote/route.c remote/routewords.c remote/tlspolicy.c
 fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
 fuzz-dotqmail_WRAP := open
