@@ -121,7 +121,7 @@ static void names(void)
     { route_parse_relay, "Relay.Example", "relay.example:25" },
     { route_parse_relay, "192.0.2.1:24", "[192.0.2.1]:24" },
     { route_parse_relay, "", "" },
-    { route_parse_relay, "R.example:587 encrypt match=B.example", "r.example:587;encrypt,match=B.example" },
+    { route_parse_relay, "R.example:587 verify match=B.example", "r.example:587;verify,match=B.example" },
     { route_parse_relay, "r.example auth=Work,clear", "r.example:25;auth=Work,clear" },
     { route_parse_relay, "r.example user password", "r.example:25;user=user" },
     { route_parse_relay, "r.example bind=2001:DB8::7,192.0.2.7", "r.example:25;bind=192.0.2.7,2001:db8::7" },
@@ -200,6 +200,12 @@ static void words(void)
     { "relay.example bind=192.0.2.7,", 0, "write bind=" },
     { "relay.example bind=[192.0.2.7]", 0, "write bind=" },
     { "relay.example: encrypt", 0, "not a relay: relay.example:" },
+    { "relay.example ca=ours", 0, "write none, may, encrypt or verify: ca=ours" },
+    { "relay.example encrypt ca=ours", 0, "belong to verify" },
+    { "relay.example auth=x,clear,CRAM-md5", "|x||1||", 0 },
+    { "relay.example auth=x,plain wrapper", "wrapper verify|x||0||", 0 },
+    { "relay.example auth=x,clear wrapper", "wrapper verify|x||1||", 0 },
+    { "relay.example auth=x wrapper encrypt", "wrapper encrypt|x||0||", 0 },
   };
   char why[256], got[2000], ip[ROUTE_BINDS][INET6_ADDRSTRLEN];
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -262,13 +268,14 @@ static void limits(void)
   value[at + 5 + ROUTE_AUTH_MAX - 1] = 0;
   strcat(value, ",clear bind=203.113.213.213,2001:db8:1111:2222:3333:4444:5555:6666 verify fingerprint=");
   at = strlen(value);
-  memset(value + at, 'f', 260);
-  value[at + 260] = 0;
+  memset(value + at, 'f', 259);
+  for (int i = 64; i < 259; i += 65) value[at + (size_t)i] = ',';
+  value[at + 259] = 0;
   check(route_parse_relay(&r, value), "the longest words");
   route_relay_name(&r, name);
   check(strlen(name) < ROUTE_RELAY_MAX && strstr(name, ";tls#") && strstr(name, ",clear;bind=203.113.213.213,2001:db8:1111:2222:3333:4444:5555:6666"),
         "are all in the name of the next hop, what is too long as a hash");
-  strcat(value, " ca=ours");
+  strcat(value, " wrapper");
   char other[ROUTE_RELAY_MAX];
   check(route_parse_relay(&r, value), "one word more");
   route_relay_name(&r, other);
