@@ -44,13 +44,20 @@ static uint64_t stamp_of_policies(void)
   return control_stamp(names);
 }
 
+/* Was the connection made for such jobs? Where that has led elsewhere since, send says so. */
+static int is_for(struct link const *l, struct job const *j)
+{
+  char const *hop = job_text(j, JOB_NEXTHOP);
+  return !strcasecmp(l->host.s, j->host) && !strcmp(l->via.s, job_text(j, JOB_VIA)) &&
+         (!*l->hop.s || !*hop || !strcmp(l->hop.s, hop));
+}
+
 /* Is the connection one for the job's host, and sender? What was made by other policies than those of
  * today is none. */
 static int leads_to(struct link const *l, struct job const *j)
 {
-  return ((!strcasecmp(l->host.s, j->host) && !strcmp(l->via.s, job_text(j, JOB_VIA))) ||
-          (*l->nexthop && !strcmp(l->nexthop, job_text(j, JOB_NEXTHOP)) &&
-           is_secure_for(l, j->host))) &&
+  return (is_for(l, j) || (*l->nexthop && !strcmp(l->nexthop, job_text(j, JOB_NEXTHOP)) &&
+                           is_secure_for(l, j->host))) &&
          l->stamp == stamp_of_policies();
 }
 
@@ -252,14 +259,25 @@ static void choose_policy(struct link *l, char const *host, struct places *p)
   if (*p->group) tlspolicy_mark(&l->tls, p->group, sizeof p->group);
 }
 
+static int set_text(stralloc *sa, char const *text)
+{
+  return stralloc_copys(sa, text) && stralloc_0(sa);
+}
+
+/* What the connection is made for. */
+static int note_job(struct link *l, struct job const *j)
+{
+  return set_text(&l->host, j->host) && set_text(&l->via, job_text(j, JOB_VIA)) &&
+         set_text(&l->hop, job_text(j, JOB_NEXTHOP));
+}
+
 static enum run connect_and_run(struct link *l, struct work *w, tain const *end)
 {
   struct places p;
   struct outcome *o = &w->outcome;
   deliver_quit(l);
   envelope_forget(&w->envelope, o);
-  if (!stralloc_copys(&l->host, w->job->host) || !stralloc_0(&l->host) ||
-      !stralloc_copys(&l->via, job_text(w->job, JOB_VIA)) || !stralloc_0(&l->via)) {
+  if (!note_job(l, w->job)) {
     outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
     return RUN_DONE;
   }

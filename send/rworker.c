@@ -118,21 +118,29 @@ static int leads_to(struct rslot const *s, char const *name)
   return *name && s->nexthop.len && !strcmp(s->nexthop.s, name);
 }
 
-/* Was its connection made for such jobs? */
-static int is_for(struct rslot const *s, char const *host, char const *via)
+/* Was its connection made for the same host and line? */
+static int is_alike(struct rslot const *s, char const *host, char const *via)
 {
   return !strcasecmp(s->host.s, host) && !strcmp(s->via.s, via);
+}
+
+/* Was it for such jobs? Where they have gone elsewhere since, send says so. */
+static int is_for(struct rslot const *s, struct job const *j)
+{
+  char const *nexthop = job_text(j, JOB_NEXTHOP);
+  return is_alike(s, j->host, job_text(j, JOB_VIA)) &&
+         (!*nexthop || s->nexthop.len < 2 || !strcmp(s->nexthop.s, nexthop));
 }
 
 /* Of the idle workers for the job's host, or for what that leads to, the one that was busy last. */
 static struct rslot *find_idle(struct rspawn *r, struct job const *j)
 {
-  char const *nexthop = job_text(j, JOB_NEXTHOP), *via = job_text(j, JOB_VIA);
+  char const *nexthop = job_text(j, JOB_NEXTHOP);
   struct rslot *best = 0;
   for (size_t i = 0; i < r->nslots; i++) {
     struct rslot *s = r->slots + i;
     if (s->state != RSLOT_IDLE) continue;
-    if (!is_for(s, j->host, via) && !leads_to(s, nexthop)) continue;
+    if (!is_for(s, j) && !leads_to(s, nexthop)) continue;
     if (!best || tain_less(&best->until, &s->until)) best = s;
   }
   return best;
@@ -149,11 +157,10 @@ static int is_better(struct rslot const *a, struct rslot const *b)
  * counts what waits by it. */
 static struct rslot *find_busy(struct rspawn *r, struct job const *j)
 {
-  char const *via = job_text(j, JOB_VIA);
   struct rslot *best = 0;
   for (size_t i = 0; i < r->nslots; i++) {
     struct rslot *s = r->slots + i;
-    if (s->state != RSLOT_BUSY || s->njobs == RSLOT_JOBS || !is_for(s, j->host, via)) continue;
+    if (s->state != RSLOT_BUSY || s->njobs == RSLOT_JOBS || !is_for(s, j)) continue;
     if (!best || is_better(s, best)) best = s;
   }
   return best;
@@ -237,7 +244,7 @@ static void relieve(struct rspawn *r, struct rslot const *idle)
   for (size_t i = 0; i < r->nslots; i++) {
     struct rslot *s = r->slots + i;
     if (s->state != RSLOT_BUSY || s->njobs < 2) continue;
-    if (!is_for(s, idle->host.s, idle->via.s)) continue;
+    if (!is_alike(s, idle->host.s, idle->via.s)) continue;
     if (job_recv(s->peer, &taken) != 1) continue;
     rslot_drop(s, taken.num);
     rworker_give(r, &taken.job);
