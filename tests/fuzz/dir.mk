@@ -22,6 +22,8 @@ fuzz-maildirsize_SRCS := local/sizefile.c local/quota.c
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c
+fuzz-sasl_SRCS := remote/sasl.c
+fuzz-sasl_LIBS := -lcrypto
 fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist.c params.c receive.c recipient.c \
   recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \
   tests/fuzz/session-model.c tests/fuzz/session-queue.c
