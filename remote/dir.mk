@@ -5,7 +5,7 @@ REMOTE := remote/deliver.c remote/transact.c remote/session.c remote/conn.c remo
 
 PROGRAMS += pipit-remote
 pipit-remote_NAMES := pipit-lmtp
-pipit-remote_SRCS := remote/pipit-remote.c remote/pipit-lmtp.c remote/worker.c remote/cli.c $(REMOTE)
+pipit-remote_SRCS := remote/pipit-remote.c remote/pipit-lmtp.c remote/worker.c remote/cli.c remote/explain.c $(REMOTE)
 pipit-remote_LIBS := -lcares
 
 PROGRAMS += pipit-authc

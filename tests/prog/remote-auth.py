@@ -227,6 +227,29 @@ def verdicts():
     check(p.letter == 'Z' and 'control/routeorder: line 1: write sender or recipient' in p.text, 'a malformed routeorder: %r' % p.text)
     for name in ('senderroutes', 'routeorder'): control(home, name, None)
 
+def explained():
+    """pipit-remote -e says where mail goes, and by which line."""
+    def tell(*args):
+        p = as_account([BIN + '/pipit-remote', '-e', *args], stdout=-1, stderr=-1, text=True, env=dict(os.environ, PIPIT_HOME=home))
+        out, err = p.communicate()
+        return p.returncode, out or err
+    control(home, 'smtproutes', 'far.example:[192.0.2.1]:26 none\nold.example:error=5.1.2 Gone\nlab.example:local=box\n:rest.relay')
+    control(home, 'senderroutes', '@a.example:one.relay;587|joe|secret\n@b.example: bind=192.0.2.7,2001:db8::7 encrypt\n<>:null.relay:465 wrapper auth=work,clear')
+    control(home, 'lmtproutes', 'box.example:/run/lmtp')
+    for args, text in ((('far.example', 'x@a.example'), 'relay [192.0.2.1], port 26, by control/smtproutes; TLS: none'), (('x.example',), 'relay rest.relay, port 25, by control/smtproutes'),
+                       (('x.example', 'x@a.example'), 'relay one.relay, port 587, by control/senderroutes: @a.example; login: joe'),
+                       (('x.example', 'x@b.example'), 'the mail exchangers of x.example, port 25, by control/senderroutes: @b.example; TLS: encrypt; from 192.0.2.7; from 2001:db8::7'),
+                       (('x.example', ''), 'relay null.relay, port 465, by control/senderroutes: <>; TLS: wrapper verify; login: work, also in clear'),
+                       (('old.example',), 'refused: 5.1.2 Gone, by control/smtproutes'), (('lab.example',), 'delivered here, with the prefix box, by control/smtproutes'),
+                       (('box.example', 'x@a.example'), 'LMTP server /run/lmtp, by control/lmtproutes')):
+        equal(tell(*args), (0, text + '\n'), 'explained: %s' % ' '.join(args))
+    control(home, 'smtproutes', None)
+    equal(tell('x.example'), (0, 'the mail exchangers of x.example, port 25\n'), 'without a line')
+    control(home, 'senderroutes', '@a.example:one.relay secret')
+    code, text = tell('x.example', 'x@a.example')
+    check(code == 111 and 'control/senderroutes: neither a word of a route' in text, 'a malformed line: %r' % text)
+    for name in ('senderroutes', 'lmtproutes'): control(home, name, None)
+
 def rights(a):
     def needed(name): return 'libcrypto' in subprocess.run(['readelf', '-d', BIN + '/' + name], capture_output=True, text=True).stdout
     equal([n for n in ('pipit-authc', 'pipit-remote', 'pipit-send', 'pipit-rspawn') if needed(n)], ['pipit-authc'], 'only pipit-authc is linked with libcrypto')
@@ -252,7 +275,7 @@ good, wrong = ca.issue('relay.example', HOST, '127.0.0.1'), ca.issue('wrong.exam
 with open(home + '/control/serverca.pem', 'w') as f: f.write(open(ca.pem).read())
 credentials(home, NAMES)
 a, t = Authc(home), Tlsd(home, '-c')
-mechanisms(); over_tls(); refused(); missing(); real_server(); source(); verdicts(); rights(a)
+mechanisms(); over_tls(); refused(); missing(); real_server(); source(); verdicts(); explained(); rights(a)
 equal((a.stop(), t.stop()), (0, 0), 'TERM ends them')
 p = as_account([BIN + '/pipit-authc', 'x'], stderr=-1, env=dict(os.environ, PIPIT_HOME=home))
 equal((p.communicate()[1].count(b'\n'), p.returncode), (1, 100), 'an argument is a usage error')
