@@ -238,7 +238,8 @@ char const *route_sender_key(struct routes const *rs, char const *host, char con
 
 static int same_text(struct map const *a, struct map const *b)
 {
-  return a->text.len == b->text.len && !memcmp(a->text.s, b->text.s, a->text.len);
+  size_t len = a->text.len;
+  return len == b->text.len && (!len || !memcmp(a->text.s, b->text.s, len));
 }
 
 int route_same_senders(struct routes const *a, struct routes const *b)
