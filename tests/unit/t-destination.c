@@ -77,7 +77,7 @@ static void put(char const *path, char const *text)
 
 static char const *hop(struct dests *d, char const *addr)
 {
-  struct dest *t = dests_find(d, CHANNEL_REMOTE, addr, strlen(addr));
+  struct dest *t = dests_find(d, CHANNEL_REMOTE, addr, strlen(addr), "s@a.example");
   return t ? dest_nexthop(t, 1) : "";
 }
 
