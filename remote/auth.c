@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "auth.h"
-#include "authwire.h"
+#include "authcwire.h"
 #include "clock.h"
 #include "home.h"
 #include "job.h"
@@ -26,7 +26,7 @@
 #define ROUNDS_MAX 5     /* challenges */
 #define WHY_ROOM   256
 
-static char const *const names[AUTHWIRE_COUNT] = AUTHWIRE_NAMES;
+static char const *const names[AUTHCWIRE_COUNT] = AUTHCWIRE_NAMES;
 
 struct login {
   struct conn *c;
@@ -34,7 +34,7 @@ struct login {
   struct settings const *s;
   struct outcome *o;
   int sock; /* to pipit-authc, -1: none */
-  char line[AUTHWIRE_MAX + 3]; /* its answer, and CR LF */
+  char line[AUTHCWIRE_MAX + 3]; /* its answer, and CR LF */
   size_t len;
 };
 
@@ -44,7 +44,7 @@ int auth_mechanisms(char const *s, size_t len)
   for (char const *end = s + len; s < end; s++) {
     char const *blank = memchr(s, ' ', (size_t)(end - s));
     size_t n = (size_t)((blank ? blank : end) - s);
-    for (int i = 0; i < AUTHWIRE_COUNT; i++)
+    for (int i = 0; i < AUTHCWIRE_COUNT; i++)
       if (word_is(s, n, names[i])) found |= 1 << i;
     s += n;
   }
@@ -85,7 +85,7 @@ static char const *route_file(struct login const *l)
 /* Where the password is. */
 static char const *secret_file(struct login const *l)
 {
-  return *l->r->secret ? route_file(l) : "control/" AUTHWIRE_FILE;
+  return *l->r->secret ? route_file(l) : "control/" AUTHCWIRE_FILE;
 }
 
 static enum auth_result broke(struct login *l, enum conn_status status)
@@ -123,7 +123,7 @@ static enum auth_result refused(struct login *l)
 static int reach(struct login *l)
 {
   struct sockaddr_un sa;
-  if (!home_socket(&sa, AUTHWIRE_SOCKET)) return 0;
+  if (!home_socket(&sa, AUTHCWIRE_SOCKET)) return 0;
   l->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   return l->sock != -1 && connect(l->sock, (struct sockaddr const *)&sa, sizeof sa) == 0;
 }
@@ -133,7 +133,7 @@ static int ask(struct login *l, struct iovec *v, size_t n)
 {
   struct msghdr m = { .msg_iov = v, .msg_iovlen = n };
   struct pollfd x = { .fd = l->sock, .events = POLLIN };
-  char buf[AUTHWIRE_MAX];
+  char buf[AUTHCWIRE_MAX];
   if (sendmsg(l->sock, &m, MSG_NOSIGNAL) == -1) return 0;
   int r = poll(&x, 1, ASK_MS);
   if (r != 1) return (errno = r ? errno : ETIMEDOUT, 0);
@@ -177,7 +177,7 @@ static enum auth_result no_answer(struct login *l)
 {
   char why[WHY_ROOM];
   int e = errno;
-  snprintf(why, sizeof why, "pipit-authc does not answer on " AUTHWIRE_SOCKET ": %s", strerror(e));
+  snprintf(why, sizeof why, "pipit-authc does not answer on " AUTHCWIRE_SOCKET ": %s", strerror(e));
   return alert(l, 0, why, "service/authc");
 }
 

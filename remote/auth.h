@@ -1,4 +1,4 @@
-/* auth.h - log in at a relay (RFC 4954), with what pipit-authc says (lib/authwire.h) */
+/* auth.h - log in at a relay (RFC 4954), with what pipit-authc says (lib/authcwire.h) */
 #ifndef PIPIT_REMOTE_AUTH_H
 #define PIPIT_REMOTE_AUTH_H
 
@@ -15,7 +15,7 @@ enum auth_result {
   AUTH_STOP  /* the same, but none would: it is not asked, so that no login is locked */
 };
 
-/* Mechanisms (authwire.h) in s[0..len), what stands behind the keyword AUTH in an offer. */
+/* Mechanisms (authcwire.h) in s[0..len), what stands behind the keyword AUTH in an offer. */
 extern int auth_mechanisms(char const *s, size_t len);
 
 /* Log in as the route says. A login that is refused, or that something is missing for, is the

@@ -2,7 +2,7 @@
  *
  * usage: pipit-authc [ -d readyfd ]
  *
- * Listens on run/authc of the instance (lib/authwire.h). Each login has a process of its own, which
+ * Listens on run/authc of the instance (lib/authcwire.h). Each login has a process of its own, which
  * reads one line of control/smtpcredentials, forgets the others, gives up the right to open
  * anything, and only then hears what a server says.
  *
@@ -29,7 +29,7 @@
 #include <skalibs/types.h>
 
 #include "accounts.h"
-#include "authwire.h"
+#include "authcwire.h"
 #include "clock.h"
 #include "control.h"
 #include "fdpass.h"
@@ -68,12 +68,12 @@ static void refuse(int sock, char const *why)
 static int is_private(char const **why)
 {
   struct stat st;
-  if (fstatat(home_fd(), "control/" AUTHWIRE_FILE, &st, 0) == -1) {
-    *why = errno == ENOENT ? "control/" AUTHWIRE_FILE ": missing; write NAME:user:password into it"
-                           : "control/" AUTHWIRE_FILE ": cannot be seen";
+  if (fstatat(home_fd(), "control/" AUTHCWIRE_FILE, &st, 0) == -1) {
+    *why = errno == ENOENT ? "control/" AUTHCWIRE_FILE ": missing; write NAME:user:password into it"
+                           : "control/" AUTHCWIRE_FILE ": cannot be seen";
     return 0;
   }
-  *why = "control/" AUTHWIRE_FILE ": others can read it; chmod 640, and give it to the group of pipit-authc";
+  *why = "control/" AUTHCWIRE_FILE ": others can read it; chmod 640, and give it to the group of pipit-authc";
   return !(st.st_mode & S_IRWXO) && (!(st.st_mode & S_IRWXG) || st.st_gid == getegid());
 }
 
@@ -99,19 +99,19 @@ static int find_entry(struct sasl *s, char const *name, char const **why)
   static char text[512];
   stralloc list = STRALLOC_ZERO;
   size_t n = strlen(name);
-  int found = control_list(AUTHWIRE_FILE, &list), ok = 0;
+  int found = control_list(AUTHCWIRE_FILE, &list), ok = 0;
   *why = control_why();
   if (found == -1 && errno == EACCES)
-    *why = "control/" AUTHWIRE_FILE ": not readable for pipit-authc; chmod 640, and give it to that group";
+    *why = "control/" AUTHCWIRE_FILE ": not readable for pipit-authc; chmod 640, and give it to that group";
   if (found == 1) {
-    snprintf(text, sizeof text, "control/" AUTHWIRE_FILE ": no line %.80s:user:password", name);
+    snprintf(text, sizeof text, "control/" AUTHCWIRE_FILE ": no line %.80s:user:password", name);
     *why = text;
   }
   for (size_t i = 0; found == 1 && i < list.len && !ok; i += strlen(list.s + i) + 1) {
     if (strncmp(list.s + i, name, n) || list.s[i + n] != ':') continue;
     ok = take_entry(s, list.s + i + n + 1);
     if (ok) break;
-    snprintf(text, sizeof text, "control/" AUTHWIRE_FILE ": %.80s: not NAME:user:password, of 255 bytes each at most", name);
+    snprintf(text, sizeof text, "control/" AUTHCWIRE_FILE ": %.80s: not NAME:user:password, of 255 bytes each at most", name);
     break;
   }
   if (list.s) explicit_bzero(list.s, list.a);
@@ -129,11 +129,11 @@ static int confine(void)
 }
 
 /* The next packet, with a NUL behind it; ends the process when there is none. */
-static size_t hear(int sock, char buf[AUTHWIRE_MAX + 1], unsigned int seconds)
+static size_t hear(int sock, char buf[AUTHCWIRE_MAX + 1], unsigned int seconds)
 {
   struct pollfd x = { .fd = sock, .events = POLLIN };
   if (poll(&x, 1, (int)(seconds * 1000)) != 1) _exit(0);
-  ssize_t n = fdpass_recv(sock, buf, AUTHWIRE_MAX, MSG_DONTWAIT, 0, 0);
+  ssize_t n = fdpass_recv(sock, buf, AUTHCWIRE_MAX, MSG_DONTWAIT, 0, 0);
   if (n <= 0) _exit(0);
   buf[n] = 0;
   return (size_t)n;
@@ -161,7 +161,7 @@ static void log_in(int sock) __attribute__((noreturn));
 static void log_in(int sock)
 {
   static struct sasl s;
-  static char buf[AUTHWIRE_MAX + 1], line[SASL_LINE_MAX];
+  static char buf[AUTHCWIRE_MAX + 1], line[SASL_LINE_MAX];
   int mechanisms = take_request(sock, &s, buf);
   home_close();
   if (!confine()) refuse(sock, "pipit-authc cannot confine itself");
@@ -169,7 +169,7 @@ static void log_in(int sock)
   if (!n) refuse(sock, sasl_why());
   say(sock, 'S', line, n);
   for (;;) {
-    size_t len = hear(sock, buf, AUTHWIRE_SECONDS);
+    size_t len = hear(sock, buf, AUTHCWIRE_SECONDS);
     if (*buf == 'D' && len == 1) {
       if (!sasl_accept(&s)) refuse(sock, sasl_why());
       say(sock, 'K', "", 0);
@@ -205,7 +205,7 @@ static void start_login(struct authc *d, int sock)
   if (!pid) {
     selfpipe_finish();
     close(d->listener);
-    alarm(AUTHWIRE_SECONDS);
+    alarm(AUTHCWIRE_SECONDS);
     log_in(sock);
   }
   if (pid > 0) d->sessions++;
@@ -272,10 +272,10 @@ static void set_up(struct authc *d)
   if (!accounts_load(a)) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (!a->separated && !accounts_become(a, ACCOUNT_CREDENTIALS)) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (!home_enter()) strerr_diefusys(EXIT_TEMPORARY, "enter ", home_dir());
-  d->listener = localsocket_listen(AUTHWIRE_SOCKET, BACKLOG, 0660, a->uid[ACCOUNT_CREDENTIALS],
+  d->listener = localsocket_listen(AUTHCWIRE_SOCKET, BACKLOG, 0660, a->uid[ACCOUNT_CREDENTIALS],
                                    a->gid[ACCOUNT_REMOTE]);
   if (d->listener == -1)
-    strerr_diefusys(EXIT_TEMPORARY, "listen on ", home_dir(), "/" AUTHWIRE_SOCKET);
+    strerr_diefusys(EXIT_TEMPORARY, "listen on ", home_dir(), "/" AUTHCWIRE_SOCKET);
   if (!accounts_become(a, ACCOUNT_CREDENTIALS)) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (!sasl_prepare()) strerr_dief(EXIT_TEMPORARY, "libcrypto has no SHA-256 or no random bytes");
   if (!priv_limit_memory(MEMORY_MAX) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 || !confine_main())

@@ -49,7 +49,7 @@ struct route {
   char auth[ROUTE_AUTH_MAX]; /* name in control/smtpcredentials, or the user; "": no login */
   char secret[ROUTE_SECRET_MAX]; /* the password, where it stood in the route; else "" */
   int clear;                 /* they may go out without TLS */
-  int mechanisms;            /* that may be used (authwire.h); 0: any */
+  int mechanisms;            /* that may be used (authcwire.h); 0: any */
   struct dns_ip bind[ROUTE_BINDS]; /* family 0: none */
   int bind_default;          /* they are those of control/outgoingip */
   char const *file;          /* the name of the file that it is from; NULL: none */

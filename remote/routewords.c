@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "authwire.h"
+#include "authcwire.h"
 #include "routewords.h"
 #include "tlspolicy.h"
 #include "word.h"
@@ -93,9 +93,9 @@ static int add_tls(struct route *r, char const *s, size_t len)
 /* "clear", or the name of a mechanism. */
 static int take_how(struct route *r, char const *s, size_t len)
 {
-  static char const *const names[AUTHWIRE_COUNT] = AUTHWIRE_NAMES;
+  static char const *const names[AUTHCWIRE_COUNT] = AUTHCWIRE_NAMES;
   if (word_is(s, len, "clear")) return r->clear = 1;
-  for (int i = 0; i < AUTHWIRE_COUNT; i++)
+  for (int i = 0; i < AUTHCWIRE_COUNT; i++)
     if (word_is(s, len, names[i])) return r->mechanisms |= 1 << i;
   return 0;
 }
@@ -252,7 +252,7 @@ static void add_bind(struct text *t, struct route const *r)
 
 void route_policy(struct route const *r, char out[ROUTE_POLICY_MAX])
 {
-  static char const *const mechanisms[AUTHWIRE_COUNT] = { ",login", ",plain", ",cram", ",scram" };
+  static char const *const mechanisms[AUTHCWIRE_COUNT] = { ",login", ",plain", ",cram", ",scram" };
   struct text t = { out, 0 };
   *out = 0;
   if (r->kind > ROUTE_SOCKET) add(&t, r->kind == ROUTE_REFUSE ? ";error" : r->kind == ROUTE_DEFER ? ";defer" : ";local");
@@ -262,7 +262,7 @@ void route_policy(struct route const *r, char out[ROUTE_POLICY_MAX])
     add(&t, *r->secret ? ";user=" : ";auth=");
     add(&t, r->auth);
     if (r->clear) add(&t, ",clear");
-    for (int i = 0; i < AUTHWIRE_COUNT; i++)
+    for (int i = 0; i < AUTHCWIRE_COUNT; i++)
       if (r->mechanisms & 1 << i) add(&t, mechanisms[i]);
   }
   if (!r->bind_default) add_bind(&t, r);

@@ -109,14 +109,14 @@ static size_t scram_first(struct sasl *s, char out[SASL_LINE_MAX])
 
 size_t sasl_begin(struct sasl *s, int mechanisms, char out[SASL_LINE_MAX])
 {
-  static char const *const names[] = AUTHWIRE_NAMES;
+  static char const *const names[] = AUTHCWIRE_NAMES;
   char first[SASL_LINE_MAX] = "";
-  int i = AUTHWIRE_COUNT - 1;
+  int i = AUTHCWIRE_COUNT - 1;
   while (i >= 0 && !(mechanisms & 1 << i)) i--;
   if (i < 0) return (size_t)fail("the server offers no mechanism that is known here");
   s->mechanism = 1 << i;
-  if (s->mechanism == AUTHWIRE_SCRAM_SHA_256 && !scram_first(s, first)) return 0;
-  if (s->mechanism == AUTHWIRE_PLAIN) plain(s, first);
+  if (s->mechanism == AUTHCWIRE_SCRAM_SHA_256 && !scram_first(s, first)) return 0;
+  if (s->mechanism == AUTHCWIRE_PLAIN) plain(s, first);
   int n = snprintf(out, SASL_LINE_MAX, "AUTH %s%s%s", names[i], *first ? " " : "", first);
   if (n + 2 > SASL_FIRST_MAX) n = snprintf(out, SASL_LINE_MAX, "AUTH %s", names[i]);
   else if (*first) s->step = 1;
@@ -270,16 +270,16 @@ int sasl_answer(struct sasl *s, char const *text, size_t len, char out[SASL_LINE
   char challenge[CHALLENGE_MAX];
   s->step++;
   /* What LOGIN and PLAIN are asked for has no meaning. */
-  if (s->mechanism == AUTHWIRE_LOGIN) return login(s, out, outlen);
-  if (s->mechanism == AUTHWIRE_PLAIN) return plain_late(s, out, outlen);
+  if (s->mechanism == AUTHCWIRE_LOGIN) return login(s, out, outlen);
+  if (s->mechanism == AUTHCWIRE_PLAIN) return plain_late(s, out, outlen);
   int n = decode(challenge, text, len);
   if (n == -1) return fail("the server's challenge is not base64");
-  if (s->mechanism == AUTHWIRE_CRAM_MD5) return cram_md5(s, challenge, (size_t)n, out, outlen);
+  if (s->mechanism == AUTHCWIRE_CRAM_MD5) return cram_md5(s, challenge, (size_t)n, out, outlen);
   return scram(s, challenge, (size_t)n, out, outlen);
 }
 
 int sasl_accept(struct sasl const *s)
 {
-  return s->mechanism != AUTHWIRE_SCRAM_SHA_256 || s->proven ||
+  return s->mechanism != AUTHCWIRE_SCRAM_SHA_256 || s->proven ||
          fail("the server has not shown that it knows the password: it may be another one");
 }

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "authwire.h"
+#include "authcwire.h"
 
 #define SASL_USER_MAX   255 /* bytes */
 #define SASL_SECRET_MAX 255
@@ -21,7 +21,7 @@
 #define SASL_HASH       32
 
 struct sasl { /* all 0 to begin with; holds the password: wipe it */
-  int mechanism; /* AUTHWIRE_... */
+  int mechanism; /* AUTHCWIRE_... */
   int step;      /* challenges that were answered */
   int proven;    /* the server has shown what it had to */
   char user[SASL_USER_MAX + 1], secret[SASL_SECRET_MAX + 1];

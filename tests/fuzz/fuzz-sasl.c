@@ -76,6 +76,6 @@ int LLVMFuzzerTestOneInput(uint8_t const *in, size_t inlen)
     REQUIRE(len < SASL_LINE_MAX && is_clean(line, len) && len % 4 == 0);
   }
   /* Nobody guesses a signature. */
-  REQUIRE(sasl_accept(&s) == (s.mechanism != AUTHWIRE_SCRAM_SHA_256));
+  REQUIRE(sasl_accept(&s) == (s.mechanism != AUTHCWIRE_SCRAM_SHA_256));
   return 0;
 }

@@ -43,16 +43,16 @@ static int said(char const *what)
 static void simple(void)
 {
   struct sasl s = start("tim", "tanstaaftanstaaf");
-  size_t n = sasl_begin(&s, AUTHWIRE_PLAIN | AUTHWIRE_LOGIN, line);
+  size_t n = sasl_begin(&s, AUTHCWIRE_PLAIN | AUTHCWIRE_LOGIN, line);
   check(!strcmp(line, "AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm") && n == strlen(line) && sasl_accept(&s), "PLAIN (RFC 4616)");
   check(!answer(&s, "") && said("more than name and password"), "and no more than that");
   s = start("tim", "tanstaaftanstaaf");
-  n = sasl_begin(&s, AUTHWIRE_LOGIN, line);
+  n = sasl_begin(&s, AUTHCWIRE_LOGIN, line);
   check(n == 10 && !strcmp(line, "AUTH LOGIN"), "LOGIN");
   check(answer(&s, "Username:") && is("tim") && answer(&s, "Password:") && is("tanstaaftanstaaf") && sasl_accept(&s), "name, then password");
   check(!answer(&s, "Shoe size:"), "and no more than that");
   s = start("tim", "tanstaaftanstaaf");
-  n = sasl_begin(&s, AUTHWIRE_CRAM_MD5 | AUTHWIRE_PLAIN, line);
+  n = sasl_begin(&s, AUTHCWIRE_CRAM_MD5 | AUTHCWIRE_PLAIN, line);
   check(n == 13 && !strcmp(line, "AUTH CRAM-MD5"), "CRAM-MD5 goes before PLAIN");
   check(answer(&s, "<1896.697170952@postoffice.reston.mci.net>") && is("tim b913a602c7eda7a495b4e6e7334d3890") && sasl_accept(&s), "the example of RFC 2195");
   check(!answer(&s, "<again@example>"), "but once");
@@ -63,11 +63,11 @@ static void simple(void)
   memset(longest, 'x', SASL_SECRET_MAX);
   longest[SASL_SECRET_MAX] = 0;
   s = start(longest, longest);
-  n = sasl_begin(&s, AUTHWIRE_PLAIN, line);
+  n = sasl_begin(&s, AUTHCWIRE_PLAIN, line);
   check(n == 10 && !strcmp(line, "AUTH PLAIN"), "a name and a password of 255 bytes: no first response");
   check(answer(&s, "") && linelen == 684 && !answer(&s, ""), "but a second one");
   s = start("tim", "x");
-  sasl_begin(&s, AUTHWIRE_CRAM_MD5, line);
+  sasl_begin(&s, AUTHCWIRE_CRAM_MD5, line);
   check(!sasl_answer(&s, "not base64", 10, line, &linelen) && said("not base64"), "a challenge that is not base64");
 }
 
@@ -120,10 +120,10 @@ static void scram(void)
     check(!answer(&s, bad[i].first) && said(bad[i].why), *bad[i].first ? bad[i].first : "an empty challenge");
   }
   s = start("a=b,c", "pencil");
-  sasl_begin(&s, AUTHWIRE_SCRAM_SHA_256, line);
+  sasl_begin(&s, AUTHCWIRE_SCRAM_SHA_256, line);
   check(strstr(s.first, "n=a=3Db=2Cc,r=") == s.first && strlen(s.nonce) == 24, "= and , in a name; a nonce of its own");
   struct sasl other = start("a=b,c", "pencil");
-  sasl_begin(&other, AUTHWIRE_SCRAM_SHA_256, line);
+  sasl_begin(&other, AUTHCWIRE_SCRAM_SHA_256, line);
   check(strcmp(s.nonce, other.nonce) != 0, "for each login");
   char longest[SASL_USER_MAX + 1];
   memset(longest, '=', SASL_USER_MAX);

@@ -1,4 +1,4 @@
-/* authwire.h - what pipit-remote and pipit-authc say to each other, over run/authc
+/* authcwire.h - what pipit-remote and pipit-authc say to each other, over run/authc
  *
  * A SOCK_SEQPACKET connection for each login. pipit-remote:
  *   N mechanisms:1 name      log in with the credentials of this name (control/smtpcredentials)
@@ -12,21 +12,21 @@
  *   E text                   the login cannot go on: why. The connection is over
  * <mechanisms> are those that the server offers.
  */
-#ifndef PIPIT_AUTHWIRE_H
-#define PIPIT_AUTHWIRE_H
+#ifndef PIPIT_AUTHCWIRE_H
+#define PIPIT_AUTHCWIRE_H
 
-#define AUTHWIRE_SOCKET "run/authc"
-#define AUTHWIRE_FILE   "smtpcredentials" /* in control/ */
+#define AUTHCWIRE_SOCKET "run/authc"
+#define AUTHCWIRE_FILE   "smtpcredentials" /* in control/ */
 
 /* Mechanisms, the strongest one is the greatest. */
-#define AUTHWIRE_LOGIN         1
-#define AUTHWIRE_PLAIN         2 /* RFC 4616 */
-#define AUTHWIRE_CRAM_MD5      4 /* RFC 2195 */
-#define AUTHWIRE_SCRAM_SHA_256 8 /* RFC 5802, 7677 */
-#define AUTHWIRE_NAMES { "LOGIN", "PLAIN", "CRAM-MD5", "SCRAM-SHA-256" }
-#define AUTHWIRE_COUNT 4
+#define AUTHCWIRE_LOGIN         1
+#define AUTHCWIRE_PLAIN         2 /* RFC 4616 */
+#define AUTHCWIRE_CRAM_MD5      4 /* RFC 2195 */
+#define AUTHCWIRE_SCRAM_SHA_256 8 /* RFC 5802, 7677 */
+#define AUTHCWIRE_NAMES { "LOGIN", "PLAIN", "CRAM-MD5", "SCRAM-SHA-256" }
+#define AUTHCWIRE_COUNT 4
 
-#define AUTHWIRE_MAX     4200 /* bytes of a packet */
-#define AUTHWIRE_SECONDS 900  /* for a login */
+#define AUTHCWIRE_MAX     4200 /* bytes of a packet */
+#define AUTHCWIRE_SECONDS 900  /* for a login */
 
 #endif
