@@ -226,7 +226,7 @@ static int parse_class(struct job_packet *p, size_t len)
   p->letter = p->buf[5];
   p->text = p->buf + CLASS_FIXED;
   p->textlen = len - CLASS_FIXED;
-  return p->letter == JOB_HOST || p->letter == JOB_NAMES;
+  return p->letter == JOB_HOST || p->letter == JOB_NAMES || p->letter == JOB_LOGIN;
 }
 
 static int parse_tls(struct job_packet *p, size_t len)

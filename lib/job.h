@@ -26,7 +26,7 @@
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
  *   G num:4 name                            name: host,host,... sorted, in lower case;
  *                                                then :port where it is not 25
- *   C num:4 class:1 text                    class: JOB_HOST or JOB_NAMES; what R says as well
+ *   C num:4 class:1 text                    class: JOB_HOST, _NAMES or _LOGIN; what R says as well
  *   T num:4 text                            text: printable ASCII, four words with a blank between
  *                                                them: version or "no", cipher or "-", what was verified of
  *                                                the certificate or "-" (lib/tlswire.h), why not
@@ -49,7 +49,7 @@
 #define JOB_BODY_MAX   49152 /* bytes of a message that goes in one */
 #define JOB_RCPTS_MAX  1000  /* recipients of a job */
 #define JOB_TEXT_MAX   3000  /* bytes of a result's text; longer ones are cut */
-#define JOB_GROUP_MAX  200   /* bytes of the name of mail exchangers */
+#define JOB_GROUP_MAX  480   /* bytes of the name of mail exchangers, with what connections differ in */
 #define JOB_TLS_MAX    240   /* bytes of the text of T */
 #define JOB_SOFAR_MAX  544   /* bytes of the text of a note S: printable ASCII without blanks */
 
@@ -59,11 +59,15 @@
 #define JOB_CONNMESSAGES "CONNMESSAGES="
 #define JOB_CONNIDLE     "CONNIDLE="
 #define JOB_NEXTHOP      "NEXTHOP="
+/* And the line of senderroutes that the job goes by, "" for none: a connection for the host may be
+ * used again only where that is the same one. */
+#define JOB_VIA "VIA="
 /* And of a recipient; the envelope of a queue file cannot hold this name. */
 #define JOB_SOFAR_NAME "+SOFAR"
 
 #define JOB_HOST  'h' /* no connection, 421, or the connection died: nothing against the message */
 #define JOB_NAMES 'n' /* the host's name or addresses could not be looked up now */
+#define JOB_LOGIN 'l' /* the host does not let us log in: once is enough */
 
 struct job {
   uint32_t num;    /* given by send, unique among the jobs in flight */

@@ -38,6 +38,8 @@ struct conn {
   char host[DNS_NAME_MAX];            /* its name, or "" */
   int pipelining, eightbitmime, size, dsn, starttls; /* what it offered to EHLO */
   char tls[JOB_TLS_MAX + 1];          /* what is spoken (job.h, T), or "" */
+  int auth;                           /* mechanisms, the same (authcwire.h) */
+  int secure;                         /* TLS is spoken */
   uint64_t sizelimit;                 /* 0: none is known */
   struct peerlimits limits;           /* 0: none is known */
   unsigned int messages;              /* transactions that were begun */
@@ -52,10 +54,14 @@ struct conn {
  * sense here (CONN_MALFORMED). */
 typedef int conn_reply_func(void *arg, size_t i, struct smtpreply const *reply);
 
+/* Is it encrypted? */
+extern int conn_is_secure(struct conn const *c);
+
 /* What is spoken, for texts. */
 extern char const *conn_protocol(struct conn const *c);
 
-/* Connect. 1, or 0 with errno (ETIMEDOUT, ECONNREFUSED, ...). */
+/* Connect. 1, or 0 with errno (ETIMEDOUT, ECONNREFUSED, ...). Where it cannot be done from the
+ * place's address, that one is c->name, with EADDRNOTAVAIL. */
 extern int conn_open(struct conn *c, struct place const *p, unsigned int seconds);
 extern void conn_close(struct conn *c);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "auth.h"
 #include "control.h"
 #include "deliver.h"
 #include "find.h"
@@ -43,13 +44,20 @@ static uint64_t stamp_of_policies(void)
   return control_stamp(names);
 }
 
-/* Is the connection one for the job's host? What was made by other policies than those of today is
- * none. */
+/* Was the connection made for such jobs? Where that has led elsewhere since, send says so. */
+static int is_for(struct link const *l, struct job const *j)
+{
+  char const *hop = job_text(j, JOB_NEXTHOP);
+  return !strcasecmp(l->host.s, j->host) && !strcmp(l->via.s, job_text(j, JOB_VIA)) &&
+         (!*l->hop.s || !*hop || !strcmp(l->hop.s, hop));
+}
+
+/* Is the connection one for the job's host, and sender? What was made by other policies than those of
+ * today is none. */
 static int leads_to(struct link const *l, struct job const *j)
 {
-  return (!strcasecmp(l->host.s, j->host) ||
-          (*l->nexthop && !strcmp(l->nexthop, job_text(j, JOB_NEXTHOP)) &&
-           is_secure_for(l, j->host))) &&
+  return (is_for(l, j) || (*l->nexthop && !strcmp(l->nexthop, job_text(j, JOB_NEXTHOP)) &&
+                           is_secure_for(l, j->host))) &&
          l->stamp == stamp_of_policies();
 }
 
@@ -151,8 +159,10 @@ static int is_kept(struct link *l, struct work *w)
 static int connect_to(struct link *l, struct place const *p, struct outcome *o)
 {
   if (conn_open(&l->conn, p, (unsigned int)l->settings.timeoutconnect)) return 1;
-  outcome_message(o, 'Z', "Sorry, I wasn't able to establish an %s connection. (#4.4.1)\n%s: %s\n",
-                  conn_protocol(&l->conn), l->conn.name, strerror(errno));
+  outcome_message(o, 'Z', "Sorry, I wasn't able to establish an %s connection%s. (#4.4.1)\n%s: %s\n",
+                  conn_protocol(&l->conn),
+                  errno == EADDRNOTAVAIL ? ": this host has not got the address to send from" : "",
+                  l->conn.name, strerror(errno));
   o->trouble = JOB_HOST;
   return 0;
 }
@@ -179,8 +189,9 @@ static int reach(struct link *l, struct place const *p, struct outcome *o)
 
 /* Connect to one place and try there, where a session begins before <find_end>. */
 static enum run try_place(struct link *l, struct work *w, struct place const *p,
-                          char const *nexthop, tain const *find_end)
+                          struct places const *places, tain const *find_end)
 {
+  char const *nexthop = places->nexthop;
   tain const end = l->conn.limit;
   struct outcome *o = &w->outcome;
   struct verdict const was = o->message;
@@ -197,6 +208,11 @@ static enum run try_place(struct link *l, struct work *w, struct place const *p,
     o->trouble = trouble;
     return RUN_NEXT;
   }
+  switch (auth_login(&l->conn, &places->route, &l->settings, o)) {
+  case AUTH_NEXT: return RUN_NEXT;
+  case AUTH_STOP: return RUN_DONE;
+  case AUTH_OK: break;
+  }
   l->conn.limit = end;
   memcpy(l->nexthop, p->best ? nexthop : "", p->best ? strlen(nexthop) + 1 : 1);
   return run(l, w, 1);
@@ -209,7 +225,7 @@ static enum run try_places(struct link *l, struct work *w, struct places const *
   for (size_t i = 0; i < p->count && (!i || tain_future(&find_end)); i++) {
     deliver_quit(l);
     l->conn.limit = *end;
-    enum run r = try_place(l, w, p->list + i, p->nexthop, &find_end);
+    enum run r = try_place(l, w, p->list + i, p, &find_end);
     if (r != RUN_NEXT) return r;
   }
   return RUN_DONE;
@@ -225,17 +241,34 @@ static int load_settings(struct link *l, struct outcome *o)
   return !why;
 }
 
-/* How mail to <host> goes to <p>. Where that is its own affair, so is the next hop. */
+/* How mail to <host> goes to <p>. Where nothing is said of TLS, who gets a password has to be the one
+ * that it is for. Where that is its own affair, so is the next hop. */
 static void choose_policy(struct link *l, char const *host, struct places *p)
 {
   memcpy(l->relay, *p->group ? "" : p->nexthop, *p->group ? 1 : strlen(p->nexthop) + 1);
-  l->routed = p->tls.level != TLSPOLICY_UNSET;
-  l->tls = p->tls;
+  l->routed = *p->route.tls && !tlspolicy_parse(&l->tls, p->route.tls); /* it was checked */
   int own = l->routed ? tlspolicy_complete(&l->tls, host, l->relay)
                       : tlspolicy_find(&l->policies, host, l->relay, &l->tls);
+  if (l->tls.level == TLSPOLICY_MAY && *p->route.auth && !p->route.clear) {
+    l->tls.level = TLSPOLICY_VERIFY;
+    l->routed = !own;
+    own |= tlspolicy_complete(&l->tls, host, l->relay);
+  }
   if (!own || !*p->nexthop) return;
   if (!tlspolicy_mark(&l->tls, p->nexthop, sizeof p->nexthop)) *p->nexthop = 0;
   if (*p->group) tlspolicy_mark(&l->tls, p->group, sizeof p->group);
+}
+
+static int set_text(stralloc *sa, char const *text)
+{
+  return stralloc_copys(sa, text) && stralloc_0(sa);
+}
+
+/* What the connection is made for. */
+static int note_job(struct link *l, struct job const *j)
+{
+  return set_text(&l->host, j->host) && set_text(&l->via, job_text(j, JOB_VIA)) &&
+         set_text(&l->hop, job_text(j, JOB_NEXTHOP));
 }
 
 static enum run connect_and_run(struct link *l, struct work *w, tain const *end)
@@ -244,14 +277,14 @@ static enum run connect_and_run(struct link *l, struct work *w, tain const *end)
   struct outcome *o = &w->outcome;
   deliver_quit(l);
   envelope_forget(&w->envelope, o);
-  if (!stralloc_copys(&l->host, w->job->host) || !stralloc_0(&l->host)) {
+  if (!note_job(l, w->job)) {
     outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
     return RUN_DONE;
   }
   if (!load_settings(l, o)) return RUN_DONE;
   *l->nexthop = 0;
   int found = l->route ? find_fixed(&p, l->route, w->job->host, &l->settings, o)
-                       : find_places(&p, w->job->host, &l->settings, o);
+                       : find_places(&p, w->job->host, w->job->sender, &l->settings, o);
   choose_policy(l, w->job->host, &p);
   if (*p.group && l->on_group) l->on_group(l->arg, w->job->num, p.group);
   if (!found) return RUN_DONE;

@@ -34,7 +34,8 @@ typedef int deliver_take_func(void *arg, struct job const **job);
 
 struct link { /* what is kept from job to job; large: not for the stack */
   struct settings settings; /* of the connection */
-  stralloc host;            /* that the connection is for */
+  stralloc host, via;       /* that the connection is for, and the line that mail goes by */
+  stralloc hop;             /* where send said that leads to, or "" */
   struct tlspolicies policies; /* control/tlsdestinations when it was made, ... */
   uint64_t stamp;           /* ... and which version that was */
   struct tlspolicy tls;     /* the one that it was made by */

@@ -14,7 +14,7 @@
 
 #define HASH_ROOM 18 /* '#', 16 digits, NUL */
 #define PORT_ROOM 6  /* ':', 5 digits */
-#define NAMES_MAX (JOB_GROUP_MAX - PORT_ROOM - TLSPOLICY_MARK_MAX)
+#define NAMES_MAX (MXGROUP_MAX - PORT_ROOM)
 
 static int compare(void const *a, void const *b)
 {
@@ -43,7 +43,7 @@ static size_t unite(char const **names, size_t n)
   return kept;
 }
 
-static size_t join(char out[JOB_GROUP_MAX + 1], char const *const *names, size_t n)
+static size_t join(char out[MXGROUP_MAX + 1], char const *const *names, size_t n)
 {
   size_t len = 0;
   for (size_t i = 0; i < n; i++) {
@@ -60,7 +60,7 @@ static size_t join(char out[JOB_GROUP_MAX + 1], char const *const *names, size_t
   return len;
 }
 
-size_t mxgroup_name(char out[JOB_GROUP_MAX + 1], struct dns_mx const *list, size_t n,
+size_t mxgroup_name(char out[MXGROUP_MAX + 1], struct dns_mx const *list, size_t n,
                     unsigned int port)
 {
   size_t best = 0;

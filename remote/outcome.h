@@ -22,7 +22,7 @@ struct verdict {
 
 struct outcome {
   struct verdict message;
-  char trouble; /* JOB_HOST or JOB_NAMES (job.h) when the message's verdict is that; else 0 */
+  char trouble; /* JOB_HOST, JOB_NAMES or JOB_LOGIN (job.h) when the message's verdict is that; else 0 */
   struct verdict *rcpts;
   size_t nrcpts;
   int dsn;   /* the server that accepted the message offers DSN */

@@ -171,7 +171,7 @@ i.sendmail('-f', 'me@mail.example', 'x@far.example', input=b'Subject: far\n\nx\n
 check(wait_for(lambda: any('deferral: ' in l for l in i.log('send'))),
       'mail for elsewhere is tried, and waits')
 for name, account in (('pipit-queued', 'pipitq'), ('pipit-send', 'pipits'), ('pipit-rspawn', 'pipitr'),
-                      ('pipit-smtpd', 'pipitd'), ('pipit-rcptd', 'pipitv'), ('pipit-tlsd', 'pipitt pipitc'), ('s6-log', 'pipitl')):
+                      ('pipit-smtpd', 'pipitd'), ('pipit-rcptd', 'pipitv'), ('pipit-authc', 'pipitk'), ('pipit-tlsd', 'pipitt pipitc'), ('s6-log', 'pipitl')):
     got = {runs_as(p) for p in i.pids(name)}
     equal(got, {uid[a] for a in account.split()}, '%s runs as %s' % (name, account))
 equal({runs_as(p) for p in i.pids('pipit-lspawn')}, {0}, 'pipit-lspawn runs as root')

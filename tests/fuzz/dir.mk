@@ -14,7 +14,7 @@ fuzz-aliases_SRCS := deliver/maillist.c
 fuzz-auth_SRCS := $(addprefix auth/,authd-answer.c authd-asker.c failures.c limits.c open.c passwd.c scram.c seats.c secret.c)
 fuzz-auth_WRAP := auth_mechanisms auth_check auth_go_on auth_log_failure checker_start logline_write
 fuzz-auth_LIBS := -lcrypt -lcrypto
-fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c remote/route.c
+fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c remote/route.c remote/routewords.c remote/tlspolicy.c
 fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
 fuzz-dotqmail_WRAP := open
@@ -25,6 +25,8 @@ fuzz-maildirsize_SRCS := local/sizefile.c local/quota.c
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c
+fuzz-sasl_SRCS := remote/sasl.c
+fuzz-sasl_LIBS := -lcrypto
 fuzz-session_SRCS := $(addprefix smtpd/,auth.c client.c commands.c data.c log.c netlist.c params.c receive.c recipient.c \
   recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \
   tests/fuzz/session-model.c tests/fuzz/session-queue.c

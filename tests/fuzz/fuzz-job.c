@@ -136,7 +136,7 @@ static void test_packet(char const *s, size_t len, int with_fd)
     REQUIRE(job_send_group(sockets[0], p.num, p.text, p.textlen) == 1);
     break;
   case 'C':
-    REQUIRE((p.letter == JOB_HOST || p.letter == JOB_NAMES) && p.text + p.textlen == p.buf + len);
+    REQUIRE((p.letter == JOB_HOST || p.letter == JOB_NAMES || p.letter == JOB_LOGIN) && p.text + p.textlen == p.buf + len);
     REQUIRE(job_send_class(sockets[0], p.num, p.letter, p.text, p.textlen) == 1);
     break;
   case 'T':

@@ -29,7 +29,7 @@ static void add_all(struct dests *d)
     r->index = i;
     r->addrlen = (size_t)snprintf(r->text, 32, "u@d%u.example", next() % 40);
     r->addr = r->text;
-    struct dest *t = dests_find(d, (enum channel)(next() % CHANNELS), r->addr, r->addrlen);
+    struct dest *t = dests_find(d, (enum channel)(next() % CHANNELS), r->addr, r->addrlen, "s@a.example");
     in[i] = (char)dests_add(d, t, (enum lane)(next() % LANES), r);
   }
 }
@@ -77,7 +77,7 @@ static void put(char const *path, char const *text)
 
 static char const *hop(struct dests *d, char const *addr)
 {
-  struct dest *t = dests_find(d, CHANNEL_REMOTE, addr, strlen(addr));
+  struct dest *t = dests_find(d, CHANNEL_REMOTE, addr, strlen(addr), "s@a.example");
   return t ? dest_nexthop(t, 1) : "";
 }
 
