@@ -70,7 +70,7 @@ $(LINKBINS): $B/bin/%: $$(addprefix $B/bin/,$$($$*_LINK))
 # In a script @SPLIT@ and the like stand for settings, and a line @NAME@ for a file of its _PARTS,
 # which may hold another one: therefore twice.
 $(foreach s,$(SCRIPTS),$(eval $(notdir $s)_SCRIPT := $s))
-FILL = sed -e 's|@SPLIT@|$(SPLIT)|; s|@QUEUE@|$(word 4,$(ACCOUNTS))|; s|@HOME@|$(HOMEDIR)|; s|@ACCOUNTS@|$(ACCOUNTS)|; s|@MEMORY@|$(MEMORY)|; s|@HELPERS@|$(pipit-helper_NAMES)|' \
+FILL = sed -e 's|@SPLIT@|$(SPLIT)|; s|@QUEUE@|$(word 4,$(ACCOUNTS))|; s|@HOME@|$(HOMEDIR)|; s|@ACCOUNTS@|$(ACCOUNTS)|; s|@MEMORY@|$(MEMORY)|; s|@LINKS@|$(foreach n,$(LINKS),$n=$($n_LINK))|' \
   $(foreach p,$($*_PARTS),-e '/^@$(notdir $p)@$$/{r $p' -e 'd' -e '}')
 $(SCRIPTBINS): $B/bin/%: $$($$*_SCRIPT) $$($$*_PARTS) $B/conf.h
 	@mkdir -p $(@D)
@@ -107,10 +107,10 @@ MANDIR := /usr/local/share/man
 # Every file is complete when it gets its name: a running system finds the old or the new one.
 install: all
 	@install -d "$(DESTDIR)$(HOMEDIR)/bin" $(foreach n,1 5 7 8,"$(DESTDIR)$(MANDIR)/man$n")
-	@put() { install -m "$$1" "$$2" "$$3.new" && mv -f "$$3.new" "$$3"; }; set -e; \
+	@put() { install -m "$$1" "$$2" "$$3.new" && mv -f "$$3.new" "$$3"; }; link() { ln -sfn "$$1" "$$2.new" && mv -fT "$$2.new" "$$2"; }; set -e; \
 	for f in $(BINS) $(SCRIPTBINS); do put 755 $$f "$(DESTDIR)$(HOMEDIR)/bin/$${f##*/}"; done; \
-	for f in $(LINKBINS); do ln -sfn "$$(readlink $$f)" "$(DESTDIR)$(HOMEDIR)/bin/$${f##*/}"; done; \
-	ln -sfn pipit-sendmail "$(DESTDIR)$(HOMEDIR)/bin/sendmail"; \
+	for f in $(LINKBINS); do link "$$(readlink $$f)" "$(DESTDIR)$(HOMEDIR)/bin/$${f##*/}"; done; \
+	link pipit-sendmail "$(DESTDIR)$(HOMEDIR)/bin/sendmail"; \
 	for f in $(sort $(wildcard man/*.[1-8])); do put 644 $$f "$(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}"; done
 	@echo 'installed programs in $(DESTDIR)$(HOMEDIR)/bin, manual pages in $(DESTDIR)$(MANDIR)'
 	@echo 'next, as root: make accounts, then $(HOMEDIR)/bin/pipit-setup $(HOMEDIR); see INSTALL'

@@ -12,9 +12,9 @@
 
 #include <skalibs/stralloc.h>
 
-typedef int helper_main(int argc, char const *const *argv);
+#include "names.h"
 
-extern helper_main autoresponder_main, bouncesaying_main, condredirect_main, datemail_main,
+extern names_main autoresponder_main, bouncesaying_main, condredirect_main, datemail_main,
     dotforward_main, except_main, fastforward_main, forward_main, maildir2mbox_main,
     maildirmake_main, mailsubj_main, newaliases_main, newinclude_main, predate_main, preline_main,
     printforward_main, printmaillist_main, qreceipt_main, setforward_main, setmaillist_main,

@@ -23,6 +23,7 @@
 
 #include "copy.h"
 #include "perform.h"
+#include "pipit-local.h"
 #include "program.h"
 
 #define USAGE                                                                                      \
@@ -72,11 +73,12 @@ static void deliver(struct options const *o)
   allwrite(1, text, perform_summary(&p, text));
 }
 
-int main(int argc, char const *const *argv)
+int local_main(int argc, char const *const *argv)
 {
-  static struct options o = {.length = COPY_ALL};
+  static struct options o; /* all zeros, which take no room in the file */
   program_start("pipit-local");
   if (!argc) usage();
+  o.length = COPY_ALL;
   read_arguments(&o, argc, argv);
   perform_confine();
   deliver(&o);

@@ -3,12 +3,9 @@ REMOTE := remote/deliver.c remote/transact.c remote/session.c remote/conn.c remo
   remote/outcome.c remote/rcpts.c remote/params.c remote/peerlimits.c remote/mxgroup.c remote/confine.c
 
 PROGRAMS += pipit-remote
-pipit-remote_SRCS := remote/pipit-remote.c remote/worker.c remote/cli.c $(REMOTE)
+pipit-remote_NAMES := pipit-lmtp
+pipit-remote_SRCS := remote/pipit-remote.c remote/pipit-lmtp.c remote/worker.c remote/cli.c $(REMOTE)
 pipit-remote_LIBS := -lcares
-
-PROGRAMS += pipit-lmtp
-pipit-lmtp_SRCS := remote/pipit-lmtp.c $(REMOTE)
-pipit-lmtp_LIBS := -lcares
 
 t-conn_SRCS := remote/conn.c
 t-output_SRCS := remote/output.c

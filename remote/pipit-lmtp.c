@@ -23,6 +23,7 @@
 #include "confine.h"
 #include "copy.h"
 #include "deliver.h"
+#include "pipit-lmtp.h"
 #include "program.h"
 #include "route.h"
 #include "spool.h"
@@ -96,7 +97,7 @@ static int report(struct outcome const *o)
   return letter == 'K' ? 0 : letter == 'D' ? EXIT_PERMANENT : EXIT_TEMPORARY;
 }
 
-int main(int argc, char const *const *argv)
+int lmtp_main(int argc, char const *const *argv)
 {
   struct options o = { .lines = 0 };
   struct job j = { .nrcpts = 1 };

@@ -8,6 +8,7 @@
  * (the message was accepted), Z (not now) or D (never), each with a text and a
  * NUL. The second is a worker of pipit-rspawn: jobs come in on descriptor 0, a
  * socket (lib/job.h), and the connection is kept from one to the next.
+ * Called as pipit-lmtp it is that program: pipit-lmtp.c.
  *
  * exit: 0 the report is complete (first form; also when it says D), or
  * descriptor 0 has ended (second); 111 temporary trouble.
@@ -23,6 +24,7 @@
 #include "accounts.h"
 #include "cli.h"
 #include "confine.h"
+#include "pipit-lmtp.h"
 #include "program.h"
 #include "spool.h"
 #include "worker.h"
@@ -59,6 +61,7 @@ static int run_command(int n, char const *const *args)
 
 int main(int argc, char const *const *argv)
 {
+  if (names_ours(program_called(argv[0]), "lmtp")) return lmtp_main(argc, argv);
   program_start("pipit-remote");
   tain_now_set_stopwatch_g();
   if (argc == 2 && !strcmp(argv[1], "-w")) return run_worker();

@@ -9,6 +9,9 @@
  * good and delivers to one address; see lspawn-child.c, and lspawn-worker.c for
  * those that take more than one message. This ends when send does.
  *
+ * Called as pipit-start or qmail-start it is that program, which is root's as well;
+ * under any other name it is pipit-local: one delivery is the same code.
+ *
  * exit: 0 send has gone, 100 wrong usage, 111 try later.
  */
 
@@ -33,12 +36,14 @@
 #include <skalibs/strerr.h>
 #include <skalibs/tai.h>
 
+#include "../local/pipit-local.h"
 #include "accounts.h"
 #include "address.h"
 #include "control.h"
 #include "home.h"
 #include "job.h"
 #include "lspawn.h"
+#include "pipit-start.h"
 #include "priv.h"
 #include "program.h"
 #include "signals.h"
@@ -286,7 +291,7 @@ static void set_up(struct loop *o, char const *defaultdelivery)
   if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(111, "limit memory");
 }
 
-int main(int argc, char const *const *argv)
+static int lspawn_main(int argc, char const *const *argv)
 {
   static struct loop o;
   program_start("pipit-lspawn");
@@ -302,4 +307,12 @@ int main(int argc, char const *const *argv)
   if (job_send_hello(0, o.l.max) != 1) strerr_diefusys(111, "speak to pipit-send on descriptor 0");
   work(&o, signals);
   return 0;
+}
+
+int main(int argc, char const *const *argv)
+{
+  char const *called = program_called(argv[0]);
+  if (names_ours(called, "lspawn")) return lspawn_main(argc, argv);
+  if (names_ours(called, "start")) return start_main(argc, argv);
+  return local_main(argc, argv);
 }

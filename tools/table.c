@@ -44,10 +44,9 @@ void table_warn(struct table const *t, char const *what)
   strerr_warnw(t->path, ": line ", line, ": ", what);
 }
 
-void table_program(char const *name, int argc)
+void table_program(int argc)
 {
-  program_start(name);
-  if (argc != 1) strerr_dieusage(EXIT_PERMANENT, name);
+  if (argc != 1) strerr_dieusage(EXIT_PERMANENT, PROG);
   if (home_fd() == -1) strerr_diefusys(EXIT_TEMPORARY, "open the instance ", home_dir());
 }
 

@@ -20,9 +20,8 @@ struct table {
   int whole;          /* that line ended with a newline */
 };
 
-/* For main, before anything else: call program_start, refuse arguments, and check that there is
- * an instance. */
-extern void table_program(char const *name, int argc);
+/* Before anything else: refuse arguments, and check that there is an instance. */
+extern void table_program(int argc);
 
 /* Read the file as a whole. */
 extern void table_read(struct table *t, char const *path);

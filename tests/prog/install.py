@@ -15,6 +15,18 @@ def make(*args):
     return subprocess.run(['make', '-C', TOP, 'B=' + os.path.relpath(BUILT, TOP), *sanitize, *args], text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
+PROGRAMS_MAX = 1000000 # bytes of all programs, stripped
+
+def size(directory):
+    """Bytes of the programs in a directory, each file once; of those that were compiled, stripped."""
+    total, out = 0, SCRATCH + '/stripped'
+    for path in (os.path.join(directory, n) for n in os.listdir(directory)):
+        if os.path.islink(path): continue
+        compiled = open(path, 'rb').read(4) == b'\x7fELF'
+        if compiled: subprocess.run(['strip', '-o', out, path], check=True)
+        total += os.path.getsize(out if compiled else path)
+    return total
+
 def install():
     dest, home = os.path.join(SCRATCH, 'dest'), first_lines('conf-home')[0]
     p = make('install', 'DESTDIR=' + dest)
@@ -25,6 +37,10 @@ def install():
     programs = [n for n in programs if n not in links]
     equal({n: os.readlink(dest + home + '/bin/' + n) for n in [*links, 'sendmail']}, {**links, 'sendmail': 'pipit-sendmail'}, 'other names of programs')
     equal(sorted(os.listdir(dest + home + '/bin')), sorted([*programs, *links, 'sendmail']), 'every program is installed')
+    if BUILT.endswith('/san'): skip('the size of all programs: sanitized ones are larger')
+    else:
+        total = size(dest + home + '/bin')
+        check(total < PROGRAMS_MAX, 'all programs together: %d bytes of %d' % (total, PROGRAMS_MAX))
     equal({oct(stat.S_IMODE(os.stat('%s%s/bin/%s' % (dest, home, n)).st_mode)) for n in programs}, {'0o755'}, 'their modes')
     pages = {'man%s/%s' % (n[-1], n) for n in os.listdir(TOP + '/man') if re.search(r'\.[1-8]$', n)}
     man = dest + '/usr/local/share/man'

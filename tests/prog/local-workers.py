@@ -212,7 +212,7 @@ def liars():
     """A worker may be out of its mind, which is its user's: lspawn, which is root, is not impressed."""
     isolated = os.path.join(SCRATCH, 'isolated')
     os.mkdir(isolated)
-    program = shutil.copy(HELPERS + '/lspawn-exec', isolated) # whose workers are bin/pipit-local
+    program = shutil.copy(HELPERS + '/lspawn-exec', isolated + '/pipit-lspawn') # whose workers are bin/pipit-local
     own = HOME + '/bin/pipit-local'
     os.rename(own, own + '.away')
     for what, code in (('another number', "s.send(b'R' + bytes(3) + bytes([num[3] + 1]) + bytes(4) + b'K')"), ('a permanent failure', "s.send(b'R' + num + bytes(4) + b'D')"),

@@ -71,7 +71,7 @@ def one_account():
     equal(read(home, 'control/defaultdelivery'), './Maildir/\n', 'control/defaultdelivery')
     equal({name for name in os.listdir(home + '/bin') if name != 'sendmail'},
           {name for name in os.listdir(BIN) if name.startswith('pipit-') or os.path.islink(os.path.join(BIN, name))}, 'every program is in bin/')
-    equal((os.readlink(home + '/bin/forward'), os.readlink(home + '/bin/pipit-vacation')), ('pipit-helper', 'pipit-helper'), 'other names are links')
+    equal([os.readlink(home + '/bin/' + n) for n in ('forward', 'pipit-vacation', 'pipit-local')], ['pipit-helper', 'pipit-helper', 'pipit-lspawn'], 'other names are links')
     equal(os.readlink(home + '/bin/sendmail'), 'pipit-sendmail', 'bin/sendmail')
     check(read(home, 'bin/pipit-run') == read(BIN, 'pipit-run') and os.access(home + '/bin/pipit-run', os.X_OK),
           'a program is copied whole and can be run')
@@ -105,11 +105,14 @@ def again(home):
     write(home, 'alias/Maildir/new/mail', 'x')
     write(home, 'queue/mess/0/46', 'x')
     write(home, 'bin/pipit-run', 'old version')
+    os.unlink(home + '/bin/pipit-local')
+    write(home, 'bin/pipit-local', 'old version that was a file of its own')
     with open(home + '/bin/pipit-run') as running:
         p = run(*AS, home)
         check(p.returncode == 0 and 'brought up to date' in p.stdout, 'a second run: %r' % (p.stdout + p.stderr))
         equal(running.read(), 'old version', 'a program that runs is replaced, not written over')
     equal(read(home, 'bin/pipit-run'), read(BIN, 'pipit-run'), 'programs are brought up to date')
+    check(os.path.islink(home + '/bin/pipit-local'), 'also one that has become a name of another')
     check('pipit-smtpd' in read(home, 'service/smtpd/run'), 'service scripts are brought up to date')
     equal(read(home, 'control/locals'), 'other.example\n', 'a control file is kept')
     equal(read(home, 'control/servercert.pem'), cert, 'the certificate is kept')

@@ -1,4 +1,4 @@
-/* pipit-newmrh.c - compile control/morercpthosts to control/morercpthosts.cdb, as qmail-newmrh
+/* newmrh.c - compile control/morercpthosts to control/morercpthosts.cdb, as qmail-newmrh
  *
  * usage: pipit-newmrh
  *
@@ -7,15 +7,16 @@
 
 #include <skalibs/bytestr.h>
 
+#include "admin.h"
 #include "table.h"
 
-int main(int argc, char const *const *argv)
+int newmrh_main(int argc, char const *const *argv)
 {
   struct table t;
   char *s;
   size_t len;
   (void)argv;
-  table_program("pipit-newmrh", argc);
+  table_program(argc);
   table_read(&t, "control/morercpthosts");
   table_begin("control/morercpthosts.cdb");
   while (table_next(&t, &s, &len)) {

@@ -1,4 +1,4 @@
-/* pipit-newmailboxes.c - compile users/mailboxes to users/mailboxes.cdb: pipit-mailboxes(5)
+/* newmailboxes.c - compile users/mailboxes to users/mailboxes.cdb: pipit-mailboxes(5)
  *
  * usage: pipit-newmailboxes
  *
@@ -12,6 +12,7 @@
 
 #include <skalibs/strerr.h>
 
+#include "admin.h"
 #include "cdbmap.h"
 #include "control.h"
 #include "home.h"
@@ -76,7 +77,7 @@ static void warn_of_postmasters(struct cdbwrite *w, struct domains const *d)
   }
 }
 
-int main(int argc, char const *const *argv)
+int newmailboxes_main(int argc, char const *const *argv)
 {
   struct table t;
   struct domains d = {
@@ -87,7 +88,7 @@ int main(int argc, char const *const *argv)
   size_t len;
   int ended = 0;
   (void)argv;
-  table_program("pipit-newmailboxes", argc);
+  table_program(argc);
   read_domains(&d);
   table_read(&t, SOURCE);
   struct cdbwrite *w = table_begin(TARGET);

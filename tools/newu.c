@@ -1,14 +1,15 @@
-/* pipit-newu.c - compile users/assign to users/cdb, as qmail-newu does
+/* newu.c - compile users/assign to users/cdb, as qmail-newu does
  *
  * usage: pipit-newu
  *
  * exit: 0 done, 100 wrong usage, 111 trouble: the old users/cdb is in its place.
  */
 
+#include "admin.h"
 #include "assign.h"
 #include "table.h"
 
-int main(int argc, char const *const *argv)
+int newu_main(int argc, char const *const *argv)
 {
   struct table t;
   struct assign a = ASSIGN_ZERO;
@@ -16,7 +17,7 @@ int main(int argc, char const *const *argv)
   size_t len;
   int ended = 0;
   (void)argv;
-  table_program("pipit-newu", argc);
+  table_program(argc);
   table_read(&t, "users/assign");
   table_begin("users/cdb");
   while (!ended && table_next(&t, &s, &len)) {

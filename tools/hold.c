@@ -1,4 +1,4 @@
-/* pipit-hold.c - hold mail: it is taken in, and not tried until it is released
+/* hold.c - hold mail: it is taken in, and not tried until it is released
  *
  * usage: pipit-hold all | -d DOMAIN | -s SENDER | -i ID
  *        pipit-hold -l
@@ -11,6 +11,7 @@
 
 #include <skalibs/strerr.h>
 
+#include "admin.h"
 #include "ask.h"
 #include "program.h"
 
@@ -21,11 +22,10 @@ static void print_held(struct selector const *sel)
   puts(ask_words(sel));
 }
 
-int main(int argc, char const *const *argv)
+int hold_main(int argc, char const *const *argv)
 {
   struct selector sel;
   struct sendwire_answer a;
-  program_start("pipit-hold");
   if (ask_arguments(&sel, argc, argv, ASK_LIST, 0, USAGE)) {
     ask(SENDWIRE_LIST, 0, &a, print_held);
   } else {

@@ -1,4 +1,4 @@
-/* pipit-release.c - release what pipit-hold held, and try it now
+/* release.c - release what pipit-hold held, and try it now
  *
  * usage: pipit-release all | -d DOMAIN | -s SENDER | -i ID
  *
@@ -7,16 +7,16 @@
 
 #include <skalibs/strerr.h>
 
+#include "admin.h"
 #include "ask.h"
 #include "program.h"
 
 #define USAGE "pipit-release all | -d DOMAIN | -s SENDER | -i ID"
 
-int main(int argc, char const *const *argv)
+int release_main(int argc, char const *const *argv)
 {
   struct selector sel;
   struct sendwire_answer a;
-  program_start("pipit-release");
   ask_arguments(&sel, argc, argv, 0, 0, USAGE);
   ask(SENDWIRE_RELEASE, &sel, &a, 0);
   if (!a.changed) strerr_warnw(ask_words(&sel), " was not held");

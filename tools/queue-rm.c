@@ -1,4 +1,4 @@
-/* pipit-queue-rm.c - remove mail from the queue
+/* queue-rm.c - remove mail from the queue
  *
  * usage: pipit-queue-rm [ -b ] all | ID | -d DOMAIN | -s SENDER | -i ID
  *
@@ -9,17 +9,17 @@
 
 #include <stdio.h>
 
+#include "admin.h"
 #include "ask.h"
 #include "program.h"
 
 #define USAGE "pipit-queue-rm [ -b ] all | ID | -d DOMAIN | -s SENDER | -i ID"
 
-int main(int argc, char const *const *argv)
+int queue_rm_main(int argc, char const *const *argv)
 {
   struct selector sel;
   struct sendwire_answer a;
   char rest[64];
-  program_start("pipit-queue-rm");
   char command = ask_arguments(&sel, argc, argv, 'b', 0, USAGE) ? SENDWIRE_BOUNCE : SENDWIRE_REMOVE;
   ask(command, &sel, &a, 0);
   snprintf(rest, sizeof rest, ": %llu recipient%s removed", (unsigned long long)a.rcpts,

@@ -1,4 +1,4 @@
-/* pipit-qread.c - print the queue: each message, and who it is for; qmail-qread's interface
+/* qread.c - print the queue: each message, and who it is for; qmail-qread's interface
  *
  * usage: pipit-qread [-s]
  *
@@ -31,6 +31,7 @@
 #include "rewrite.h"
 #include "../send/state.h"
 #include "accounts.h"
+#include "admin.h"
 #include "control.h"
 #include "home.h"
 #include "priv.h"
@@ -302,19 +303,9 @@ static void open_queue(struct qread *q)
   if (!holds_read(&q->holds, q->queue)) die(HOLDS_NAME);
 }
 
-/* Is only the number of messages wanted? */
-static int count_only(int argc, char const *const *argv)
-{
-  if (argc == 1) return !strcmp(program_called(argv[0]), "qmail-qstat");
-  if (argc != 2 || strcmp(argv[1], "-s")) strerr_dieusage(EXIT_PERMANENT, USAGE);
-  return 1;
-}
-
-int main(int argc, char const *const *argv)
+static int show(int counting)
 {
   static struct qread q = { .routes = REWRITE_ZERO };
-  program_start("pipit-qread");
-  int counting = count_only(argc, argv);
   if (!priv_limit_memory(MEMORY)) strerr_diefusys(EXIT_TEMPORARY, "limit the memory");
   become();
   open_queue(&q);
@@ -324,4 +315,15 @@ int main(int argc, char const *const *argv)
   else report_all(&q, found, genalloc_len(struct found, &q.found));
   if (!buffer_flush(buffer_1)) strerr_diefusys(EXIT_TEMPORARY, "write to standard output");
   return q.trouble ? EXIT_TEMPORARY : 0;
+}
+
+int qread_main(int argc, char const *const *argv)
+{
+  if (argc > 2 || (argc == 2 && strcmp(argv[1], "-s"))) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  return show(argc == 2);
+}
+
+int qstat_main(int argc, char const *const *argv)
+{
+  return argc == 1 ? show(1) : qread_main(argc, argv);
 }

@@ -1,4 +1,4 @@
-/* pipit-getpw.c - print who gets mail for a local address by the password database; qmail-getpw's
+/* getpw.c - print who gets mail for a local address by the password database; qmail-getpw's
  * interface
  *
  * usage: pipit-getpw local
@@ -18,6 +18,7 @@
 #include <skalibs/types.h>
 
 #include "accounts.h"
+#include "admin.h"
 #include "getpw.h"
 #include "home.h"
 #include "program.h"
@@ -61,11 +62,10 @@ static void set_alias(struct mailuser *u, struct accounts const *a, char const *
   u->ext = local;
 }
 
-int main(int argc, char const *const *argv)
+int getpw_main(int argc, char const *const *argv)
 {
   struct accounts a;
   struct mailuser u = MAILUSER_ZERO;
-  program_start("pipit-getpw");
   if (argc != 2) strerr_dieusage(EXIT_PERMANENT, USAGE);
   if (!accounts_load(&a)) strerr_dief(EXIT_TEMPORARY, accounts_why());
   /* An instance with one account delivers to no other user. */

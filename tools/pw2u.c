@@ -1,4 +1,4 @@
-/* pipit-pw2u.c - make lines of users/assign from entries of a password file, as qmail-pw2u does
+/* pw2u.c - make lines of users/assign from entries of a password file, as qmail-pw2u does
  *
  * usage: pipit-pw2u [ -/ohHuUC ] [ -c char ] <passwd >users/assign
  *
@@ -22,6 +22,7 @@
 #include <skalibs/types.h>
 
 #include "accounts.h"
+#include "admin.h"
 #include "getpw.h"
 #include "home.h"
 #include "map.h"
@@ -238,10 +239,9 @@ static void read_arguments(struct pw2u *p, int argc, char const *const *argv)
   if (l.ind != argc) strerr_dieusage(EXIT_PERMANENT, USAGE);
 }
 
-int main(int argc, char const *const *argv)
+int pw2u_main(int argc, char const *const *argv)
 {
   static struct pw2u p = {.dash = "-", .brk = {GETPW_BREAK, 0}};
-  program_start("pipit-pw2u");
   read_arguments(&p, argc, argv);
   if (home_fd() == -1) strerr_diefusys(EXIT_TEMPORARY, "open the instance ", home_dir());
   read_list(&p.include, "users/include", 0);
