@@ -49,6 +49,10 @@
   "pipit-smtpd [ -trAmk ] [ -l [ -a address ] [ -p port ] [ -s socket ] [ -x cdb ] [ -c sessions ] " \
   "[ -C sessions ] [ -b backlog ] [ -d readyfd ] ] [ host program arg... ]"
 
+#define USAGE_SUBMISSION \
+  "pipit-ofmipd [ -tmk ] [ -l [ -a address ] [ -p port ] [ -x cdb ] [ -c sessions ] [ -C sessions ] " \
+  "[ -b backlog ] [ -d readyfd ] ] [ name.cdb ] [ host program arg... ]"
+
 #define MEMORY_SESSION  134217728 /* bytes of address space that a session may have */
 #define MEMORY_LISTENER 536870912 /* and the listener, which may hold two sets of settings */
 #define BACKLOG         128
@@ -72,7 +76,7 @@ struct options {
 
 static void usage(void)
 {
-  strerr_dieusage(EXIT_PERMANENT, USAGE);
+  strerr_dieusage(EXIT_PERMANENT, mode.submission ? USAGE_SUBMISSION : USAGE);
 }
 
 static unsigned int number(char const *s, unsigned int min)
