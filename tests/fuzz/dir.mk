@@ -21,6 +21,7 @@ fuzz-job_SRCS := $(addprefix send/,rprogram.c bounce_text.c bounce_status.c boun
 fuzz-maildirsize_SRCS := local/sizefile.c local/quota.c
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
+fuzz-repair_SRCS := ofmipd/repair.c
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c
 fuzz-session_SRCS := $(addprefix smtpd/,auth.c client.c commands.c data.c log.c mode.c netlist.c params.c receive.c recipient.c \
   recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \
