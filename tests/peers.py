@@ -6,6 +6,7 @@ used again. Unavailable says why a peer cannot be had; tests then skip.
 
   postfix()   a Peer with smtp-source and smtp-sink
   dovecot()   a Peer with Dovecot, its imap and its lmtp
+  fail2ban()  its fail2ban-regex, to be run by /usr/bin/python3
   php(), git_email(), mutt()   programs that send mail by sendmail
   procmail(), maildrop(), mlmmj()   programs that dot-qmail files run
 """
@@ -90,6 +91,9 @@ def git_email():
 
 def mutt():
     return fetch('mutt', ['mutt'], 'usr/bin/mutt')
+
+def fail2ban():
+    return fetch('fail2ban', ['fail2ban'], 'usr/bin/fail2ban-regex')
 
 def procmail():
     return fetch('procmail', ['procmail'], 'usr/bin/procmail')
