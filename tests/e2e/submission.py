@@ -3,8 +3,13 @@ import sys
 sys.path.insert(0, 'tests')
 from instance import *
 
+# As root with an account for each part, as people have it.
+separated = sys.argv[1:] == ['separated']
+command = ROOT and not separated and with_accounts('/usr/bin/python3', os.path.abspath(__file__), 'separated')
+if command: os.execvp(command[0], command)
+
 port, tls_port = free_port(), free_port()
-i = Instance(options=('-m', str(port), '-M', str(tls_port)))
+i = Instance(options=('-a', '127.0.0.1', '-m', str(port), '-M', str(tls_port)), separated=separated)
 i.mailbox('joe')
 checker = os.path.join(SCRATCH, 'checker')
 with open(checker, 'w') as f:
