@@ -1,4 +1,4 @@
-/* mode.h - which of its two programs this process is: pipit-smtpd, or pipit-ofmipd, a name of the same file */
+/* mode.h - which of two programs this process is: pipit-smtpd, or pipit-ofmipd, a name of its file */
 #ifndef PIPIT_SMTPD_MODE_H
 #define PIPIT_SMTPD_MODE_H
 
