@@ -113,10 +113,12 @@ static SSL_CTX *make(struct certs *certs)
   static unsigned char const id[] = "pipit";
   SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
   if (!ctx) return 0;
-  SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                               SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(ctx, 1);
+  SSL_CTX_set_read_ahead(ctx, 1);
   SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
   SSL_CTX_set_cert_cb(ctx, on_certificate, certs);
   if (SSL_CTX_set_session_id_context(ctx, id, sizeof id) == 1 && tickets_use(ctx)) return ctx;
