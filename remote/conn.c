@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -57,7 +58,7 @@ static int finish_connect(struct conn *c, unsigned int seconds)
 
 static void forget(struct conn *c)
 {
-  c->pipelining = c->eightbitmime = c->size = c->dsn = c->dirty = c->ahead = 0;
+  c->pipelining = c->eightbitmime = c->size = c->dsn = c->starttls = c->dirty = c->ahead = 0;
   c->sizelimit = 0;
   memset(&c->limits, 0, sizeof c->limits);
   c->messages = 0;
@@ -71,6 +72,7 @@ static int open_tcp(struct conn *c, struct place const *p, unsigned int seconds)
   int one = 1;
   inet_ntop(p->ip.family, p->ip.ip, c->name, sizeof c->name);
   memcpy(c->host, p->name, sizeof c->host);
+  c->port = p->port;
   c->fd = socket(p->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (c->fd == -1) return 0;
   return (connect(c->fd, (struct sockaddr *)&sa, salen) == 0 ||
@@ -115,6 +117,7 @@ char const *conn_protocol(struct conn const *c)
 int conn_open(struct conn *c, struct place const *p, unsigned int seconds)
 {
   forget(c);
+  *c->tls = 0;
   c->lmtp = p->lmtp;
   if (*p->path ? open_unix(c, p, seconds) : open_tcp(c, p, seconds)) return 1;
   int e = errno;
@@ -127,6 +130,13 @@ void conn_close(struct conn *c)
 {
   if (c->fd != -1) close(c->fd);
   c->fd = -1;
+}
+
+int conn_secure(struct conn *c, int plain)
+{
+  if (dup3(plain, c->fd, O_CLOEXEC) == -1 || ndelay_on(c->fd) == -1) return 0;
+  forget(c);
+  return 1;
 }
 
 /* Read what is there into the buffer, which was used up. 1 something, 0 nothing

@@ -260,6 +260,7 @@ int find_fixed(struct places *p, struct route const *route, char const *host,
   struct search s = { .host = host, .route = *route, .settings = settings, .o = o };
   p->count = 0;
   *p->group = 0;
+  memset(&p->tls, 0, sizeof p->tls);
   route_relay_name(route, p->nexthop);
   int ok = find_by_route(&s, p);
   dns_close(s.dns);

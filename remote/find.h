@@ -10,6 +10,7 @@
 #include "outcome.h"
 #include "route.h"
 #include "settings.h"
+#include "tlspolicy.h"
 
 struct place {
   struct dns_ip ip;
@@ -21,6 +22,7 @@ struct place {
 };
 
 struct places {
+  struct tlspolicy tls; /* of the route; unset: control/tlsdestinations decides */
   char group[JOB_GROUP_MAX + 1]; /* mxgroup.h; "" with a fixed route, or before the answer */
   char nexthop[ROUTE_RELAY_MAX]; /* the same, or the name of the relay; "" there is no name */
   size_t count;

@@ -10,9 +10,11 @@
 
 #include "limits.h"
 #include "mxgroup.h"
+#include "tlspolicy.h"
 
 #define HASH_ROOM 18 /* '#', 16 digits, NUL */
 #define PORT_ROOM 6  /* ':', 5 digits */
+#define NAMES_MAX (JOB_GROUP_MAX - PORT_ROOM - TLSPOLICY_MARK_MAX)
 
 static int compare(void const *a, void const *b)
 {
@@ -46,7 +48,7 @@ static size_t join(char out[JOB_GROUP_MAX + 1], char const *const *names, size_t
   size_t len = 0;
   for (size_t i = 0; i < n; i++) {
     size_t more = strlen(names[i]) + (i != 0);
-    size_t room = JOB_GROUP_MAX - PORT_ROOM - len - (i + 1 < n ? HASH_ROOM : 0);
+    size_t room = NAMES_MAX - len - (i + 1 < n ? HASH_ROOM : 0);
     if (more > room)
       return len + (size_t)snprintf(out + len, HASH_ROOM, "#%016llx",
                                     (unsigned long long)hash_names(names, n));

@@ -27,6 +27,7 @@ struct outcome {
   size_t nrcpts;
   int dsn;   /* the server that accepted the message offers DSN */
   int final; /* it has delivered it (LMTP), not just taken it */
+  char const *tls;  /* what was spoken with the server, of struct conn; "" or NULL: nothing to tell */
   char const *host; /* the name of the server that is spoken to now; "" or NULL: not known */
   stralloc text;
 };

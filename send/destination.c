@@ -13,12 +13,14 @@
 
 /* --- where a domain leads to --- */
 
-/* The relay that <domain> goes to, "" for none. */
+/* The relay that <domain> goes to, "" for none; marked where TLS there is the domain's own affair. */
 static void find_relay(struct dests const *d, char const *domain, char out[ROUTE_RELAY_MAX])
 {
   struct route r;
+  struct tlspolicy p;
   *out = 0;
   if (route_look(&r, &d->relays, domain) == ROUTE_OK) route_relay_name(&r, out);
+  if (*out && tlspolicy_find(&d->tls, domain, out, &p)) tlspolicy_mark(&p, out, ROUTE_RELAY_MAX);
 }
 
 /* The group of a domain whose mail exchangers are not known; the caller has a reference. */
@@ -395,7 +397,7 @@ char const *dest_nexthop(struct dest const *t, uint64_t now)
   return g->kind == GROUP_MX && t->joined_at && now - t->joined_at < NEXTHOP_FRESH ? g->name : "";
 }
 
-/* lmtproutes, smtproutes or concurrencydomains have changed: a destination may lead elsewhere. */
+/* lmtproutes, smtproutes, tlsdestinations or concurrencydomains have changed: a destination may lead elsewhere. */
 static void route_again(struct dests *d, struct dest *t)
 {
   struct limits l;
@@ -410,13 +412,14 @@ static void route_again(struct dests *d, struct dest *t)
 void dest_rules_free(struct dest_rules *r)
 {
   routes_free(&r->relays);
+  tlspolicy_free(&r->tls);
   map_free(&r->limits.map);
 }
 
 int dest_rules_load(struct dest_rules *r, char const **why)
 {
   if (!route_load(&r->relays)) return (*why = route_why(), 0);
-  if (limits_load(&r->limits)) return 1;
+  if (tlspolicy_load(&r->tls) && limits_load(&r->limits)) return 1;
   *why = control_why();
   dest_rules_free(r);
   return 0;
@@ -425,8 +428,10 @@ int dest_rules_load(struct dest_rules *r, char const **why)
 void dests_obey(struct dests *d, struct dest_rules *r)
 {
   routes_free(&d->relays);
+  tlspolicy_free(&d->tls);
   map_free(&d->groups.rules.map);
   d->relays = r->relays;
+  d->tls = r->tls;
   d->groups.rules = r->limits;
   for (size_t i = 0; i < DESTS_BUCKETS; i++)
     for (struct dest *t = d->buckets[i]; t; t = t->hash_next) route_again(d, t);

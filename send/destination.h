@@ -19,6 +19,7 @@
 #include "group.h"
 #include "rewrite.h"
 #include "../remote/route.h"
+#include "../remote/tlspolicy.h"
 
 #define DESTS_BUCKETS 4096
 #define DESTS_FAIR    8
@@ -79,6 +80,7 @@ struct dests {
   unsigned int turns[CHANNELS];
   struct groups groups;
   struct routes relays;
+  struct tlspolicies tls;
 };
 
 /* The destination of the address, made where it is missing. NULL: ENOMEM. It may go away when
@@ -123,11 +125,12 @@ extern struct rcpt *dests_sweep(struct dests *d, int (*pick)(void *data, struct 
 
 struct dest_rules {
   struct routes relays;
+  struct tlspolicies tls;
   struct limit_rules limits;
 };
-#define DEST_RULES_ZERO { .relays = ROUTES_ZERO, .limits = LIMIT_RULES_ZERO }
+#define DEST_RULES_ZERO { .relays = ROUTES_ZERO, .tls = TLSPOLICIES_ZERO, .limits = LIMIT_RULES_ZERO }
 
-/* Read lmtproutes, smtproutes and concurrencydomains into an empty <r>. 1, or 0 and why; <r> is
+/* Read lmtproutes, smtproutes, tlsdestinations and concurrencydomains into an empty <r>. 1, or 0 and why; <r> is
  * empty then. */
 extern int dest_rules_load(struct dest_rules *r, char const **why);
 extern void dest_rules_free(struct dest_rules *r);

@@ -21,13 +21,15 @@ static uint32_t hash(enum group_kind kind, char const *name, size_t len)
   return h;
 }
 
-/* A relay's name has its port, and that of mail exchangers another one than 25; the lines have not. A
- * socket has none. */
+/* A relay's name has its port, and that of mail exchangers another one than 25, and a mark of TLS; the
+ * lines have not. A socket has none. */
 static size_t name_len(struct group const *g)
 {
   int port = (g->kind == GROUP_RELAY && *g->name != '/') || g->kind == GROUP_MX;
-  char const *colon = port ? memrchr(g->name, ':', g->len) : 0;
-  return colon ? (size_t)(colon - g->name) : g->len;
+  char const *mark = g->kind == GROUP_MX ? memchr(g->name, '/', g->len) : 0;
+  size_t len = mark ? (size_t)(mark - g->name) : g->len;
+  char const *colon = port ? memrchr(g->name, ':', len) : 0;
+  return colon ? (size_t)(colon - g->name) : len;
 }
 
 /* Of several mail exchangers, the first one with a line counts. */

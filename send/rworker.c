@@ -266,7 +266,7 @@ static void on_group(struct rspawn *r, struct rslot *s, struct job_packet const 
 /* A packet from a worker. 1, or 0 when it makes no sense. */
 static int obey(struct rspawn *r, struct rslot *s, struct job_packet const *p)
 {
-  if (s->state != RSLOT_BUSY || !strchr("NRGCE", p->type) || p->num != s->jobs->num) return 0;
+  if (s->state != RSLOT_BUSY || !strchr("NRGCTE", p->type) || p->num != s->jobs->num) return 0;
   if (p->type == 'N') return rslot_note(r, s, p->index, p->letter);
   if (p->type == 'R') return rslot_result(r, s, p->index, p->letter, p->text, p->textlen);
   if (p->type == 'E') on_end(r, s);

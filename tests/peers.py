@@ -5,6 +5,7 @@ none of their scripts runs and no service is started. What was fetched once is
 used again. Unavailable says why a peer cannot be had; tests then skip.
 
   postfix()   a Peer with smtp-source and smtp-sink
+  exim()      a Peer with Exim, which has TLS by GnuTLS
   dovecot()   a Peer with Dovecot, its imap and its lmtp
   fail2ban()  its fail2ban-regex, to be run by /usr/bin/python3
   php(), git_email(), mutt()   programs that send mail by sendmail
@@ -79,6 +80,9 @@ def fetch(name, wanted, program):
 
 def postfix():
     return fetch('postfix', ['postfix'], 'usr/sbin/smtp-source')
+
+def exim():
+    return fetch('exim', ['exim4-daemon-light', 'exim4-base'], 'usr/sbin/exim4')
 
 def dovecot():
     return fetch('dovecot', ['dovecot-core', 'dovecot-imapd', 'dovecot-lmtpd'], 'usr/lib/dovecot/lmtp')

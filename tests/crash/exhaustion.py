@@ -360,9 +360,9 @@ def set_limit(path, limit):
     with open(path + '/pids.max', 'w') as f: f.write(str(limit))
 
 def test_processes():
-    """35 processes for everything, with its supervision."""
-    why = '35 processes'
-    path = group(35) if ROOT else None
+    """45 processes for everything, with its supervision."""
+    why = '45 processes'
+    path = group(45) if ROOT else None
     if not path: return skip('a limit of processes for one instance needs root and a cgroup')
     try:
         enter = ['sh', '-c', 'exec "$@"', 'sh']
@@ -380,8 +380,8 @@ def test_processes():
         finally: i.popen = real
         wait_for(lambda: i.queue_open() and i.banner(), 20, 0.1)
         now = int(open(path + '/pids.current').read())
-        print('  %d of 35 processes run when nothing happens' % now)
-        for limit in (35, now + 1, now) if LONG else (35, now):
+        print('  %d of 45 processes run when nothing happens' % now)
+        for limit in (45, now + 1, now) if LONG else (45, now):
             set_limit(path, limit)
             codes = crowd(12)
             check(all(c in (0, 250) or is_later(c) for c in codes), '%s: taken, or put off with a word: %s' % (why, sorted(codes)))

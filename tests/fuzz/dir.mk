@@ -34,6 +34,8 @@ fuzz-tables_SRCS := $(addprefix tools/,assign.c mailbox-line.c mailbox-words.c) 
 fuzz-tables_WRAP := getpw_ids getgrnam
 fuzz-tls_SRCS := smtpd/tls.c
 fuzz-tls_WRAP := socket connect
+fuzz-tlsc_SRCS := remote/tlspolicy.c tls/peer.c tls/stores.c
+fuzz-tlsc_LIBS := -lssl -lcrypto
 fuzz-vacation_SRCS := $(addprefix deliver/,helper.c mailhead.c vacation-decide.c vacation-reply.c)
 
 $B/fuzz/obj/%.o: %.c $B/conf.h conf-cc tests/fuzz/dir.mk

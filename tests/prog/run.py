@@ -15,7 +15,7 @@ id -un | sed "s/^/user /"
 [ "$1" != -d ] || { echo >&3; exec 3>&-; }
 while :; do sleep 0.05; done
 '''
-SERVICES = ('authd', 'queued', 'rcptd', 'send', 'smtpd', 'tlsd')
+SERVICES = ('authd', 'queued', 'rcptd', 'send', 'smtpd', 'tlsc', 'tlsd')
 
 def make(name):
     home = setup(os.path.join(SCRATCH, name), '-n', 'a.example', '-s', '2600', '-a', '127.0.0.2')
