@@ -75,9 +75,10 @@ static void deliver(struct options const *o)
 
 int local_main(int argc, char const *const *argv)
 {
-  static struct options o = {.length = COPY_ALL};
+  static struct options o; /* all zeros, which take no room in the file */
   program_start("pipit-local");
   if (!argc) usage();
+  o.length = COPY_ALL;
   read_arguments(&o, argc, argv);
   perform_confine();
   deliver(&o);

@@ -133,7 +133,7 @@ static void leave_text(int fd, struct submit const *s, int permanent)
 
 int main(int argc, char const *const *argv)
 {
-  static struct queue_job j = { .s = SUBMIT_ZERO };
+  static struct queue_job j; /* all zeros, which take no room in the file */
   int text = is_pipe(TEXT_FD) ? TEXT_FD : -1;
   int error = error_fd();
   if (error != -1 && (error == text || fcntl(error, F_GETFD) == -1)) error = -1;
@@ -143,6 +143,7 @@ int main(int argc, char const *const *argv)
   if (!program_plug(TEXT_FD) || (error_fd() != -1 && !program_plug(error_fd()))) return QQ_BUG;
   if (!can_be_read(0) || !can_be_read(1)) return QQ_READ;
   if (!priv_limit_memory(MEMORY_MAX)) return QQ_NOMEM;
+  submit_init(&j.s);
   tain_now_set_stopwatch_g();
   tain_addsec_g(&j.deadline, DEATH_SECONDS);
   if (submit_open(&j.s, SUBMIT_WAIT, 0, 0)) {

@@ -2,15 +2,15 @@ PROGRAMS += pipit-rspawn
 pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogram.c
 
 PROGRAMS += pipit-lspawn
-pipit-lspawn_NAMES := pipit-local
+pipit-lspawn_NAMES := pipit-local pipit-start
 pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c local/worker.c \
-	local/pipit-local.c 	$(LOCAL_SRCS)
+	local/pipit-local.c send/pipit-start.c $(LOCAL_SRCS)
 # It is forked, or as pipit-local executed, for every address that gets mail: the fewer libraries, the
 # less there is to copy or to load.
 pipit-lspawn_LIBS := -l:libcdb.a -l:libskarnet.a
 
-# the scheduler, and what starts it
-PROGRAMS += pipit-send pipit-start
+# the scheduler
+PROGRAMS += pipit-send
 SEND_COMMON := send/lines.c send/state.c send/records.c send/report.c send/log.c
 SEND_BOUNCE := send/bounce.c send/bounce_put.c send/bounce_status.c send/bounce_text.c
 pipit-send_SRCS := send/pipit-send.c send/children.c send/command.c send/command_peer.c send/compose.c send/deliver.c \
@@ -19,7 +19,6 @@ pipit-send_SRCS := send/pipit-send.c send/children.c send/command.c send/command
 	send/keeper_link.c send/keeper_state.c send/limits.c send/load.c send/message.c send/message_file.c \
 	send/nexthop.c send/park.c send/pool.c send/queue_scan.c send/removal.c send/result.c send/retry.c \
 	send/send_log.c send/settings.c send/waiting.c send/walk.c remote/route.c $(SEND_COMMON) $(SEND_BOUNCE)
-pipit-start_SRCS := send/pipit-start.c
 t-retry_SRCS := send/retry.c
 t-health_SRCS := send/health.c
 t-limits_SRCS := send/limits.c

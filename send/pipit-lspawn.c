@@ -9,8 +9,8 @@
  * good and delivers to one address; see lspawn-child.c, and lspawn-worker.c for
  * those that take more than one message. This ends when send does.
  *
- * Under any other name than pipit-lspawn and qmail-lspawn it is pipit-local: one
- * delivery is the same code.
+ * Called as pipit-start or qmail-start it is that program, which is root's as well;
+ * under any other name it is pipit-local: one delivery is the same code.
  *
  * exit: 0 send has gone, 100 wrong usage, 111 try later.
  */
@@ -43,6 +43,7 @@
 #include "home.h"
 #include "job.h"
 #include "lspawn.h"
+#include "pipit-start.h"
 #include "priv.h"
 #include "program.h"
 #include "signals.h"
@@ -310,6 +311,8 @@ static int lspawn_main(int argc, char const *const *argv)
 
 int main(int argc, char const *const *argv)
 {
-  return names_ours(program_called(argv[0]), "lspawn") ? lspawn_main(argc, argv) :
-                                                         local_main(argc, argv);
+  char const *called = program_called(argv[0]);
+  if (names_ours(called, "lspawn")) return lspawn_main(argc, argv);
+  if (names_ours(called, "start")) return start_main(argc, argv);
+  return local_main(argc, argv);
 }

@@ -28,6 +28,7 @@
 #include "accounts.h"
 #include "control.h"
 #include "home.h"
+#include "pipit-start.h"
 #include "program.h"
 
 #define USAGE          "pipit-start [ -d fd ] [ defaultdelivery [ logger arg ... ] ]"
@@ -131,6 +132,7 @@ static void start_rspawn(struct start const *s)
 }
 
 /* The ready descriptor moves away when it is one of those that send gets. */
+static void become_send(struct start *s) __attribute__((noreturn));
 static void become_send(struct start *s)
 {
   char fmt[UINT_FMT];
@@ -171,7 +173,7 @@ static int options(int argc, char const *const *argv, struct start *s)
   return l.ind;
 }
 
-int main(int argc, char const *const *argv)
+int start_main(int argc, char const *const *argv)
 {
   struct start s = { .logger = 0 };
   program_start("pipit-start");
