@@ -20,9 +20,11 @@ struct cdbwrite {
   int fd;
   char path[PATH_MAX];
   char temporary[PATH_MAX];
+  mode_t mode;
 };
 
 #define MODE 0644
+#define PRIVATE 0600
 
 /* Open the temporary file and lock it; nobody but its owner can, so that nobody can
  * keep it locked. Whoever had it before may have given it its final name, or have
@@ -56,6 +58,7 @@ int cdbwrite_begin(struct cdbwrite **to, int dirfd, char const *path)
   if (!w) return 0;
   w->dirfd = dirfd;
   w->fd = -1;
+  w->mode = MODE;
   if ((size_t)snprintf(w->temporary, sizeof w->temporary, "%s.tmp", path) >= sizeof w->temporary)
     return (end(w), errno = ENAMETOOLONG, 0);
   snprintf(w->path, sizeof w->path, "%s", path);
@@ -66,6 +69,11 @@ int cdbwrite_begin(struct cdbwrite **to, int dirfd, char const *path)
   if (cdb_make_start(&w->make, w->fd) != 0) return (end(w), errno = ENOMEM, 0);
   *to = w;
   return 1;
+}
+
+void cdbwrite_private(struct cdbwrite *w)
+{
+  w->mode = PRIVATE;
 }
 
 int cdbwrite_add(struct cdbwrite *w, char const *key, size_t klen, char const *value, size_t vlen)
@@ -94,7 +102,7 @@ static int sync_directory(struct cdbwrite const *w)
 int cdbwrite_commit(struct cdbwrite *w)
 {
   int finished = cdb_make_finish(&w->make) == 0;
-  if (!finished || fchmod(w->fd, MODE) == -1 || fsync(w->fd) == -1 ||
+  if (!finished || fchmod(w->fd, w->mode) == -1 || fsync(w->fd) == -1 ||
       renameat(w->dirfd, w->temporary, w->dirfd, w->path) == -1) {
     int e = errno;
     unlinkat(w->dirfd, w->temporary, 0);

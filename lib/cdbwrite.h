@@ -14,6 +14,9 @@ struct cdbwrite;
 /* Begin the file <path>, relative to the descriptor <dirfd>. <*w>, or 0 with errno. */
 extern int cdbwrite_begin(struct cdbwrite **w, int dirfd, char const *path);
 
+/* Only its owner is to be able to read it. */
+extern void cdbwrite_private(struct cdbwrite *w);
+
 /* Add a record, also when there is one of that key: readers find the first. 1, or
  * 0 with errno (ENOMEM also: more than a cdb can hold). */
 extern int cdbwrite_add(struct cdbwrite *w, char const *key, size_t klen, char const *value,
@@ -22,7 +25,7 @@ extern int cdbwrite_add(struct cdbwrite *w, char const *key, size_t klen, char c
 /* Is there a record with that key? 1, 0, or -1 with errno. */
 extern int cdbwrite_has(struct cdbwrite *w, char const *key, size_t len);
 
-/* Put the file in its place, readable for all, and sync it and its directory. It ends
+/* Put the file in its place, readable for all (or see above), and sync it and its directory. It ends
  * <w> in any case. 1, or 0 with errno; then the old file is in its place, unless
  * the directory alone could not be synced. */
 extern int cdbwrite_commit(struct cdbwrite *w);

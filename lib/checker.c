@@ -47,6 +47,7 @@ static int arrange(int data, int extra, int in, int out)
 static void become(char *const *argv, int data, int extra, int in, int out)
 {
   if (!arrange(data, extra, in, out)) _exit(EXIT_TEMPORARY);
+  setpgid(0, 0); /* its own children end with it */
   sig_restore(SIGPIPE);
   sig_restore(SIGXFSZ);
   sig_restore(SIGHUP);
@@ -62,6 +63,7 @@ pid_t checker_start(char *const *argv, int data, int extra, int in, int out)
 {
   pid_t pid = fork();
   if (!pid) become(argv, data, extra, in, out);
+  if (pid > 0) setpgid(pid, pid); /* whoever is first */
   return pid;
 }
 
@@ -73,7 +75,7 @@ int checker_wait(pid_t pid, uint64_t end, volatile sig_atomic_t const *stop)
   while ((r = waitpid(pid, &status, WNOHANG)) == 0 || (r == -1 && errno == EINTR)) {
     struct pollfd x = { .fd = pidfd, .events = POLLIN };
     uint64_t now = clock_ms();
-    if (now >= end || (stop && *stop)) kill(pid, SIGKILL);
+    if (now >= end || (stop && *stop)) kill(-pid, SIGKILL);
     int wait = now >= end || pidfd == -1 ? LOOK_MS : end - now < STEP_MS ? (int)(end - now) : STEP_MS;
     poll(&x, 1, wait);
   }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "auth.h"
 #include "recipient.h"
 #include "session.h"
 
@@ -26,14 +27,15 @@ static void do_helo(struct session *s, char const *arg, size_t len)
 
 static void do_ehlo(struct session *s, char const *arg, size_t len)
 {
-  char text[800];
+  char text[900], auth[AUTH_EHLO_MAX];
   keep_helo(s, arg, len);
   s->esmtp = 1;
+  auth_ehlo(s, auth);
   int n = snprintf(text, sizeof text,
-                   "250-%.500s\r\n250-PIPELINING\r\n250-SIZE %lu\r\n250-8BITMIME\r\n%s%s"
+                   "250-%.500s\r\n250-PIPELINING\r\n250-SIZE %lu\r\n250-8BITMIME\r\n%s%s%s"
                    "250 ENHANCEDSTATUSCODES\r\n",
                    s->settings->greeting.s, s->databytes, params_has_dsn() ? "250-DSN\r\n" : "",
-                   !s->tls.on && tls_is_there(s->io.in, s->io.out) ? "250-STARTTLS\r\n" : "");
+                   !s->tls.on && tls_is_there(s->io.in, s->io.out) ? "250-STARTTLS\r\n" : "", auth);
   stream_put(&s->io, text, (size_t)n);
 }
 
@@ -72,7 +74,7 @@ static void do_mail(struct session *s, char const *arg, size_t len)
     return;
   }
   if (!read_path(s, &p, "FROM:", arg, len, "5.1.7")) return;
-  if (!params_mail(s, arg, len, p.used)) return;
+  if (!params_mail(s, arg, len, p.used) || !auth_may_mail(s, &p)) return;
   memcpy(s->sender, p.s, p.len);
   s->senderlen = p.len;
   if (s->databytes && s->size > s->databytes) {
@@ -109,6 +111,7 @@ static int may_take(struct session *s, struct smtppath const *p)
       refuse(s, p, 451, "4.3.0", "unable to read control/morercpthosts.cdb");
       return 0;
     default:
+      if (auth_address_may_relay(s)) break;
       refuse(s, p, 553, "5.7.1", "sorry, that domain isn't in my list of allowed rcpthosts");
       return 0;
   }
@@ -207,7 +210,9 @@ static void do_data(struct session *s, char const *arg, size_t len)
 {
   (void)arg;
   if (!len && s->nrcpts) {
-    receive_data(s);
+    if (auth_may_send_now(s)) receive_data(s);
+    else if (stream_is_pending(&s->io)) session_no_text(s);
+    else session_reset(s);
     return;
   }
   int ahead = stream_is_pending(&s->io);
@@ -238,6 +243,11 @@ static void do_starttls(struct session *s, char const *arg, size_t len)
   else starttls_command(s);
 }
 
+static void do_auth(struct session *s, char const *arg, size_t len)
+{
+  auth_command(s, arg, len);
+}
+
 static void do_vrfy(struct session *s, char const *arg, size_t len)
 {
   (void)arg;
@@ -249,7 +259,7 @@ static void do_help(struct session *s, char const *arg, size_t len)
 {
   (void)arg;
   (void)len;
-  session_reply(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA RSET NOOP STARTTLS VRFY HELP QUIT");
+  session_reply(s, 214, "2.0.0", "HELO EHLO MAIL RCPT DATA RSET NOOP STARTTLS AUTH VRFY HELP QUIT");
 }
 
 static void do_quit(struct session *s, char const *arg, size_t len)
@@ -275,7 +285,8 @@ static struct {
 } const table[] = {
   { "EHLO", do_ehlo }, { "HELO", do_helo }, { "MAIL", do_mail }, { "RCPT", do_rcpt },
   { "DATA", do_data }, { "RSET", do_rset }, { "NOOP", do_noop }, { "VRFY", do_vrfy },
-  { "HELP", do_help }, { "QUIT", do_quit }, { "STARTTLS", do_starttls }, { "GET", do_http },  { "POST", do_http },
+  { "HELP", do_help }, { "QUIT", do_quit }, { "STARTTLS", do_starttls }, { "AUTH", do_auth },
+  { "GET", do_http },  { "POST", do_http },
   { "PUT", do_http },  { "HEAD", do_http }, { "CONNECT", do_http }, { "OPTIONS", do_http },
   { "DELETE", do_http }, { "PATCH", do_http }, { "TRACE", do_http }, { "PRI", do_http },
 };

@@ -1,5 +1,5 @@
 PROGRAMS += pipit-smtpd
-pipit-smtpd_SRCS := $(addprefix smtpd/,pipit-smtpd.c access.c client.c commands.c data.c handed.c \
+pipit-smtpd_SRCS := $(addprefix smtpd/,pipit-smtpd.c access.c auth.c client.c commands.c data.c handed.c \
   listen.c log.c netlist.c params.c receive.c recipient.c recipient-list.c recipient-program.c \
   recipient-rcptd.c rules.c session.c sessions.c settings.c sockets.c \
   starttls.c stream.c tls.c worker.c)

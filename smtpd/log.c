@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <skalibs/strerr.h>
+
 #include "logline.h"
 #include "session.h"
 
@@ -27,8 +29,9 @@ static void add_client(struct logline *l, struct session const *s)
 {
   logline_key(l, "ip", s->client.ip);
   if (s->client.host) logline_key(l, "host", s->client.host);
-  if (s->client.info) logline_key(l, "info", s->client.info);
+  if (s->client.info && !s->login[0]) logline_key(l, "info", s->client.info);
   logline_key(l, "helo", s->helo);
+  if (s->login[0]) logline_key(l, "login", s->login);
   if (s->tls.on) add_tls(l, &s->tls);
 }
 
@@ -94,4 +97,9 @@ void log_end(struct session const *s)
   logline_keyn(&l, "seconds", stream_age(&s->io));
   logline_key(&l, "reason", s->end);
   logline_write(&l);
+}
+
+void log_trouble(char const *why)
+{
+  strerr_warnw(why);
 }

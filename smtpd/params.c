@@ -1,13 +1,17 @@
-/* params.c - the parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (6152), those of DSN (3461) */
+/* params.c - the parameters of MAIL and RCPT: SIZE (RFC 1870), BODY (6152), AUTH (4954), those of DSN (3461) */
 
 #include <stdint.h>
 #include <string.h>
 
+#include "auth.h"
 #include "session.h"
+
+#define AUTH_PARAM_MAX 500
 
 static char const ret_form[] = "RET takes FULL or HDRS, and once";
 static char const envid_form[] = "ENVID takes xtext of up to 100 characters, and once";
 static char const notify_form[] = "NOTIFY takes NEVER, or some of SUCCESS,FAILURE,DELAY, and once";
+static char const auth_form[] = "AUTH takes <> or xtext of up to 500 characters";
 static char const orcpt_form[] =
     "ORCPT takes a type, a semicolon and xtext, up to 500 characters, and once";
 
@@ -48,11 +52,21 @@ static char const *take_envid(struct session *s, struct smtpparam const *p)
   return taken;
 }
 
+/* Who has sent it first: nobody is trusted to know (RFC 4954, 5), so it is as if it were <>. */
+static char const *take_auth(struct smtpparam const *p)
+{
+  if (p->valuelen == 2 && !memcmp(p->value, "<>", 2)) return taken;
+  return p->valuelen && p->valuelen <= AUTH_PARAM_MAX && dsn_xtext_decode(0, p->value, p->valuelen) == 1
+             ? taken
+             : auth_form;
+}
+
 static char const *take_mail(struct session *s, struct smtpparam const *p)
 {
   int dsn = params_has_dsn();
   if (smtpparam_is(p, "SIZE")) return take_size(s, p);
   if (smtpparam_is(p, "BODY")) return take_body(s, p);
+  if (auth_is_offered() && smtpparam_is(p, "AUTH")) return take_auth(p);
   if (dsn && smtpparam_is(p, "RET")) return take_ret(s, p);
   if (dsn && smtpparam_is(p, "ENVID")) return take_envid(s, p);
   return unknown;

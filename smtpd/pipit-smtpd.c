@@ -1,13 +1,18 @@
 /* pipit-smtpd.c - the SMTP server: take mail in and hand it to the queue
  *
- * usage: pipit-smtpd [-t]
- *        pipit-smtpd -l [-t] [-a address]... [-p port] [-s socket] [-x cdb] [-c sessions]
- *                    [-C sessions] [-b backlog] [-d readyfd]
+ * usage: pipit-smtpd [-trAmk] [host program arg...]
+ *        pipit-smtpd -l [-trAmk] [-a address]... [-p port] [-s socket] [-x cdb] [-c sessions]
+ *                    [-C sessions] [-b backlog] [-d readyfd] [host program arg...]
  *
  * Without -l, serves one client on descriptors 0 and 1, as tcpserver and its
  * like start it. With -l it listens itself; with -s it also takes the clients that
  * pipit-handover has from tcpserver, or those alone where neither -a nor -p is given.
  * -t: TLS begins on connect (port 465), as with SMTPS=1 in the environment.
+ * program arg...: clients may log in, and this checkpassword program checks whether they may;
+ * host, which qmail's servers had there, is not used.
+ * -A: pipit-authd checks it. -r: who has not logged in, nor has RELAYCLIENT, sends no mail.
+ * -m, -k: the program can check responses to CRAM-MD5, and gets the response before (-m) or behind
+ * (-k) the challenge.
  *
  * exit: 0 the session is over (-l: SIGTERM), 100 wrong usage, 111 local
  * trouble, about which one line is on stderr.
@@ -24,6 +29,7 @@
 #include <skalibs/types.h>
 
 #include "accounts.h"
+#include "auth.h"
 #include "home.h"
 #include "listen.h"
 #include "priv.h"
@@ -34,8 +40,8 @@
 #include "smtpd.h"
 
 #define USAGE \
-  "pipit-smtpd [ -t ] [ -l [ -a address ] [ -p port ] [ -s socket ] [ -x cdb ] [ -c sessions ] " \
-  "[ -C sessions ] [ -b backlog ] [ -d readyfd ] ]"
+  "pipit-smtpd [ -trAmk ] [ -l [ -a address ] [ -p port ] [ -s socket ] [ -x cdb ] [ -c sessions ] " \
+  "[ -C sessions ] [ -b backlog ] [ -d readyfd ] ] [ host program arg... ]"
 
 #define MEMORY_SESSION  134217728 /* bytes of address space that a session may have */
 #define MEMORY_LISTENER 536870912 /* and the listener, which may hold two sets of settings */
@@ -45,6 +51,9 @@
 struct options {
   int listen;
   int tls;
+  int authd;
+  int required;
+  struct auth auth;
   char const *addresses[SOCKETS_MAX];
   size_t naddresses;
   char const *port;
@@ -72,10 +81,17 @@ static void read_options(struct options *o, int argc, char const *const *argv)
 {
   subgetopt g = SUBGETOPT_ZERO;
   int others = 0;
-  for (int opt; (opt = subgetopt_r(argc, argv, "lta:p:s:x:c:C:b:d:", &g)) != -1; others += opt != 'l' && opt != 't')
+  for (int opt; (opt = subgetopt_r(argc, argv, "ltrAmka:p:s:x:c:C:b:d:", &g)) != -1; others += !strchr("ltrAmk", opt))
     switch (opt) {
       case 'l': o->listen = 1; break;
       case 't': o->tls = 1; break;
+      case 'r': o->required = 1; break;
+      case 'A': o->authd = 1; break;
+      case 'm':
+      case 'k':
+        o->auth.has_cram = 1;
+        o->auth.challenge_first = opt == 'k';
+        break;
       case 'a':
         if (o->naddresses == SOCKETS_MAX) usage();
         o->addresses[o->naddresses++] = g.arg;
@@ -92,7 +108,10 @@ static void read_options(struct options *o, int argc, char const *const *argv)
       case 'd': o->ready_fd = (int)number(g.arg, 3); break;
       default: usage();
     }
-  if (g.ind < argc || (others && !o->listen)) usage();
+  int programs = argc - g.ind; /* host is one of them */
+  if (programs == 1 || (programs && o->authd) || (others && !o->listen)) usage();
+  if (programs) o->auth.checker = (char **)argv + g.ind + 1;
+  else if (o->auth.has_cram || (o->required && !o->authd)) usage();
 }
 
 /* Nothing that a session does needs to execute a program, or to write a file.
@@ -121,7 +140,7 @@ enum served smtpd_serve(struct smtpd *d, struct client *client, stralloc const *
   if (!client_load(client, rule))
     return refuse(out, "DATABYTES or BRTLIMIT is not a whole number; write digits only");
   if (!priv_limit_memory(MEMORY_SESSION)) return refuse(out, "unable to limit my memory");
-  if (!d->confined && !recipient_runs_program() && !submit_uses_program() && !confine(0))
+  if (!d->confined && !auth_runs_program() && !recipient_runs_program() && !submit_uses_program() && !confine(0))
     return refuse(out, "unable to confine myself");
   d->confined = 1;
   return session_serve(d->settings, client, in, out, d->stop, d->again) ? SERVED_AGAIN : SERVED_OVER;
@@ -161,7 +180,7 @@ static int serve_all(struct settings *settings, struct options const *o)
   if (!priv_limit_memory(MEMORY_LISTENER)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
   if (!settings_load(settings, 1)) strerr_dief(EXIT_TEMPORARY, settings_why());
   int rules = l.sockets.count > 0; /* tcpserver has its own */
-  l.access.allow_program = submit_uses_program() || recipient_runs_program() ||
+  l.access.allow_program = submit_uses_program() || auth_runs_program() || recipient_runs_program() ||
                            (rules && access_sets_program(&l.access));
   if (!recipient_share()) strerr_diefusys(EXIT_TEMPORARY, "share memory with sessions");
   if (rules && !access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
@@ -177,6 +196,7 @@ int main(int argc, char const *const *argv)
   program_start("pipit-smtpd");
   if (!argc) usage();
   read_options(&o, argc, argv);
+  if (o.authd || o.auth.checker) auth_offer(&o.auth, AUTHWIRE_SMTP, o.required);
   if (o.tls) setenv("SMTPS", "1", 1);
   if (o.listen) return serve_all(&settings, &o);
   return serve_one(&settings) == SERVED_NOT ? EXIT_TEMPORARY : 0;

@@ -21,11 +21,12 @@ struct answer {
 static size_t trace(struct session const *s, char out[CLIENT_TRACE_MAX])
 {
   char with[128];
+  char const *a = s->login[0] ? "A" : "";
   if (s->tls.on)
-    snprintf(with, sizeof with, "%s\n\t(%s%s%s)", s->esmtp ? "ESMTPS" : "SMTP",
+    snprintf(with, sizeof with, "%s%s\n\t(%s%s%s)", s->esmtp ? "ESMTPS" : "SMTP", a,
              s->tls.protocol[0] ? s->tls.protocol : "TLS", s->tls.cipher[0] ? " " : "", s->tls.cipher);
   else
-    snprintf(with, sizeof with, "%s", s->esmtp ? "ESMTP" : "SMTP");
+    snprintf(with, sizeof with, "%s%s", s->esmtp ? "ESMTP" : "SMTP", a);
   return client_trace(&s->client, out, s->helo, s->settings->me.s, with);
 }
 

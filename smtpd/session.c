@@ -2,10 +2,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "auth.h"
 #include "cdbmap.h"
+#include "sasl.h"
 #include "session.h"
 
 #define TLS_HANDSHAKE 0x16 /* the first byte that a TLS client sends */
@@ -78,6 +81,64 @@ static void refuse_tls(struct session *s)
   session_close(s, 421, "4.7.0", "TLS is not spoken here", "TLS handshake");
 }
 
+/* A command that is a longer line than others (RFC 4954, 4). */
+static size_t limit_of(struct session const *s)
+{
+  char const *start = s->io.inbuf + s->io.pos;
+  size_t max = s->settings->maxline;
+  int is_auth = s->io.len - s->io.pos >= 5 && !strncasecmp(start, "AUTH ", 5) && auth_is_offered();
+  return is_auth && max < SASL_LINE_MAX ? SASL_LINE_MAX : max;
+}
+
+/* <max> 0: that of commands. The line's end stays. */
+static enum session_line read_line(struct session *s, size_t max, char **line, size_t *len)
+{
+  struct stream *io = &s->io;
+  size_t scanned = 0;
+  int too_long = 0;
+  char *lf;
+  while (!(lf = memchr(io->inbuf + io->pos + scanned, '\n', io->len - io->pos - scanned))) {
+    scanned = io->len - io->pos;
+    if (scanned && io->inbuf[io->pos] == TLS_HANDSHAKE) {
+      refuse_tls(s);
+      return SESSION_LINE_NONE;
+    }
+    if (scanned >= (max ? max : limit_of(s))) {
+      too_long = 1;
+      io->pos = io->len;
+      scanned = 0;
+    }
+    enum stream_result r = stream_fill(io);
+    if (r != STREAM_OK) {
+      session_lost(s, r);
+      return SESSION_LINE_NONE;
+    }
+  }
+  if (!max) max = limit_of(s);
+  *line = io->inbuf + io->pos;
+  *len = (size_t)(lf - *line);
+  io->pos += *len + 1;
+  return too_long || *len + 1 > max ? SESSION_LINE_LONG : SESSION_LINE;
+}
+
+/* Take off what stands before the LF. 1, or 0: the session has ended. */
+static int is_ended_well(struct session *s, char const *line, size_t *len)
+{
+  if (*len && line[*len - 1] == '\r') {
+    --*len;
+  } else if (!s->mend) {
+    session_close(s, 500, "5.5.2", "command lines must end with CR LF", "bare LF");
+    return 0;
+  }
+  return 1;
+}
+
+enum session_line session_read_line(struct session *s, size_t max, char **line, size_t *len)
+{
+  enum session_line r = read_line(s, max, line, len);
+  return r == SESSION_LINE && !is_ended_well(s, *line, len) ? SESSION_LINE_NONE : r;
+}
+
 /* Answer the line s[0..len), which ended with LF. */
 static void take_line(struct session *s, char const *line, size_t len, int too_long)
 {
@@ -89,12 +150,7 @@ static void take_line(struct session *s, char const *line, size_t len, int too_l
     session_reply(s, 500, "5.5.2", "line too long");
     return;
   }
-  if (len && line[len - 1] == '\r') {
-    len--;
-  } else if (!s->mend) {
-    session_close(s, 500, "5.5.2", "command lines must end with CR LF", "bare LF");
-    return;
-  }
+  if (!is_ended_well(s, line, &len)) return;
   while (len && (line[len - 1] == ' ' || line[len - 1] == '\t')) len--;
   if (!is_safe_line(line, len)) session_reply(s, 500, "5.5.2", "control character in command");
   else command(s, line, len);
@@ -103,31 +159,10 @@ static void take_line(struct session *s, char const *line, size_t len, int too_l
 /* Read one line of whatever length in the memory there is, and answer it. */
 static void next_command(struct session *s)
 {
-  struct stream *io = &s->io;
-  size_t scanned = 0;
-  int too_long = 0;
-  char *lf;
-  while (!(lf = memchr(io->inbuf + io->pos + scanned, '\n', io->len - io->pos - scanned))) {
-    scanned = io->len - io->pos;
-    if (scanned && io->inbuf[io->pos] == TLS_HANDSHAKE) {
-      refuse_tls(s);
-      return;
-    }
-    if (scanned >= s->settings->maxline) {
-      too_long = 1;
-      io->pos = io->len;
-      scanned = 0;
-    }
-    enum stream_result r = stream_fill(io);
-    if (r != STREAM_OK) {
-      session_lost(s, r);
-      return;
-    }
-  }
-  char const *line = io->inbuf + io->pos;
-  size_t len = (size_t)(lf - line);
-  io->pos += len + 1;
-  take_line(s, line, len, too_long || len + 1 > s->settings->maxline);
+  char *line;
+  size_t len;
+  enum session_line r = read_line(s, 0, &line, &len);
+  if (r != SESSION_LINE_NONE) take_line(s, line, len, r == SESSION_LINE_LONG);
 }
 
 int session_is_ahead(struct session *s)

@@ -2,7 +2,7 @@
  *
  * session.c reads commands and ends the session; commands.c answers them,
  * params.c reads the parameters of MAIL and RCPT;
- * starttls.c puts the session behind TLS;
+ * starttls.c puts the session behind TLS, auth.c lets clients log in;
  * receive.c is DATA, from 354 to the answer after the dot; rules.c says who may
  * send to whom, recipient.c whether there is such a recipient; log.c writes the lines.
  */
@@ -15,6 +15,7 @@
 
 #include <skalibs/stralloc.h>
 
+#include "authwire.h"
 #include "client.h"
 #include "dsn.h"
 #include "settings.h"
@@ -50,6 +51,12 @@ struct session {
   unsigned long in_a_row;  /* and since the last accepted message */
   unsigned long unknown;   /* recipients refused because they do not exist */
   unsigned long messages;  /* accepted */
+  unsigned long auth_failures;
+  char login[AUTHWIRE_LOGIN_MAX + 1]; /* who has logged in, or "" */
+  struct {
+    char const *relay, *info;
+  } before_login;          /* of the client */
+  int asked_open;          /* whether the client's address may relay */
   char ended[TLS_WHY_MAX + 32]; /* room for <end> */
   char const *end;         /* why the session is over, or NULL while it is not */
   int linger;              /* the client may still be sending: see stream_linger */
@@ -97,6 +104,12 @@ extern void session_no_text(struct session *s);
 /* End the session for what a read or a write has met. */
 extern void session_lost(struct session *s, enum stream_result r);
 
+/* Read a line of at most <max> bytes with its line end, which is then taken off; it is good until
+ * the next read. SESSION_LINE_LONG: it was longer, and is lost. SESSION_LINE_NONE: the session has
+ * ended. */
+enum session_line { SESSION_LINE, SESSION_LINE_LONG, SESSION_LINE_NONE };
+extern enum session_line session_read_line(struct session *s, size_t max, char **line, size_t *len);
+
 /* Has the client sent what it may send only after our answer? Who may relay
  * may: scripts pipe whole dialogues into sendmail -bs. */
 extern int session_is_ahead(struct session *s);
@@ -143,5 +156,7 @@ extern void log_message(struct session const *s, char const *kind, uint64_t id, 
 extern void log_refused(struct session const *s, char const *rcpt, size_t len, unsigned int code,
                         char const *reply);
 extern void log_end(struct session const *s);
+/* A line on trouble of ours. */
+extern void log_trouble(char const *why);
 
 #endif

@@ -12,7 +12,7 @@
 #define SECONDS_MAX  1000000
 
 static char const *const files[] = {
-  "me", "smtpgreeting", "localiphost", "rcpthosts", "badmailfrom", "normalizeclients",
+  "me", "smtpgreeting", "localiphost", "rcpthosts", "badmailfrom", "normalizeclients", "authinclear", "authdelay", "relayopentime",
   "databytes", "maxrcpt", "maxline", "maxerrors", "brtlimit", "rcptcheck", "timeoutsmtpd", "timeoutsession",
   "concurrencysmtpd", "concurrencysmtpdclient", 0
 };
@@ -110,6 +110,7 @@ static int load_numbers(struct settings *s)
   s->session = 600;
   s->sessions = 200;
   s->per_client = 20;
+  s->authdelay = 1;
   if (!load_number("databytes", &s->databytes, ~0ul >> 1) ||
       !load_number("maxrcpt", &s->maxrcpt, 100000) ||
       !load_number("maxline", &s->maxline, SETTINGS_LINE_MAX) ||
@@ -117,6 +118,8 @@ static int load_numbers(struct settings *s)
       !load_number("brtlimit", &s->brtlimit, 1000000) ||
       !load_number("timeoutsmtpd", &s->idle, SECONDS_MAX) ||
       !load_number("timeoutsession", &s->session, SECONDS_MAX) ||
+      !load_number("authdelay", &s->authdelay, 60) ||
+      !load_number("relayopentime", &s->relayopen, SECONDS_MAX) ||
       !load_number("concurrencysmtpd", &s->sessions, SESSIONS_MAX) ||
       !load_number("concurrencysmtpdclient", &s->per_client, SESSIONS_MAX))
     return 0;
@@ -151,6 +154,7 @@ static void settings_free(struct settings *s)
   map_free(&s->rcpthosts);
   map_free(&s->badmailfrom);
   netlist_free(&s->normalize);
+  netlist_free(&s->authinclear);
 }
 
 int settings_load(struct settings *s, int watch)
@@ -161,7 +165,8 @@ int settings_load(struct settings *s, int watch)
   if (!load_names(&fresh) || !load_numbers(&fresh) || !load_rcptcheck(&fresh) ||
       !load_map("rcpthosts", &fresh.rcpthosts, &fresh.has_rcpthosts) ||
       !load_map("badmailfrom", &fresh.badmailfrom, 0) ||
-      !load_networks("normalizeclients", &fresh.normalize)) {
+      !load_networks("normalizeclients", &fresh.normalize) ||
+      !load_networks("authinclear", &fresh.authinclear)) {
     settings_free(&fresh);
     s->stamp = fresh.stamp;
     return 0;

@@ -20,6 +20,9 @@ struct settings {
   struct map rcpthosts;
   struct map badmailfrom;
   struct netlist normalize;
+  struct netlist authinclear; /* whose logins are taken without TLS */
+  unsigned long authdelay;    /* seconds that a failed login costs */
+  unsigned long relayopen;    /* seconds: relayopentime; 0: nobody relays for it */
   unsigned long databytes; /* 0: no limit */
   unsigned long maxrcpt;
   unsigned long maxline;

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "auth.h"
 #include "clock.h"
 #include "session.h"
 
@@ -32,6 +33,7 @@ static void shake_hands(struct session *s, struct tls_offer *o)
   }
   stream_renew(&s->io);
   session_reset(s);
+  auth_forget(s);
   s->helo[0] = 0;
   s->esmtp = 0;
 }

@@ -4,8 +4,8 @@ import queuefile
 from pipit import *
 
 class Session:
-    def __init__(self, home, env={}, program=None, greeting=True, first=b'', ip='192.0.2.1', before=()):
-        """<program> is QMAILQUEUE; <first> is sent before the server starts; <before> is what runs it."""
+    def __init__(self, home, env={}, program=None, greeting=True, first=b'', ip='192.0.2.1', before=(), args=()):
+        """<program> is QMAILQUEUE; <first> is sent before the server starts; <before> is what runs it; <args> are its own."""
         a, b = socket.socketpair()
         if first: a.sendall(first)
         e = dict(os.environ, PIPIT_HOME=home)
@@ -13,7 +13,7 @@ class Session:
         if program: e['QMAILQUEUE'] = program
         e.update(env)
         self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
-        self.p = as_account([*before, os.path.join(BIN, 'pipit-smtpd')], stdin=b, stdout=b, stderr=self.log, env=e)
+        self.p = as_account([*before, os.path.join(BIN, 'pipit-smtpd'), *args], stdin=b, stdout=b, stderr=self.log, env=e)
         b.close()
         self.s = a
         self.s.settimeout(20)

@@ -22,7 +22,7 @@ fuzz-maildirsize_SRCS := local/sizefile.c local/quota.c
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c
-fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist.c params.c receive.c recipient.c \
+fuzz-session_SRCS := $(addprefix smtpd/,auth.c client.c commands.c data.c log.c netlist.c params.c receive.c recipient.c \
   recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \
   tests/fuzz/session-model.c tests/fuzz/session-queue.c
 fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs

@@ -1,0 +1,76 @@
+/* checkpass-become.c - from the login to the user; see checkpass.h */
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <skalibs/strerr.h>
+#include <skalibs/types.h>
+
+#include "accounts.h"
+#include "checkpass.h"
+#include "home.h"
+#include "priv.h"
+#include "program.h"
+
+#define SHELL "/bin/sh"
+
+/* The mailbox that users/mailboxes has for the login. 1; 0 there is none. */
+static int find_mailbox(struct checkpass *c)
+{
+  struct cdbmap_stamp stamp = { 0 };
+  int r = mailboxes_find(home_fd(), "users/mailboxes.cdb", c->login, strlen(c->login), &stamp, &c->mailbox);
+  if (r == -1) strerr_diefusys(EXIT_TEMPORARY, "read ", home_dir(), "/users/mailboxes.cdb");
+  if (r != MAILBOXES_FOUND || c->mailbox.forward) return 0;
+  c->uid = c->mailbox.uid;
+  c->gid = c->mailbox.gid;
+  c->home = c->mailbox.home;
+  c->maildir = c->mailbox.delivery;
+  return 1;
+}
+
+/* He can send, and owns nothing. */
+static void be_sender(struct checkpass *c, struct accounts const *a)
+{
+  c->uid = a->uid[ACCOUNT_SMTPD];
+  c->gid = a->gid[ACCOUNT_SMTPD];
+  c->home = "/";
+}
+
+static void find_user(struct checkpass *c, struct accounts const *a)
+{
+  unsigned int uid, gid;
+  if (c->is_system) return;
+  c->shell = *c->entry.shell ? c->entry.shell : SHELL;
+  if (!*c->entry.uid) {
+    if (!find_mailbox(c)) be_sender(c, a);
+    return;
+  }
+  if (!uint0_scan(c->entry.uid, &uid) || !uint0_scan(c->entry.gid, &gid))
+    strerr_dief(EXIT_TEMPORARY, "an entry of " PASSWD_CDB " is malformed: run pipit-passwd -b");
+  c->uid = uid;
+  c->gid = gid;
+  c->home = c->entry.home;
+}
+
+/* In an instance of one account nobody becomes another one. */
+static void check_account(struct checkpass const *c, struct accounts const *a)
+{
+  if (geteuid() == c->uid && c->uid) return;
+  if (!c->uid || !c->gid) strerr_dief(EXIT_TEMPORARY, "login ", c->login, ": uid and gid 0 are not for logins");
+  if (!a->separated || geteuid())
+    strerr_dief(EXIT_TEMPORARY, "login ", c->login, " is of another account than mine");
+}
+
+void checkpass_become(struct checkpass *c)
+{
+  struct accounts a;
+  if (!accounts_load(&a)) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  find_user(c, &a);
+  check_account(c, &a);
+  if (geteuid() != c->uid &&
+      !(c->is_system ? priv_drop_groups(c->login, c->uid, c->gid) : priv_drop(c->uid, c->gid)))
+    strerr_diefusys(EXIT_TEMPORARY, "become the user of ", c->login);
+  home_close();
+  if (chdir(c->home) == -1) strerr_diefusys(EXIT_TEMPORARY, "change to ", c->home);
+}

@@ -1,0 +1,24 @@
+/* open.h - addresses that have just logged in to POP or IMAP: control/relayopentime, relayopenusers */
+#ifndef PIPIT_AUTH_OPEN_H
+#define PIPIT_AUTH_OPEN_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#define OPEN_MAX     4096 /* addresses */
+#define OPEN_PER_UID 64   /* of one uid that is not root's or ours */
+
+/* Read the control files anew. 1, or 0 with control_why(). */
+extern int open_load(void);
+/* Seconds that an address stays open; 0: none is. */
+extern unsigned long open_time(void);
+
+/* May <uid> open addresses? */
+extern int open_is_permitted(uid_t uid);
+
+/* Open the address, as text; <limited>: only so many by this uid. 1; 0: it is no address, or one too
+ * many. */
+extern int open_add(char const *ip, uid_t uid, int limited, uint64_t now);
+extern int open_has(char const *ip, uint64_t now);
+
+#endif

@@ -1,0 +1,93 @@
+/* pipit-relayopen.c - say that a client has just logged in
+ *
+ * usage: pipit-relayopen [ -i address ] [ program arg... ]
+ *        pipit-authok program arg...
+ *
+ * pipit-relayopen tells pipit-authd that the client's address ($TCPREMOTEIP, or what -i says) may
+ * relay for control/relayopentime seconds, and executes the program, also where that did not
+ * work: who reads mail is not to suffer from it. It stands behind the checker in a
+ * checkpassword chain, or in Dovecot's script after a login.
+ *
+ * pipit-authok tells the pipit-authd that runs the chain, on descriptor 4, that the login was right.
+ *
+ * exit: that of the program; without one 0 done, 111 not done; 100 wrong usage.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <skalibs/allreadwrite.h>
+#include <skalibs/sgetopt.h>
+#include <skalibs/strerr.h>
+
+#include "authwire.h"
+#include "home.h"
+#include "program.h"
+
+#define USAGE     "pipit-relayopen [ -i address ] [ program arg... ], or pipit-authok program arg..."
+#define MARK_FD   4
+#define ANSWER_MS 3000
+
+static int ask(struct sockaddr_un const *sa, struct authwire_open const *q)
+{
+  char answer[64];
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  struct pollfd x = { .fd = fd, .events = POLLIN };
+  if (fd == -1 || connect(fd, (struct sockaddr const *)sa, sizeof *sa) == -1 ||
+      send(fd, q, sizeof *q, MSG_NOSIGNAL) != sizeof *q)
+    return 0;
+  int r = poll(&x, 1, ANSWER_MS);
+  if (r == 0) errno = ETIMEDOUT;
+  if (r != 1) return 0;
+  ssize_t n = recv(fd, answer, sizeof answer, 0);
+  close(fd);
+  if (n > 0 && *answer == AUTHWIRE_OK) return 1;
+  return (errno = n > 0 ? EPERM : EPIPE, 0);
+}
+
+static int open_relay(char const *ip)
+{
+  struct sockaddr_un sa;
+  struct authwire_open q = { "" };
+  if (!ip || !*ip) {
+    strerr_warnw("no address: TCPREMOTEIP is not set");
+    return 0;
+  }
+  snprintf(q.ip, sizeof q.ip, "%s", ip);
+  if (home_socket(&sa, AUTHWIRE_OPEN_SOCKET) && ask(&sa, &q)) return 1;
+  strerr_warnwusys("open the relay for ", q.ip);
+  return 0;
+}
+
+static void execute(char const *const *argv)
+{
+  execvp(argv[0], (char **)argv);
+  strerr_diefusys(EXIT_TEMPORARY, "execute ", argv[0]);
+}
+
+int main(int argc, char const *const *argv)
+{
+  subgetopt g = SUBGETOPT_ZERO;
+  char const *ip = getenv("TCPREMOTEIP");
+  int is_mark = argc && !strcmp(program_called(argv[0]), "pipit-authok");
+  program_start(is_mark ? "pipit-authok" : "pipit-relayopen");
+  for (int opt; (opt = subgetopt_r(argc, argv, is_mark ? "" : "i:", &g)) != -1;) {
+    if (opt != 'i') strerr_dieusage(EXIT_PERMANENT, USAGE);
+    ip = g.arg;
+  }
+  if (!argc || (is_mark && g.ind == argc)) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  argv += g.ind;
+  if (is_mark) {
+    if (fd_write(MARK_FD, "K", 1) != 1) strerr_diefusys(EXIT_TEMPORARY, "write to descriptor 4");
+    close(MARK_FD);
+    execute(argv);
+  }
+  int ok = open_relay(ip);
+  if (*argv) execute(argv);
+  return ok ? 0 : EXIT_TEMPORARY;
+}
