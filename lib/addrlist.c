@@ -127,6 +127,7 @@ static int skip_routes(struct list const *l, size_t *pos)
  * does not belong to it. Returns that token's kind; BAD also for no memory. */
 static int read_words(struct list *l, struct addrlist_addr *a, int *nomem)
 {
+  size_t atsign = 0; /* where that '@' stands in the list */
   size_t at = 0; /* one more than the offset of a '@' that no word follows as yet */
   int word = 0;  /* the last token was one */
   l->addr.len = 0;
@@ -137,13 +138,19 @@ static int read_words(struct list *l, struct addrlist_addr *a, int *nomem)
     if (is_word(t.kind)) {
       if (word) return t.kind;
       if (!put_word(&l->addr, l, &t)) return (*nomem = 1, BAD);
-      if (at) a->at = at;
+      if (at) {
+        a->at = at;
+        a->domain = atsign;
+      }
       a->end = t.end;
       a->len = l->addr.len;
     } else if (t.kind == '.' || t.kind == '@') {
       if (!a->end && t.kind == '@') return BAD;
       if (!stralloc_append(&l->addr, (char)t.kind)) return (*nomem = 1, BAD);
-      if (t.kind == '@') at = l->addr.len;
+      if (t.kind == '@') {
+        at = l->addr.len;
+        atsign = t.start;
+      }
     } else if (t.kind != COMMENT) {
       return t.kind;
     }

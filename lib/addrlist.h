@@ -22,6 +22,7 @@ struct addrlist_addr {
   size_t element; /* where the display name begins, or the address when there is none */
   size_t route;   /* where the address begins, with its source route */
   size_t local;   /* where it begins without */
+  size_t domain;  /* where the '@' before its domain stands; only where <at> is less than <len> */
   size_t end;     /* where it ends, without a meaningless '.' or '@' behind it */
   size_t resume;  /* after those */
   int nocomma;    /* 1: a comma is missing between this element and the one before */

@@ -16,13 +16,21 @@
 
 static char why[512];
 
+/* A name with a slash is a path of its own. */
+static int is_path(char const *name)
+{
+  return !!strchr(name, '/');
+}
+
 static int fail(char const *name, unsigned int line, char const *what)
 {
   int e = errno;
+  char const *home = is_path(name) ? "" : home_dir();
+  char const *folder = is_path(name) ? "" : "/control/";
   if (line)
-    snprintf(why, sizeof why, "%s/control/%s: line %u: %s", home_dir(), name, line, what);
+    snprintf(why, sizeof why, "%s%s%s: line %u: %s", home, folder, name, line, what);
   else
-    snprintf(why, sizeof why, "%s/control/%s: %s", home_dir(), name, what);
+    snprintf(why, sizeof why, "%s%s%s: %s", home, folder, name, what);
   errno = e;
   return -1;
 }
@@ -47,6 +55,7 @@ int control_bad_entry(char const *name, char const *what)
 static int open_control(char const *name)
 {
   char path[256];
+  if (is_path(name)) return open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   int home = home_fd();
   if (home == -1) return -1;
   if ((size_t)snprintf(path, sizeof path, "control/%s", name) >= sizeof path)

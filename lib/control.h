@@ -4,7 +4,7 @@
  * file's first line; a list setting is every line. In both, trailing blanks,
  * tabs and carriage returns are dropped; in lists, empty lines and lines
  * starting with '#' are skipped. A missing file means "use the built-in
- * default"; it is never an error.
+ * default"; it is never an error. A name with a slash in it is a path of its own.
  *
  * Functions here never exit and never log: the caller knows whether a bad
  * setting is worth dying for (smtpd answers 421, send keeps the old value).

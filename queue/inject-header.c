@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <skalibs/stralloc.h>
@@ -11,6 +12,7 @@
 #include "addrlist.h"
 #include "date.h"
 #include "inject.h"
+#include "newfield.h"
 #include "program.h"
 
 static void cats(stralloc *sa, char const *s)
@@ -90,6 +92,9 @@ static struct {
   [HEADER_SENDER] = { 1, 0, 0 },
   [HEADER_FROM] = { 1, 0, 0 },
   [HEADER_REPLY_TO] = { 1, 0, 0 },
+  [HEADER_MAIL_REPLY_TO] = { 1, 0, 0 },
+  [HEADER_MAIL_FOLLOWUP_TO] = { 1, 0, 0 },
+  [HEADER_NOTICE_REQUESTED] = { 1, 0, 0 },
   [HEADER_TO] = { 1, 1, 0 },
   [HEADER_CC] = { 1, 1, 0 },
   [HEADER_BCC] = { 1, 1, 1 },
@@ -125,41 +130,26 @@ static void take_field(struct inject *j, struct header_field const *f)
   if (j->saved.len > INJECT_HEADER_MAX) strerr_dief(EXIT_PERMANENT, "header longer than 2 MiB");
 }
 
-/* Append a personal name with <escape> before the characters that need it;
- * a control character (a line end would begin another field) becomes a space. */
-static void add_name(stralloc *sa, char const *name, char const *escape)
+/* user@host; without a host, what an address without one gets. */
+static void add_address(struct settings const *set, stralloc *addr, char const *user,
+                        char const *host)
 {
-  for (; *name; name++) {
-    char c = *name;
-    if (strchr(escape, c)) catb(sa, "\\", 1);
-    if (!address_is_clean(&c, 1)) c = ' ';
-    catb(sa, &c, 1);
-  }
+  stralloc made = STRALLOC_ZERO;
+  if (!complete_host(&set->hosts, &made, host ? host : "", host ? strlen(host) : 0)) inject_nomem();
+  cats(addr, user);
+  if (made.len) cats(addr, "@");
+  catb(addr, made.s, made.len);
+  stralloc_free(&made);
 }
 
-static void add_from(struct inject *j)
+static void add_from(struct inject *j, char const *field)
 {
   struct settings const *set = &j->set;
   stralloc addr = STRALLOC_ZERO;
-  stralloc *out = &j->added;
-  int named = set->name && *set->name;
-  cats(&addr, set->user);
-  cats(&addr, "@");
-  if (set->host) cats(&addr, set->host);
-  else catb(&addr, set->hosts.defaulthost.s, set->hosts.defaulthost.len);
-  inject_complete(set, &addr);
-  cats(out, "From: ");
-  if (named && !set->name_comment) {
-    cats(out, "\"");
-    add_name(out, set->name, "\"\\");
-    cats(out, "\" <");
-  }
-  if (!addrlist_quote(out, addr.s, addr.len)) inject_nomem();
-  if (named && set->name_comment) {
-    cats(out, " (");
-    add_name(out, set->name, "()\\");
-  }
-  cats(out, named ? set->name_comment ? ")\n" : ">\n" : "\n");
+  char const *name = set->name ? set->name : "";
+  add_address(set, &addr, set->user, set->host);
+  if (!newfield_mailbox(&j->added, field, name, strlen(name), set->name_comment, addr.s, addr.len))
+    inject_nomem();
   stralloc_free(&addr);
 }
 
@@ -170,17 +160,6 @@ static void add_date(struct inject *j)
   cats(&j->added, "Date: ");
   cats(&j->added, date);
   cats(&j->added, "\n");
-}
-
-static void add_id(struct inject *j)
-{
-  char id[DATE_ID_MAX];
-  date_id(id, &j->set.now);
-  cats(&j->added, "Message-ID: <");
-  cats(&j->added, id);
-  cats(&j->added, "@");
-  catb(&j->added, j->set.idhost.s, j->set.idhost.len);
-  cats(&j->added, ">\n");
 }
 
 /* The sender when nobody named one. */
@@ -194,11 +173,30 @@ static void default_sender(struct inject *j)
     cats(&j->sender, mark);
   }
   if (set->verp_rcpt) cats(&j->sender, "-");
-  cats(&j->sender, "@");
-  if (set->shost) cats(&j->sender, set->shost);
-  else catb(&j->sender, set->hosts.defaulthost.s, set->hosts.defaulthost.len);
-  inject_complete(set, &j->sender);
+  add_address(set, &j->sender, "", set->shost);
   if (set->verp_rcpt) cats(&j->sender, "-@[]");
+}
+
+static int was_before(stralloc const *list, size_t upto)
+{
+  char const *s = list->s + upto;
+  for (size_t i = 0; i < upto; i += strlen(list->s + i) + 1)
+    if (!strcasecmp(list->s + i, s)) return 1;
+  return 0;
+}
+
+/* Answers to a mailing list go to whoever reads this, and not to the sender, who reads the list. */
+static void add_followup(struct inject *j)
+{
+  char const *before = "Mail-Followup-To: ";
+  for (size_t i = 0, n = 0; i < j->readers.len && n < INJECT_FOLLOWUPS_MAX; i += strlen(j->readers.s + i) + 1) {
+    if (was_before(&j->readers, i)) continue;
+    cats(&j->added, before);
+    if (!addrlist_quote(&j->added, j->readers.s + i, strlen(j->readers.s + i))) inject_nomem();
+    before = ",\n ";
+    n++;
+  }
+  cats(&j->added, "\n");
 }
 
 static int any_resent(struct inject const *j)
@@ -216,18 +214,17 @@ static void add_missing(struct inject *j, int resent)
     add_date(j);
   }
   if (!j->seen[resent ? HEADER_RESENT_MESSAGE_ID : HEADER_MESSAGE_ID]) {
-    cats(&j->added, prefix);
-    add_id(j);
+    if (!newfield_id(&j->added, prefix, &j->set.now, &j->set.idhost)) inject_nomem();
   }
   if (!j->seen[resent ? HEADER_RESENT_FROM : HEADER_FROM]) {
-    cats(&j->added, prefix);
-    add_from(j);
+    add_from(j, resent ? "Resent-From" : "From");
   }
   if (!j->seen[resent ? HEADER_RESENT_TO : HEADER_TO] &&
       !j->seen[resent ? HEADER_RESENT_CC : HEADER_CC]) {
     cats(&j->added, prefix);
-    cats(&j->added, "Cc: recipient list not shown: ;\n");
+    cats(&j->added, NEWFIELD_NOBODY);
   }
+  if (j->to_list && !resent && !j->seen[HEADER_MAIL_FOLLOWUP_TO]) add_followup(j);
 }
 
 int inject_header(struct inject *j, char const *s, size_t len)

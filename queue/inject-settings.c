@@ -10,6 +10,7 @@
 #include <skalibs/strerr.h>
 
 #include "address.h"
+#include "control.h"
 #include "inject.h"
 #include "program.h"
 
@@ -55,6 +56,20 @@ static char const *account(void)
   return pw && *pw->pw_name ? pw->pw_name : "anonymous";
 }
 
+/* QMAILMFTFILE: a file of mailing lists' addresses, one on each line. */
+static void load_lists(struct settings *set)
+{
+  char const *path = getenv("QMAILMFTFILE");
+  if (!path || !*path) return;
+  if (!strchr(path, '/'))
+    strerr_dief(EXIT_PERMANENT, "QMAILMFTFILE holds no path; write /path/to/file, or ./file: ", path);
+  switch (control_list(path, &set->lists)) {
+  case 1: break;
+  case 0: strerr_dief(EXIT_TEMPORARY, path, ": no such file; QMAILMFTFILE names it");
+  default: strerr_dief(EXIT_TEMPORARY, control_why());
+  }
+}
+
 void settings_load(struct settings *set)
 {
   letters(set, getenv("QMAILINJECT"));
@@ -67,8 +82,9 @@ void settings_load(struct settings *set)
   set->shost = FIRST(1, "QMAILSHOST");
   if (!set->shost) set->shost = set->host;
   char const *why;
-  int r = complete_load(&set->hosts, &why);
+  int r = complete_load_rewrite(&set->hosts, &why);
   if (!r) r = complete_domain(&set->idhost, "idhost", "QMAILIDHOST", &why);
   if (r) strerr_dief(r, why);
+  load_lists(set);
   clock_gettime(CLOCK_REALTIME, &set->now);
 }

@@ -16,7 +16,7 @@
 
 #define INJECT_HEADER_MAX    2097152 /* bytes of a header, before and after it is completed */
 #define INJECT_ADDRESSES_MAX 100000  /* addresses in arguments and header together */
-#define INJECT_FOLD          900     /* bytes: a line that grew past this is folded */
+#define INJECT_FOLLOWUPS_MAX 1000    /* addresses of a Mail-Followup-To that is added */
 #define INJECT_BUFFER        65536   /* bytes of the message that are held at a time */
 
 struct settings {
@@ -32,6 +32,7 @@ struct settings {
   char const *suser, *shost; /* of the envelope */
   struct complete hosts;
   stralloc idhost;
+  stralloc lists; /* of QMAILMFTFILE: addresses, each with its NUL */
   struct timespec now;
 };
 
@@ -50,6 +51,8 @@ struct inject {
   struct rcpts resent; /* Resent-To, Resent-Cc, Resent-Bcc */
   size_t addresses;
   int seen[HEADER_NAMES];
+  stralloc readers; /* the addresses of To and Cc, each with a NUL behind it */
+  int to_list;      /* one of them is in set.lists */
   stralloc saved; /* the fields that are passed on */
   stralloc added; /* those that were missing */
 };
@@ -67,7 +70,8 @@ extern void inject_complete(struct settings const *set, stralloc *addr);
 
 /* Append the address list in <f> to j->saved (when <save>) with its addresses
  * completed, and the addresses to <to> (when not NULL). 0: the list cannot be
- * understood, and the field was saved as it is; <to> is not to be used then. */
+ * understood, and the field was saved as it is; <to> is not to be used then. The addresses
+ * of To and Cc are noted in j->readers. */
 extern int rewrite_field(struct inject *j, struct header_field const *f, struct rcpts *to,
                          int save);
 

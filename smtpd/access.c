@@ -12,9 +12,8 @@
 #include "access.h"
 #include "cdbmap.h"
 #include "home.h"
+#include "mode.h"
 #include "tcprules.h"
-
-#define DEFAULT_PATH "control/tcp.smtp.cdb"
 
 static char why[600];
 
@@ -25,7 +24,7 @@ char const *access_why(void)
 
 static char const *path_of(struct access const *a)
 {
-  return a->path ? a->path : DEFAULT_PATH;
+  return a->path ? a->path : mode.rules;
 }
 
 static int dir_of(struct access const *a)
@@ -107,7 +106,7 @@ int access_refresh(struct access *a)
   if (r == -1) return fail(a, strerror(errno));
   if (r && !a->allow_program && access_sets_program(a)) {
     cdbmap_close(map);
-    return fail(a, "sets QMAILQUEUE or RCPTCHECK, which is new; restart pipit-smtpd for that");
+    return fail(a, "sets QMAILQUEUE or RCPTCHECK, which is new; restart this service for that");
   }
   a->networks = holds(a, "/");
   replace(a, r ? map : 0);

@@ -182,6 +182,10 @@ size_t client_trace(struct client const *c, char out[CLIENT_TRACE_MAX], char con
   char name[TRACE_PART], host[TRACE_PART], info[TRACE_PART], by[TRACE_PART];
   char who[3 * TRACE_PART];
   char const *tag = strchr(c->ip, ':') ? "IPv6:" : "";
+  if (c->hidden) {
+    int len = snprintf(out, CLIENT_TRACE_MAX, "by %s with %s", safe(by, me), protocol);
+    return len > 0 && len < CLIENT_TRACE_MAX ? (size_t)len : 0;
+  }
   safe(host, c->host ? c->host : "unknown");
   safe(info, c->info ? c->info : "");
   if (strcmp(c->ip, "local"))

@@ -24,6 +24,7 @@ struct client {
   unsigned long databytes;        /* DATABYTES */
   int has_brtlimit;
   unsigned long brtlimit;         /* BRTLIMIT */
+  int hidden;                     /* client_trace does not tell about it */
   int smtps;                      /* SMTPS: TLS begins before the greeting */
 };
 
@@ -48,7 +49,7 @@ extern void client_address(char text[INET6_ADDRSTRLEN], struct sockaddr_storage 
 extern int client_ip_is_mine(struct client const *c, char const *ip, size_t len);
 
 /* Write the text of a Received line before its semicolon: "from HELO (HOST
- * [IP])", newline, tab, "by ME with PROTOCOL". Returns its length. */
+ * [IP])", newline, tab, "by ME with PROTOCOL"; of a hidden client what begins with "by". Returns its length. */
 extern size_t client_trace(struct client const *c, char out[CLIENT_TRACE_MAX], char const *helo,
                            char const *me, char const *protocol);
 

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "../ofmipd/submission.h"
 #include "auth.h"
+#include "mode.h"
 #include "recipient.h"
 #include "session.h"
 
@@ -74,9 +76,11 @@ static void do_mail(struct session *s, char const *arg, size_t len)
     return;
   }
   if (!read_path(s, &p, "FROM:", arg, len, "5.1.7")) return;
+  if (mode.submission && !submission_complete(s, &p)) return;
   if (!params_mail(s, arg, len, p.used) || !auth_may_mail(s, &p)) return;
   memcpy(s->sender, p.s, p.len);
   s->senderlen = p.len;
+  if (mode.submission && !submission_sender(s)) return;
   if (s->databytes && s->size > s->databytes) {
     refuse(s, 0, 552, "5.3.4", "sorry, that message size exceeds my databytes limit");
     session_reset(s);
@@ -198,6 +202,7 @@ static void do_rcpt(struct session *s, char const *arg, size_t len)
     session_reply(s, 501, "5.1.3", "empty recipient");
     return;
   }
+  if (mode.submission && !submission_complete(s, &p)) return;
   if (!params_rcpt(s, &params, arg, len, p.used)) return;
   if (!may_take(s, &p)) return;
   size_t addrlen = complete(s, &p, addr);

@@ -27,6 +27,7 @@
 #include "handed.h"
 #include "listen.h"
 #include "logline.h"
+#include "mode.h"
 #include "program.h"
 #include "recipient.h"
 #include "session.h"
@@ -67,7 +68,8 @@ static void turn_away(int fd, char const *ip, char const *reply, char const *rea
   char line[128];
   int n = snprintf(line, sizeof line, "%s\r\n", reply);
   send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-  logline_text(&l, "pipit-smtpd: turned away");
+  logline_text(&l, mode.program);
+  logline_text(&l, ": turned away");
   logline_key(&l, "ip", ip);
   logline_key(&l, "reply", reply);
   logline_key(&l, "reason", reason);
@@ -78,7 +80,8 @@ static void turn_away(int fd, char const *ip, char const *reply, char const *rea
 static void hand_back(int front, char const *ip, char const *reason)
 {
   struct logline l = LOGLINE_ZERO;
-  logline_text(&l, "pipit-smtpd: handed back");
+  logline_text(&l, mode.program);
+  logline_text(&l, ": handed back");
   logline_key(&l, "ip", ip);
   logline_key(&l, "reason", reason);
   logline_write(&l);
@@ -316,7 +319,8 @@ static void reap(struct loop *p)
     sessions_remove(&p->running, pid);
     if (!WIFSIGNALED(status)) continue;
     struct logline l = LOGLINE_ZERO;
-    logline_text(&l, "pipit-smtpd: alert: session crashed");
+    logline_text(&l, mode.program);
+    logline_text(&l, ": alert: session crashed");
     logline_keyn(&l, "pid", (uint64_t)pid);
     logline_keyn(&l, "signal", (uint64_t)WTERMSIG(status));
     logline_write(&l);

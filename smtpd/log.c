@@ -6,6 +6,7 @@
 #include <skalibs/strerr.h>
 
 #include "logline.h"
+#include "mode.h"
 #include "session.h"
 
 #define LOG_ROOM 1400 /* bytes of a line that are kept for what follows the recipients */
@@ -13,7 +14,8 @@
 static void start(struct logline *l, struct session const *s, char const *kind)
 {
   l->len = 0;
-  logline_text(l, "pipit-smtpd: ");
+  logline_text(l, mode.program);
+  logline_text(l, ": ");
   logline_text(l, kind);
   logline_key(l, "session", s->id);
 }

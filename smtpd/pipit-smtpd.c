@@ -1,8 +1,12 @@
-/* pipit-smtpd.c - the SMTP server: take mail in and hand it to the queue
+/* pipit-smtpd.c - the SMTP server: take mail in and hand it to the queue; as pipit-ofmipd, from those
+ * alone who have logged in, with their headers mended
  *
  * usage: pipit-smtpd [-trAmk] [host program arg...]
  *        pipit-smtpd -l [-trAmk] [-a address]... [-p port] [-s socket] [-x cdb] [-c sessions]
  *                    [-C sessions] [-b backlog] [-d readyfd] [host program arg...]
+ *
+ * pipit-ofmipd takes the same, and before host or in its place a name cdb (which has a / in it, ends
+ * in .cdb, or is empty: the one in control/). Without program it asks pipit-authd.
  *
  * Without -l, serves one client on descriptors 0 and 1, as tcpserver and its
  * like start it. With -l it listens itself; with -s it also takes the clients that
@@ -28,10 +32,12 @@
 #include <skalibs/strerr.h>
 #include <skalibs/types.h>
 
+#include "../ofmipd/submission.h"
 #include "accounts.h"
 #include "auth.h"
 #include "home.h"
 #include "listen.h"
+#include "mode.h"
 #include "priv.h"
 #include "program.h"
 #include "recipient.h"
@@ -43,10 +49,13 @@
   "pipit-smtpd [ -trAmk ] [ -l [ -a address ] [ -p port ] [ -s socket ] [ -x cdb ] [ -c sessions ] " \
   "[ -C sessions ] [ -b backlog ] [ -d readyfd ] ] [ host program arg... ]"
 
+#define USAGE_SUBMISSION \
+  "pipit-ofmipd [ -tmk ] [ -l [ -a address ] [ -p port ] [ -x cdb ] [ -c sessions ] [ -C sessions ] " \
+  "[ -b backlog ] [ -d readyfd ] ] [ name.cdb ] [ host program arg... ]"
+
 #define MEMORY_SESSION  134217728 /* bytes of address space that a session may have */
 #define MEMORY_LISTENER 536870912 /* and the listener, which may hold two sets of settings */
 #define BACKLOG         128
-#define PORT            "25"
 
 struct options {
   int listen;
@@ -67,7 +76,7 @@ struct options {
 
 static void usage(void)
 {
-  strerr_dieusage(EXIT_PERMANENT, USAGE);
+  strerr_dieusage(EXIT_PERMANENT, mode.submission ? USAGE_SUBMISSION : USAGE);
 }
 
 static unsigned int number(char const *s, unsigned int min)
@@ -108,6 +117,10 @@ static void read_options(struct options *o, int argc, char const *const *argv)
       case 'd': o->ready_fd = (int)number(g.arg, 3); break;
       default: usage();
     }
+  if (mode.submission && g.ind < argc && submission_is_names(argv[g.ind])) {
+    if (*argv[g.ind]) mode.names = argv[g.ind];
+    g.ind++;
+  }
   int programs = argc - g.ind; /* host is one of them */
   if (programs == 1 || (programs && o->authd) || (others && !o->listen)) usage();
   if (programs) o->auth.checker = (char **)argv + g.ind + 1;
@@ -123,7 +136,10 @@ static int confine(char const *cdb)
   char const *slash = cdb ? strrchr(cdb, '/') : 0;
   snprintf(control, sizeof control, "%s/control", home_dir());
   snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - cdb) + 1 : 1, slash ? cdb : ".");
-  char const *const paths[] = { control, cdb ? dir : 0, 0 };
+  char const *paths[] = { control, 0, 0, 0 };
+  char const **next = paths + 1;
+  if (cdb) *next++ = dir;
+  if (mode.names) *next = mode.names;
   return sandbox_no_exec() != -1 && sandbox_read_only(paths) != -1;
 }
 
@@ -162,7 +178,7 @@ static enum served serve_one(struct settings *settings)
 static int open_sockets(struct sockets *s, struct options const *o, struct accounts const *a)
 {
   int tcp = !o->handover || o->port || o->naddresses;
-  if (tcp && !sockets_open(s, o->addresses, o->naddresses, o->port ? o->port : PORT, o->backlog))
+  if (tcp && !sockets_open(s, o->addresses, o->naddresses, o->port ? o->port : mode.port, o->backlog))
     return 0;
   return !o->handover || sockets_open_handover(s, o->handover, o->backlog, a->uid[ACCOUNT_SMTPD],
                                                a->gid[ACCOUNT_SMTPD]);
@@ -189,14 +205,19 @@ static int serve_all(struct settings *settings, struct options const *o)
   return listen_run(&l);
 }
 
+static struct mode const submission = { .program = "pipit-ofmipd", .submission = 1, .port = "587",
+                                        .rules = "control/tcp.submission.cdb" };
+
 int main(int argc, char const *const *argv)
 {
   static struct settings settings;
   struct options o = { .backlog = BACKLOG, .ready_fd = -1 };
-  program_start("pipit-smtpd");
+  if (argc && strstr(program_called(argv[0]), "ofmipd")) mode = submission;
+  program_start(mode.program);
   if (!argc) usage();
   read_options(&o, argc, argv);
-  if (o.authd || o.auth.checker) auth_offer(&o.auth, AUTHWIRE_SMTP, o.required);
+  if (mode.submission) auth_offer(&o.auth, AUTHWIRE_SUBMISSION, 1);
+  else if (o.authd || o.auth.checker) auth_offer(&o.auth, AUTHWIRE_SMTP, o.required);
   if (o.tls) setenv("SMTPS", "1", 1);
   if (o.listen) return serve_all(&settings, &o);
   return serve_one(&settings) == SERVED_NOT ? EXIT_TEMPORARY : 0;

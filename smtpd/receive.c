@@ -4,8 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "../ofmipd/submission.h"
 #include "data.h"
 #include "date.h"
+#include "mode.h"
 #include "session.h"
 
 #define DISK_FULL 53 /* qmail-queue's exit code for a write that failed */
@@ -81,7 +83,7 @@ static void explain(struct answer *a, struct submit const *q, int permanent)
 
 static void refuse(struct answer *a, unsigned int code, char const *status, char const *text)
 {
-  a->kind = "refused";
+  a->kind = code >= 500 ? "refused" : "deferred";
   a->code = code;
   snprintf(a->status, sizeof a->status, "%s", status);
   snprintf(a->text, sizeof a->text, "%s", text);
@@ -112,7 +114,9 @@ static void finish(struct session *s, struct answer const *a, uint64_t id, uint6
 static void store(void *arg, char const *text, size_t len)
 {
   struct session *s = arg;
-  if (s->queue == QUEUE_OPEN) submit_message(&s->submit, text, len);
+  if (s->queue != QUEUE_OPEN) return;
+  if (mode.submission) submission_text(s, text, len);
+  else submit_message(&s->submit, text, len);
 }
 
 /* A QMAILQUEUE program expects the Received line to be there. */
@@ -130,12 +134,16 @@ static void write_received(struct session *s)
 /* What the message has to be refused for. 1 and the answer, or 0. */
 static int is_unacceptable(struct session const *s, struct data const *d, struct answer *a)
 {
+  char const *status, *text;
+  unsigned int code = mode.submission ? submission_refusal(&status, &text) : 0;
   if (data_is_bad(d))
     refuse(a, 550, "5.6.0", "bare LF, bare CR or NUL in the message; lines must end with CR LF");
   else if (s->databytes && d->octets > s->databytes)
     refuse(a, 552, "5.3.4", "sorry, that message size exceeds my databytes limit");
   else if (d->hops >= SESSION_HOPS)
     refuse(a, 554, "5.4.6", "too many hops, this message is looping");
+  else if (code)
+    refuse(a, code, status, text);
   else
     return 0;
   return 1;
@@ -239,7 +247,9 @@ void receive_data(struct session *s)
     session_reply(s, 354, "", "go ahead");
     if (s->submit.program) write_received(s);
     data_start(&d, s->mend, store, s);
+    if (mode.submission) submission_begin(s);
     if (read_text(s, &d)) {
+      if (mode.submission && s->queue == QUEUE_OPEN) submission_end(s);
       if (is_unacceptable(s, &d, &a)) reject(s, &d, &a);
       else commit(s, &d);
     }

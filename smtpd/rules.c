@@ -6,6 +6,7 @@
 
 #include "cdbmap.h"
 #include "home.h"
+#include "mode.h"
 #include "session.h"
 
 /* Copy to <key>, in lower case: the keys of the cdb are. */
@@ -38,6 +39,7 @@ enum verdict rules_rcpt(struct session *s, struct smtppath const *p)
 {
   size_t at = address_at(p->s, p->len);
   if (s->client.relay) return RULE_YES;
+  if (mode.submission) return RULE_NO;
   if (at == p->len) return is_postmaster(p) ? RULE_YES : RULE_NO;
   char const *domain = p->s + at + 1;
   size_t len = p->len - at - 1;

@@ -8,6 +8,7 @@
 
 #include "auth.h"
 #include "cdbmap.h"
+#include "mode.h"
 #include "sasl.h"
 #include "session.h"
 
@@ -188,6 +189,7 @@ static void start(struct session *s, struct settings const *settings, struct cli
          offsetof(struct session, io) - offsetof(struct session, client)); /* not the buffers */
   s->settings = settings;
   s->client = *client;
+  s->client.hidden = settings->hideclient != 0;
   s->databytes = client->has_databytes ? client->databytes : settings->databytes;
   s->brtlimit = client->has_brtlimit ? client->brtlimit : settings->brtlimit;
   s->mend = netlist_has(&settings->normalize, client->ip);
@@ -215,7 +217,7 @@ static void wipe(struct session *s)
 static int finish(struct session *s, int again)
 {
   session_reset(s);
-  again = again && is_clean(s);
+  again = again && !mode.submission && is_clean(s); /* names and headers stay in memory */
   if (!again) submit_close(&s->submit);
   log_end(s);
   if (s->linger) stream_linger(&s->io);

@@ -6,16 +6,25 @@
 
 #include "control.h"
 #include "home.h"
+#include "mode.h"
 #include "settings.h"
 
 #define SESSIONS_MAX 20000
 #define SECONDS_MAX  1000000
 
+/* Those of pipit-ofmipd, then those of both. */
 static char const *const files[] = {
+  "rewrite", "defaulthost", "defaultdomain", "plusdomain", "idhost", "ofmiphideclient",
+#define FILES_SUBMISSION 6
   "me", "smtpgreeting", "localiphost", "rcpthosts", "badmailfrom", "normalizeclients", "authinclear", "authdelay", "relayopentime",
   "databytes", "maxrcpt", "maxline", "maxerrors", "brtlimit", "rcptcheck", "timeoutsmtpd", "timeoutsession",
   "concurrencysmtpd", "concurrencysmtpdclient", 0
 };
+
+static char const *const *my_files(void)
+{
+  return mode.submission ? files : files + FILES_SUBMISSION;
+}
 
 static char why[600];
 
@@ -38,7 +47,7 @@ static int fail_file(char const *name, char const *what, char const *mend)
 
 int settings_changed(struct settings const *s)
 {
-  return control_stamp(files) != s->stamp;
+  return control_stamp(my_files()) != s->stamp;
 }
 
 static int check_name(char const *file, stralloc const *sa)
@@ -146,6 +155,16 @@ static int load_rcptcheck(struct settings *s)
   return ok;
 }
 
+static int load_submission(struct settings *s)
+{
+  char const *reason = 0;
+  if (!mode.submission) return 1;
+  if (complete_load_rewrite(&s->hosts, &reason) ||
+      complete_domain(&s->idhost, "idhost", "QMAILIDHOST", &reason))
+    return fail(reason);
+  return load_number("ofmiphideclient", &s->hideclient, 1);
+}
+
 static void settings_free(struct settings *s)
 {
   stralloc_free(&s->me);
@@ -155,14 +174,16 @@ static void settings_free(struct settings *s)
   map_free(&s->badmailfrom);
   netlist_free(&s->normalize);
   netlist_free(&s->authinclear);
+  complete_free(&s->hosts);
+  stralloc_free(&s->idhost);
 }
 
 int settings_load(struct settings *s, int watch)
 {
   struct settings fresh;
   memset(&fresh, 0, sizeof fresh);
-  if (watch) fresh.stamp = control_stamp(files);
-  if (!load_names(&fresh) || !load_numbers(&fresh) || !load_rcptcheck(&fresh) ||
+  if (watch) fresh.stamp = control_stamp(my_files());
+  if (!load_names(&fresh) || !load_submission(&fresh) || !load_numbers(&fresh) || !load_rcptcheck(&fresh) ||
       !load_map("rcpthosts", &fresh.rcpthosts, &fresh.has_rcpthosts) ||
       !load_map("badmailfrom", &fresh.badmailfrom, 0) ||
       !load_networks("normalizeclients", &fresh.normalize) ||

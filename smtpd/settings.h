@@ -6,6 +6,7 @@
 
 #include <skalibs/stralloc.h>
 
+#include "complete.h"
 #include "map.h"
 #include "netlist.h"
 
@@ -28,6 +29,9 @@ struct settings {
   unsigned long maxline;
   unsigned long maxerrors;
   unsigned long brtlimit;  /* recipients refused as not existing; 0: no limit */
+  struct complete hosts;   /* of pipit-ofmipd: how addresses are completed, */
+  stralloc idhost;         /* the domain of Message-IDs, */
+  unsigned long hideclient; /* 1: Received does not say where a message comes from */
   int rcptd;               /* control/rcptcheck: pipit-rcptd is asked about recipients */
   unsigned long idle;      /* seconds: timeoutsmtpd */
   unsigned long session;   /* seconds: timeoutsession */

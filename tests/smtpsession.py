@@ -4,7 +4,7 @@ import queuefile
 from pipit import *
 
 class Session:
-    def __init__(self, home, env={}, program=None, greeting=True, first=b'', ip='192.0.2.1', before=(), args=()):
+    def __init__(self, home, env={}, program=None, greeting=True, first=b'', ip='192.0.2.1', before=(), args=(), name='pipit-smtpd'):
         """<program> is QMAILQUEUE; <first> is sent before the server starts; <before> is what runs it; <args> are its own."""
         a, b = socket.socketpair()
         if first: a.sendall(first)
@@ -13,7 +13,7 @@ class Session:
         if program: e['QMAILQUEUE'] = program
         e.update(env)
         self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
-        self.p = as_account([*before, os.path.join(BIN, 'pipit-smtpd'), *args], stdin=b, stdout=b, stderr=self.log, env=e)
+        self.p = as_account([*before, os.path.join(BIN, name), *args], stdin=b, stdout=b, stderr=self.log, env=e)
         b.close()
         self.s = a
         self.s.settimeout(20)
@@ -60,11 +60,11 @@ class Session:
 
 class Listener:
     """pipit-smtpd -l on a free port."""
-    def __init__(self, home, *args, env={}, prefix=[], address='127.0.0.1'):
+    def __init__(self, home, *args, env={}, prefix=[], address='127.0.0.1', name='pipit-smtpd'):
         self.port = free_port()
         r, w = os.pipe()
         self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
-        self.p = as_account([*prefix, os.path.join(BIN, 'pipit-smtpd'), '-l', '-p', str(self.port), '-d', str(w),
+        self.p = as_account([*prefix, os.path.join(BIN, name), '-l', '-p', str(self.port), '-d', str(w),
                              *(['-a', address] if address else []), *args],
                             stderr=self.log, stdin=subprocess.DEVNULL, pass_fds=[w],
                             env=dict(os.environ, PIPIT_HOME=home, **env))

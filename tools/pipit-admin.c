@@ -18,6 +18,7 @@ static struct names const programs[] = {
     {"newmailboxes", newmailboxes_main},
     {"newmrh", newmrh_main},
     {"newu", newu_main},
+    {"ofmipname", ofmipname_main},
     {"pw2u", pw2u_main},
     {"qread", qread_main},
     {"qstat", qstat_main},

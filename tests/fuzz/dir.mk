@@ -11,7 +11,7 @@ FUZZ_SECONDS := 60
 
 fuzz-address_SRCS := remote/quote.c
 fuzz-aliases_SRCS := deliver/maillist.c
-fuzz-control_SRCS := smtpd/settings.c smtpd/netlist.c remote/route.c
+fuzz-control_SRCS := smtpd/settings.c smtpd/mode.c smtpd/netlist.c remote/route.c
 fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
 fuzz-dotqmail_WRAP := open
@@ -22,9 +22,9 @@ fuzz-maildirsize_SRCS := local/sizefile.c local/quota.c
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c
-fuzz-session_SRCS := $(addprefix smtpd/,auth.c client.c commands.c data.c log.c netlist.c params.c receive.c recipient.c \
+fuzz-session_SRCS := $(addprefix smtpd/,auth.c client.c commands.c data.c log.c mode.c netlist.c params.c receive.c recipient.c \
   recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \
-  tests/fuzz/session-model.c tests/fuzz/session-queue.c
+  ofmipd/repair.c ofmipd/submission.c tests/fuzz/session-model.c tests/fuzz/session-queue.c
 fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs
 fuzz-tables_SRCS := $(addprefix tools/,assign.c mailbox-line.c mailbox-words.c) local/quota.c
 fuzz-tables_WRAP := getpw_ids getgrnam

@@ -8,7 +8,7 @@ inject = os.path.join(BIN, 'pipit-inject')
 queue = os.path.join(SCRATCH, 'queue-stub')
 kept = os.path.join(SCRATCH, 'kept')
 NAMES = ('QMAILUSER MAILUSER USER LOGNAME QMAILHOST MAILHOST QMAILNAME MAILNAME NAME QMAILSUSER QMAILSHOST '
-         'QMAILDEFAULTDOMAIN QMAILDEFAULTHOST QMAILPLUSDOMAIN QMAILIDHOST QMAILINJECT QMAILQUEUE').split()
+         'QMAILDEFAULTDOMAIN QMAILDEFAULTHOST QMAILPLUSDOMAIN QMAILIDHOST QMAILINJECT QMAILQUEUE QMAILREWRITEFILE QMAILMFTFILE').split()
 plain = {k: v for k, v in os.environ.items() if k not in NAMES}
 plain.update(PIPIT_HOME=home, USER='joe', TZ='UTC', KEPT=kept)
 
@@ -335,6 +335,47 @@ check(b'-D takes never, or some of' in run(['-D', 'no', 'x@y.z']).stderr, 'with 
 q.stop()
 equal(envelope(['-D', 'success', '-R', 'full', '-V', 'x', 'x@y.z'], b'x\n'), ['Fjoe@host.example', 'Tx@y.z'],
       'a QMAILQUEUE program gets an envelope as it knows it')
+
+# control/rewrite, by mess822's instructions: one after the other, each at what the one before left.
+control(home, 'rewrite', '# hosts\n=:here\n*.old:.new\n?:.x.org\n-.drop.x.org:kept.org\n*+:.plus.org\n')
+for line, expected, why in (
+    ('To: joe', 'To: joe@here.x.org', 'no host is the host ""'),
+    ('To: joe@a.OLD', 'To: joe@a.new', '*post:new, in any case'),
+    ('To: Joe <joe@(c)b.(d)old> (e)', 'To: Joe <joe@b.new> (e)', 'a host that is another one, in its place'),
+    ('To: joe@b', 'To: joe@b.x.org', '?post:new adds to a name alone'),
+    ('To: joe@[1.2.3.4], a@b.c', 'To: joe@[1.2.3.4], a@b.c', 'and to nothing else'),
+    ('To: joe@c.drop', 'To: joe@c.drop', 'what no instruction says stays'),
+    ('To: joe@c.drop.x.org', 'To: joe@kept.org', '-post:new'),
+    ('To: joe@c.x+', 'To: joe@c.x.plus.org', 'plus'),
+    ('From: "a b"', 'From: "a b"@here.x.org', 'a quoted local part stays quoted'),
+): equal(header(line), expected, 'rewrite: ' + why)
+equal(envelope(['a@b.old', 'c'], b'\n'), ['Fjoe@here.x.org', 'Ta@b.new', 'Tc@here.x.org'], 'the envelope too')
+rules = os.path.join(SCRATCH, 'rules')
+with open(rules, 'w') as f: f.write('=:me.org\n')
+equal(header('To: joe', {'QMAILREWRITEFILE': rules}), 'To: joe@me.org', 'QMAILREWRITEFILE goes first')
+equal(header('To: joe', {'QMAILREWRITEFILE': rules + 'x'}),
+      111, 'it has to be there')
+check(b'rulesx: no such file; QMAILREWRITEFILE names it' in run(['-n'], env={'QMAILREWRITEFILE': rules + 'x'}).stderr, 'and says so')
+equal(run(['-n'], env={'QMAILREWRITEFILE': 'rules'}).returncode, 100, 'a name without a path')
+control(home, 'rewrite', '=:me.org\nfoo\n')
+equal(show([]), (111, 'pipit-inject: fatal: %s/control/rewrite: foo: not an instruction; '
+                 'write =post:new, *post:new, ?post:new or -post:new' % home), 'what is no instruction')
+control(home, 'rewrite', None)
+
+# Mail-Followup-To, where the message goes to a mailing list that QMAILMFTFILE names.
+lists = os.path.join(SCRATCH, 'lists')
+with open(lists, 'w') as f: f.write('Dev@list.org\n')
+mft = {'QMAILMFTFILE': lists}
+equal(header('Mail-Followup-To: x', mft), 'Mail-Followup-To: x@host.example', 'one that is there is completed')
+def followup(message, env=mft):
+    return [l for l in show([], message, env)[0] if 'ollowup' in l or l.startswith(' ')]
+equal(followup(b'To: dev@list.org, J <Ann@x.org>\nCc: ann@X.org, b\nBcc: c\n\n'),
+      ['Mail-Followup-To: dev@list.org,', ' Ann@x.org,', ' b@host.example'], 'To and Cc, each once')
+equal(followup(b'To: dev@list.example\n\n'), [], 'none for others')
+equal(followup(b'Bcc: dev@list.org\n\n'), [], 'nor for a list in Bcc')
+equal(followup(b'To: dev@list.org\nMail-Followup-To: z@x.org\n\n'), ['Mail-Followup-To: z@x.org'], 'the user goes first')
+equal(followup(b'To: dev@list.org\n\n', {}), [], 'only where the file is named')
+equal(run(['-n'], env={'QMAILMFTFILE': lists + 'x'}).returncode, 111, 'it has to be there')
 
 # The calls.
 equal(run(['-z']).returncode, 100, 'an unknown option: 100')

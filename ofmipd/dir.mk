@@ -1,0 +1,1 @@
+t-repair_SRCS := ofmipd/repair.c
