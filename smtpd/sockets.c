@@ -12,6 +12,7 @@
 #include "home.h"
 #include "localsocket.h"
 #include "logline.h"
+#include "mode.h"
 #include "sockets.h"
 
 static int bind_and_listen(int fd, struct addrinfo const *ai, unsigned int backlog)
@@ -26,7 +27,8 @@ static int bind_and_listen(int fd, struct addrinfo const *ai, unsigned int backl
 static void announce(char const *address, char const *port)
 {
   struct logline l = LOGLINE_ZERO;
-  logline_text(&l, "pipit-smtpd: listening");
+  logline_text(&l, mode.program);
+  logline_text(&l, ": listening");
   logline_key(&l, "address", address);
   logline_key(&l, "port", port);
   logline_write(&l);
@@ -102,7 +104,8 @@ int sockets_open_handover(struct sockets *s, char const *path, unsigned int back
   close(here);
   if (!ok) return 0;
   struct logline l = LOGLINE_ZERO;
-  logline_text(&l, "pipit-smtpd: listening");
+  logline_text(&l, mode.program);
+  logline_text(&l, ": listening");
   logline_key(&l, "socket", path);
   logline_write(&l);
   return 1;
