@@ -39,7 +39,7 @@ def bad_arguments():
         refused('host name %r' % name[:20], 'not a host name', *AS, '-n', name, d)
     refused('a line break in the host name', 'not a host name', *AS, '-n', 'a.example\nb.example', d)
     for port in ('0', '65536', '25x', '-1', '999999999999'):
-        refused('port ' + port, 'not a port', *AS, '-n', 'a.example', '-s', port, d)
+        for option in ('-s', '-m', '-M'): refused('port ' + port, option + ' ' + port + ': not a port', *AS, '-n', 'a.example', option, port, d)
     refused('an address that is none', 'not an IP address', *AS, '-n', 'a.example', '-a', 'localhost', d)
     refused('/', 'no place', *AS, '-n', 'a.example', '/')
     refused('an empty directory name', 'DIR is empty', *AS, '-n', 'a.example', '')
@@ -124,6 +124,15 @@ def again(home):
     p = run('-s', '2601', '-a', '::1', *AS, home)
     equal((p.returncode, read(home, 'service/smtpd/env/PORT'), read(home, 'service/smtpd/env/IP')),
           (0, '2601\n', '::1\n'), 'a port and an address that are asked for are taken')
+    equal(sorted(n for n in os.listdir(home + '/service') if 'ofmi' in n), [], 'submission only where it is asked for')
+    p = run('-m', '2587', '-M', '2465', *AS, home)
+    equal([(n, f, read(home, 'service', n, 'env', f)) for n in ('ofmipd', 'ofmipds') for f in sorted(os.listdir('%s/service/%s/env' % (home, n))) if f != 'MEMORY'],
+          [('ofmipd', 'IP', '127.0.0.1\n'), ('ofmipd', 'PORT', '2587\n'),
+           ('ofmipds', 'IP', '127.0.0.1\n'), ('ofmipds', 'PORT', '2465\n'), ('ofmipds', 'SMTPS', '1\n')], 'services for submission')
+    check('port 2587' in p.stdout and 'port 2465' in p.stdout and 'pipit-ofmipd' in read(home, 'service/ofmipds/run'), 'it tells their ports: %r' % p.stdout)
+    write(home, 'service/ofmipd/run', 'old')
+    run(*AS, home)
+    check('pipit-ofmipd' in read(home, 'service/ofmipd/run') and read(home, 'service/ofmipd/env/PORT') == '2587\n', 'they are brought up to date too')
     refused('another host name for an instance', 'edit that', '-n', 'new.example', *AS, home)
     moved = os.path.join(SCRATCH, 'moved')
     os.rename(home, moved)

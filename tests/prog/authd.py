@@ -1,0 +1,368 @@
+"""authd.py - pipit-authd, pipit-checkpass, pipit-passwd, pipit-relayopen: who may log in, what failures cost, limits"""
+import base64, os, re, shutil, smtplib, socket, subprocess, sys, threading, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from pipit import *
+from authd import *
+import smtpsession
+
+home = make_home()
+own(SCRATCH)
+STUB = os.path.join(SCRATCH, 'queue.sh')
+with open(STUB, 'w') as f: f.write('#!/bin/sh\ncat >/dev/null\ncat <&1 >/dev/null\n')
+os.chmod(STUB, 0o755)
+
+def settings(**kw):
+    for f in os.listdir(os.path.join(home, 'control')): os.unlink(os.path.join(home, 'control', f))
+    for name, text in dict(dict(me='host.example', rcpthosts='example.org', authinclear='0.0.0.0/0', authdelay='0'), **kw).items():
+        control(home, name, text)
+
+def script(name, text):
+    path = os.path.join(SCRATCH, name)
+    with open(path, 'w') as f: f.write('#!/bin/sh\n' + text)
+    os.chmod(path, 0o755)
+    return path
+
+def test_passwd():
+    settings()
+    path = os.path.join(home, 'users', 'passwd')
+    passwd(home, 'Ann@example.org', password='secret')
+    passwd(home, '-s', '-i', '4096', 'bob', password='pencil')
+    with open(path, 'a') as f: f.write('# a note\n')
+    own(path)
+    for name in ('passwd', 'passwd.cdb'):
+        st = os.stat(os.path.join(home, 'users', name))
+        equal((st.st_mode & 0o777, st.st_uid), (0o600, ACCOUNT.pw_uid), 'users/%s is for its owner alone' % name)
+    passwd(home, 'ann@EXAMPLE.org', password='other')
+    text = open(path).read().split('\n')
+    equal([re.sub(r'}.*', '}', l) for l in text], ['Ann@example.org:{CRYPT}', 'bob:{SCRAM-SHA-256}', '# a note', ''],
+          'the text: one line for each, others stay')
+    check(text[0].startswith('Ann@example.org:{CRYPT}$y$'), 'yescrypt is the default')
+    for args, code, why in ((('-D', 'nobody'), 1, 'a login that is not there'), (('a:b',), 100, 'a login with a colon'), (('-b', 'x'), 100, 'wrong usage'),
+                            (('-s', '-D', 'x'), 100, 'options that exclude each other'), (('-u', 'no.such.user', 'x'), 111, 'no such user')):
+        equal(passwd(home, *args, password='x')[0], code, why)
+    equal(passwd(home, 'x', password='')[0], 100, 'an empty password')
+    equal(passwd(home, 'x', password='y' * 600)[0], 100, 'one that is too long')
+    before = open(path).read()
+    with open(path, 'a') as f: f.write('carl:{ARGON2ID}x\n')
+    code, err = passwd(home, '-b')
+    check(code == 111 and 'users/passwd' in err and 'line 4' in err and 'write {CRYPT}' in err, 'a line that is wrong is told: %r' % err)
+    with open(path, 'w') as f: f.write(before + 'carl:x:0:0::/\n')
+    equal(passwd(home, '-b')[0], 111, 'uid 0 is refused')
+    with open(path, 'w') as f: f.write(before)
+    equal(passwd(home, '-b')[0], 0, 'compiled again')
+
+def checkpass(data, *args, **kw):
+    r, w = os.pipe()
+    os.write(w, data)
+    os.close(w)
+    p = as_account(['sh', '-c', 'exec 3<&%d; exec "$@"' % r, 'sh', os.path.join(BIN, 'pipit-checkpass'), *args], pass_fds=[r], stdin=subprocess.DEVNULL,
+                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, PIPIT_HOME=home))
+    os.close(r)
+    out = p.communicate(timeout=60)[0].decode()
+    return p.returncode, out
+
+def test_checkpass():
+    settings()
+    show = ('sh', '-c', 'echo $USER,$HOME,$SHELL,$MAILDIR,$(pwd)')
+    for data, code, why in ((b'ann@example.org\0other\0\0', 0, 'a login'), (b'ANN@example.org\0other\0x\0', 0, 'in any case'),
+                            (b'ann@example.org\0secret\0\0', 1, 'an old password'), (b'bob\0pencil\0', 0, 'by the keys of SCRAM'), (b'bob\0pencils\0', 1, 'not so'),
+                            (b'dora\0x\0\0', 1, 'no such login'), (b'\0x\0\0', 1, 'an empty one'), (b'bob\0pencil', 2, 'no NUL'), (b'', 2, 'nothing'),
+                            (b'bob\0' + b'x' * 600 + b'\0', 2, 'over 512 bytes'), (b'bob\0' + b'x' * 500 + b'\0', 1, 'long'), (b'x' * 300 + b'\0x\0', 1, 'a long login')):
+        equal(checkpass(data, 'true')[0], code, 'pipit-checkpass: ' + why)
+    equal(checkpass(b'bob\0pencil\0\0', *show), (0, 'bob,/,/bin/sh,,/\n'), 'a login without mailbox')
+    equal(checkpass(b'bob\0pencil\0\0', 'sh', '-c', 'exit 7')[0], 7, 'the exit code is that of the program')
+    equal(checkpass(b'bob\0pencil\0\0', '/nonexistent')[0], 111, 'which is not there')
+    equal(checkpass(b'bob\0pencil\0\0')[0], 2, 'or was not given')
+    passwd(home, '-d', 'bob')
+    equal(checkpass(b'bob\0pencil\0\0', 'true')[0], 1, 'a disabled login')
+    passwd(home, '-e', 'bob')
+    equal(checkpass(b'bob\0pencil\0\0', 'true')[0], 0, 'which is enabled again')
+    path = os.path.join(home, 'users', 'passwd')
+    with open(path, 'a') as f: f.write('carl:{SHA512-CRYPT}%s:%d:%d::%s:/bin/false:x=y:z\n' % (CRYPTED, ACCOUNT.pw_uid, ACCOUNT.pw_gid, SCRATCH))
+    with open(path, 'a') as f: f.write('eve:%s:1:1::/\n' % CRYPTED)
+    equal(passwd(home, '-b')[0], 0, 'lines as Dovecot has them')
+    equal(checkpass(b'carl\0geheim\0\0', *show), (0, 'carl,%s,/bin/false,,%s\n' % (SCRATCH, SCRATCH)), 'a login with a home')
+    code, out = checkpass(b'eve\0geheim\0\0', 'true')
+    check(code == 111 and 'another account' in out, 'an instance of one account becomes nobody else')
+    good = open(path + '.cdb', 'rb').read()
+    for at in (4, 2048 + 8, len(good) // 2, len(good) - 4):
+        bad = bytearray(good)
+        bad[at] ^= 0x55
+        with open(path + '.cdb', 'wb') as f: f.write(bad)
+        codes = {checkpass(d, 'true')[0] for d in (b'carl\0geheim\0\0', b'bob\0pencil\0\0')}
+        check(1 not in codes, 'a damaged users/passwd.cdb says of nobody that he is not there: %r' % codes)
+    os.unlink(path + '.cdb')
+    equal(checkpass(b'bob\0pencil\0\0', 'true')[0], 111, 'nor one that is missing')
+    passwd(home, '-b')
+CRYPTED = subprocess.run(['openssl', 'passwd', '-6', 'geheim'], capture_output=True, text=True).stdout.strip()
+
+def test_mailbox():
+    settings(locals='boxes.example', rcpthosts='boxes.example')
+    boxes = os.path.join(SCRATCH, 'boxes')
+    os.mkdir(boxes)
+    own(boxes)
+    with open(os.path.join(home, 'users', 'mailboxes'), 'w') as f: f.write('*%d:%d:%s\n=ann@boxes.example\n.\n' % (ACCOUNT.pw_uid, ACCOUNT.pw_gid, boxes))
+    p = subprocess.run([os.path.join(BIN, 'pipit-newmailboxes')], env=dict(os.environ, PIPIT_HOME=home), capture_output=True, text=True)
+    if p.returncode: print(p.stderr)
+    passwd(home, 'ann@boxes.example', password='x')
+    code, out = checkpass(b'ann@boxes.example\0x\0\0', 'sh', '-c', 'echo $HOME,$MAILDIR,$(pwd)')
+    check(code == 0 and re.match(r'%s,\./.*ann.*/,%s\n' % (boxes, boxes), out), 'a login of users/mailboxes: HOME and MAILDIR: %r' % out)
+    passwd(home, '-D', 'ann@boxes.example')
+
+def timing(login):
+    times = []
+    for n in range(3):
+        began = time.monotonic()
+        checkpass(login.encode() + b'\0wrong\0\0', 'true')
+        times.append(time.monotonic() - began)
+    return min(times)
+
+def test_time():
+    """Hashes that take long enough for anything else not to matter."""
+    settings()
+    shutil.copy(os.path.join(home, 'users', 'passwd'), os.path.join(SCRATCH, 'kept'))
+    slow = subprocess.run([sys.executable, '-W', 'ignore', '-c', 'import crypt; print(crypt.crypt("x", "$6$rounds=100000$abcdefgh$"))'], capture_output=True, text=True).stdout.strip()
+    with open(os.path.join(home, 'users', 'passwd'), 'w') as f: f.write('ann:%s\nbob:!%s\n' % (slow, slow))
+    passwd(home, '-b')
+    there, not_there, disabled = timing('ann'), timing('dora'), timing('bob')
+    check(1 / 3 < not_there / there < 3 and 1 / 3 < disabled / there < 3, 'a login that does not exist, or is disabled, takes as long: %.3f %.3f %.3f' % (there, not_there, disabled))
+    shutil.copy(os.path.join(SCRATCH, 'kept'), os.path.join(home, 'users', 'passwd'))
+    passwd(home, '-b')
+
+def test_wire():
+    settings()
+    d = Authd(home)
+    equal(d.ready, b'\n', 'readiness is told')
+    equal(d.ask(login='bob', secret='pencil'), 'Kbob', 'a login')
+    equal(d.ask(login='bob', secret='pencils'), 'N', 'a wrong password')
+    equal(d.ask(kind='M'), 'K\1', 'mechanisms: SCRAM where all logins have keys for it')
+    equal(scram(d, 'bob', 'pencil'), 'Kbob', 'SCRAM-SHA-256')
+    equal(scram(d, 'bob', 'pencils'), 'N', 'with a wrong password')
+    equal(scram(d, 'ann@example.org', 'other'), 'N', 'for a login that has no keys')
+    equal(scram(d, 'dora', 'x'), 'N', 'for one that does not exist')
+    salts = set()
+    for n in range(2):
+        with d.begin('S', extra=Scram('dora', 'x').first(), mechanism=3) as s: salts.add(re.search(',s=([^,]*)', s.recv(4096).decode()).group(1))
+    equal(len(salts), 1, 'which always has the same salt')
+    for text in ('', 'n', 'n,,', 'y,,n=bob', 'p=tls-unique,,n=bob,r=x', 'n,a=ann,n=bob,r=x', 'n,,n=b=ob,r=x', 'n,,n=bob,r=', 'n,,m=x,n=bob,r=y', 'x,,n=bob,r=y'):
+        equal(d.ask('S', extra=text, mechanism=3), 'N', 'no first message: %r' % text)
+    with d.begin('S', extra='n,,n=bob,r=x', mechanism=3) as s:
+        s.recv(4096)
+        s.send(b'X')
+        check(s.recv(4096).startswith(b'T'), 'not a conversation')
+    for packet in (b'', b'C', b'x' * 2000, b'C' + b'\0' * 111, b'C' + b'\0' * 111 + b'x', b'\xff' * 112, b'Z' + b'\0' * 111):
+        with d.connect() as s:
+            s.send(packet) if packet else None
+            if packet: check(s.recv(4096)[:1] in b'TN', 'not a question')
+    equal(d.ask(login='bob', secret='pencil', ip='; rm -rf'), 'Kbob', 'what is no address is none')
+    d.stop()
+    text = d.text()
+    check('pipit-authd: login ip=192.0.2.1 service=smtp mechanism=SCRAM-SHA-256 login=bob\n' in text, 'logins are logged')
+    check('auth failed ip=192.0.2.1 service=smtp mechanism=SCRAM-SHA-256 login=dora\n' in text, 'failures too')
+
+def test_failures():
+    settings()
+    passwd(home, '-s', '-i', '4096', 'ann@example.org', password='other') # quick
+    d = Authd(home)
+    for n in range(12): equal(d.ask(login='bob', secret='same', ip='192.0.2.7'), 'N', 'the same wrong password again')
+    equal(d.ask(login='bob', secret='pencil', ip='192.0.2.7'), 'Kbob', 'harms nobody')
+    for n in range(10): d.ask(login='bob', secret='x%d' % n, ip='192.0.2.7')
+    check(re.fullmatch(r'W\d+', d.ask(login='bob', secret='pencil', ip='192.0.2.7')), 'after ten it has to wait')
+    check(scram(d, 'bob', 'pencil', ip='192.0.2.7').startswith('W'), 'by SCRAM as well')
+    equal(d.ask(login='bob', secret='pencil', ip='192.0.2.8'), 'Kbob', 'but not from elsewhere')
+    equal(d.ask(login='ann@example.org', secret='other', ip='192.0.2.7'), 'Kann@example.org', 'nor another login from there')
+    failed = len(d.lines('auth failed'))
+    equal(failed, 22, 'each failure has one line, a refusal none')
+    for n in range(50): d.ask(login='user%d' % n, secret='x', ip='2001:db8::%d' % n)
+    check(d.ask(login='bob', secret='pencil', ip='2001:db8::ffff').startswith('W'), 'a network that has tried many logins has to wait')
+    equal(d.ask(login='bob', secret='pencil', ip='2001:db8:0:1::1'), 'Kbob', 'its neighbour has not')
+    equal(d.ask(login='ann@example.org', secret='other', ip='192.0.2.7'), 'Kann@example.org', 'a login that is known there')
+    control(home, 'authdelay', '1')
+    time.sleep(1.1)
+    began = time.monotonic()
+    equal(d.ask(login='bob', secret='y', ip='192.0.2.9'), 'N', 'control/authdelay')
+    equal(d.ask(login='bob', secret='z', ip='192.0.2.9'), 'N', 'twice')
+    check(time.monotonic() - began > 2.9, 'costs more each time')
+    d.stop()
+
+def test_checkers():
+    settings()
+    slow = script('slow', 'sleep 50 & echo $! >%s/slow.pid; wait\n' % SCRATCH)
+    for name, text, want in (('crash', 'kill -SEGV $$', 'T'), ('odd', 'exit 99', 'T'), ('no', 'exit 1', 'N'), ('print', 'echo hello; exit 1', 'N'), ('two', 'exit 2', 'T')):
+        d = Authd(home, script(name, text + '\n'))
+        equal(d.ask(login='bob', secret='x')[:1], want, 'a checker that says %s' % text)
+        d.stop()
+    d = Authd(home, '/nonexistent')
+    equal(d.ask(login='bob', secret='x')[:1], 'T', 'one that is missing')
+    equal(d.ask('S', extra='n,,n=a,r=b', mechanism=3)[:1], 'T', 'no SCRAM with a foreign one')
+    d.stop()
+    d = Authd(home, '-C', '2', '-c', '3', slow)
+    waiting = [d.begin(login='bob', secret='x') for n in range(2)]
+    wait_for(lambda: os.path.exists(os.path.join(SCRATCH, 'slow.pid')))
+    check('too many' in d.ask(login='bob', secret='x'), '-C: one client has only so many')
+    waiting.append(d.begin(login='bob', secret='x', ip='192.0.2.2'))
+    check('too many' in d.ask(login='bob', secret='x', ip='192.0.2.3'), '-c: so have all')
+    equal(d.ask(kind='M'), 'K\1', 'it goes on answering meanwhile')
+    pid = int(wait_for(lambda: open(os.path.join(SCRATCH, 'slow.pid')).read()))
+    for s in waiting: s.close()
+    check(wait_for(lambda: not os.path.exists('/proc/%d' % pid) or open('/proc/%d/stat' % pid).read().split()[2] == 'Z'), 'who gives up ends the program, and its children')
+    d.stop()
+    outer = script('outer', 'cat <&3 >%s/data; exec 3<&-; exec "$@"\n' % SCRATCH)
+    d = Authd(home, '-k', outer)
+    equal(d.ask(kind='M'), 'K\3', '-k: CRAM-MD5 is offered')
+    d.ask(login='bob', secret='response', extra='<challenge>', mechanism=2)
+    equal(open(os.path.join(SCRATCH, 'data')).read(), 'bob\0<challenge>\0response\0', 'the challenge comes first')
+    d.stop()
+    d = Authd(home, '-m', outer)
+    d.ask(login='bob', secret='response', extra='<challenge>', mechanism=2)
+    equal(open(os.path.join(SCRATCH, 'data')).read(), 'bob\0response\0<challenge>\0', '-m: the response does')
+    d.stop()
+
+def test_session():
+    """POP3: the client's socket goes to the program that follows."""
+    settings(relayopentime='100')
+    bin = os.path.join(SCRATCH, 'bin')
+    shutil.copytree(BIN, bin, symlinks=True)
+    with open(os.path.join(bin, 'pipit-pop3d'), 'w') as f: f.write('#!/bin/sh\necho "+OK $1 $USER $TCPREMOTEIP"\nread line\necho "bye $line"\n')
+    os.chmod(os.path.join(bin, 'pipit-pop3d'), 0o755)
+    import authd
+    authd.BIN = bin
+    d = Authd(home)
+    for kind in ('C', 'S'):
+        a, b = socket.socketpair()
+        a.settimeout(20)
+        c = Scram('bob', 'pencil')
+        s = d.begin(kind, *(('bob', 'pencil') if kind == 'C' else ()), extra=c.first() if kind == 'S' else '', session=1, service=2, mechanism=4 if kind == 'C' else 3, fds=[b.fileno()])
+        b.close()
+        if kind == 'S':
+            s.send(b'D' + c.final(s.recv(4096).decode()[1:]).encode())
+            s.recv(4096)
+            s.send(b'D')
+        equal(s.recv(4096), b'Kbob', 'a session begins (%s)' % kind)
+        f = a.makefile('rw')
+        equal(f.readline(), '+OK Maildir bob 192.0.2.1\n', "the program has the client's socket")
+        s.settimeout(0.2)
+        try: equal(s.recv(10), None, 'the connection stays')
+        except TimeoutError: check(True, 'the connection stays')
+        f.write('x\n')
+        f.flush()
+        equal(f.readline(), 'bye x\n', 'it reads from it too')
+        s.settimeout(20)
+        equal(s.recv(10), b'', 'and ends with the session')
+        s.close()
+        a.close()
+    a, b = socket.socketpair()
+    equal(d.ask(login='bob', secret='no', session=1, service=2, fds=[b.fileno()]), 'N', 'no session for a wrong password')
+    check(d.ask(login='bob', secret='pencil', session=1).startswith('T'), 'nor without a socket')
+    equal(d.ask('O', ip='192.0.2.1'), 'K', "control/relayopentime: the client's address is open")
+    equal(d.ask('O', ip='192.0.2.2'), 'N', 'others are not')
+    d.stop()
+    authd.BIN = BIN
+
+def relayopen(*args, env={}, account=True):
+    p = (as_account if account else subprocess.Popen)([os.path.join(BIN, 'pipit-relayopen'), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+         stderr=subprocess.STDOUT, env=dict(os.environ, PIPIT_HOME=home, **env))
+    return p.communicate(timeout=30)[0].decode(), p.returncode
+
+def test_relayopen():
+    settings(relayopentime='2')
+    d = Authd(home)
+    equal(relayopen('sh', '-c', 'echo $0', env={'TCPREMOTEIP': '192.0.2.5'}), ('sh\n', 0), 'pipit-relayopen executes its arguments')
+    equal(d.ask('O', ip='192.0.2.5'), 'K', 'the address is open')
+    equal(d.ask('O', ip='::ffff:192.0.2.5'), 'K', 'in its other form too')
+    equal(relayopen('-i', '2001:db8::1'), ('', 0), '-i')
+    equal(relayopen('-i', 'x')[1], 111, 'no address')
+    check('relay opened ip=192.0.2.5 uid=%d' % ACCOUNT.pw_uid in d.text(), 'it is logged')
+    s = smtpsession.Session(home, ip='192.0.2.5', program=STUB)
+    s.cmd('EHLO x'); s.cmd('MAIL FROM:<a@b.example>')
+    equal(s.cmd('RCPT TO:<x@elsewhere.example>')[:3], '250', 'pipit-smtpd lets it relay')
+    s.end()
+    s = smtpsession.Session(home, ip='192.0.2.6', program=STUB)
+    s.cmd('EHLO x'); s.cmd('MAIL FROM:<a@b.example>')
+    equal(s.cmd('RCPT TO:<x@elsewhere.example>')[:3], '553', 'and nobody else')
+    s.end()
+    check(wait_for(lambda: d.ask('O', ip='192.0.2.5') == 'N', 10, 0.2), 'after control/relayopentime it is closed')
+    if ROOT:
+        control(home, 'relayopenusers', '65001')
+        time.sleep(1.1)
+        def as_uid(uid):
+            return subprocess.run(['setpriv', '--reuid', str(uid), '--regid', str(uid), '--clear-groups', os.path.join(BIN, 'pipit-relayopen'), '-i', '192.0.2.%d' % (uid % 100)],
+                                  env=dict(os.environ, PIPIT_HOME=home), capture_output=True, stdin=subprocess.DEVNULL).returncode
+        equal((as_uid(65001), as_uid(65002)), (0, 111), 'control/relayopenusers')
+    d.stop()
+    equal(relayopen('true', env={'TCPREMOTEIP': '192.0.2.5'})[1], 0, 'without pipit-authd the program is executed all the same')
+    settings()
+    d = Authd(home)
+    check(not os.path.exists(os.path.join(home, 'run', 'relayopen')) or relayopen('-i', '192.0.2.5')[1] == 111, 'without control/relayopentime nothing is opened')
+    d.stop()
+
+def test_limits():
+    settings(loginlimits='bob:3:5\n*::100')
+    d = Authd(home)
+    def send(login, n): return d.ask('L', login=login, recipients=n)
+    equal([send('bob', 1), send('BOB', 3), send('bob', 1)], ['K', 'K', 'K'], 'within its limits')
+    check(1 < int(send('bob', 1)[1:]) <= 3900, 'over them')
+    equal(send('ann', 100), 'K', 'others have those of *')
+    check(send('ann', 1).startswith('W'), 'of recipients')
+    l = smtpsession.Listener(home, '-A', env={'QMAILQUEUE': STUB})
+    for n in range(1, 4):
+        c = smtplib.SMTP('127.0.0.1', l.port, timeout=20)
+        c.login('ann@example.org', 'other')
+        c.mail('ann@example.org')
+        for k in range(40): c.rcpt('x%d@elsewhere.example' % k)
+        code, text = c.docmd('DATA')
+        c.close()
+        equal((code, text[:5]), (354, b'go ah') if n < 3 else (451, b'4.7.0'), 'pipit-smtpd asks about message %d' % n)
+    l.stop()
+    control(home, 'loginlimits', 'bob:x')
+    time.sleep(1.1)
+    check(send('bob', 1).startswith('W') and 'control/loginlimits' in d.text() and 'the old settings stay' in d.text(), 'a malformed line is told, and the old ones stay')
+    d.stop()
+
+def swaks(l, *args):
+    p = subprocess.run(['swaks', '-s', '127.0.0.1', '-p', str(l.port), '-f', 'bob@host.example', '-t', 'x@elsewhere.example', '-au', 'bob', '-ap', 'pencil', *args],
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return p.returncode == 0, p.stdout
+
+def test_clients():
+    settings()
+    l = smtpsession.Listener(home, '-A', env={'QMAILQUEUE': STUB})
+    s = l.connect()
+    s.recv(1000)
+    s.send(b'EHLO x\r\n')
+    check(b'AUTH' not in s.recv(1000), 'without pipit-authd AUTH is not offered')
+    s.send(b'AUTH PLAIN AGEAYg==\r\n')
+    check(s.recv(1000).startswith(b'454 4.7.0'), 'and temporarily refused')
+    s.close()
+    for login in ('ann@example.org', 'carl', 'eve'): passwd(home, '-D', login)
+    d = Authd(home)
+    for kind in ('PLAIN', 'LOGIN'): check(swaks(l, '--auth', kind)[0], 'swaks: ' + kind)
+    p = subprocess.run(['gsasl', '--smtp', '-m', 'SCRAM-SHA-256', '-a', 'bob', '-p', 'pencil', '--connect', '127.0.0.1:%d' % l.port, '--no-starttls', '--quiet'], input='', text=True,
+                       capture_output=True, timeout=60) if shutil.which('gsasl') else None
+    if p: check(p.returncode == 0, 'gsasl: SCRAM-SHA-256: %r' % (p.stdout + p.stderr)[-300:])
+    else: skip('gsasl is not there')
+    p = subprocess.run(['curl', '-s', '-v', 'smtp://127.0.0.1:%d' % l.port, '--user', 'bob:pencil', '--mail-from', 'bob@host.example', '--mail-rcpt', 'x@elsewhere.example', '-T', '-'],
+                       input=b'Subject: x\r\n\r\ny\r\n', capture_output=True) if shutil.which('curl') else None
+    if p: check(p.returncode == 0, 'curl sends a message: %s' % p.stderr[-200:].decode())
+    c = smtplib.SMTP('127.0.0.1', l.port, timeout=20)
+    c.ehlo()
+    equal(c.esmtp_features.get('auth'), ' SCRAM-SHA-256 PLAIN LOGIN', 'what is offered')
+    x = Scram('bob', 'pencil')
+    b64 = lambda t: base64.b64encode(t.encode()).decode()
+    code, text = c.docmd('AUTH', 'SCRAM-SHA-256 ' + b64(x.first()))
+    code, text = c.docmd(b64(x.final(base64.b64decode(text).decode())))
+    equal((code, base64.b64decode(text).decode()), (334, x.expected), "SCRAM: the server's proof")
+    equal(c.docmd('')[0], 235, 'and success')
+    equal(c.sendmail('bob@host.example', ['x@elsewhere.example'], 'Subject: x\r\n\r\ny\r\n'), {}, 'a message')
+    c.quit()
+    d.stop()
+    l.stop()
+
+for name, test in list(globals().items()):
+    if name.startswith('test_'):
+        print('# ' + name)
+        began = time.monotonic()
+        test()
+        print('# %.1f s' % (time.monotonic() - began))
+done()
