@@ -3,7 +3,8 @@
  * usage: pipit-pop3d Maildir
  *
  * pipit-popup, or another program that asks for a password, has started it as the user, in his
- * home, with the client on descriptors 0 and 1. It does not run as root. Nothing changes in the
+ * home, with the client on descriptors 0 and 1. MAILDIR, where pipit-checkpass has set it for a mailbox of
+ * users/mailboxes, takes the place of the argument. It does not run as root. Nothing changes in the
  * Maildir before QUIT. A line about the session goes to stderr; TCPREMOTEIP and USER stand in it.
  *
  * exit: 0 the session is over; 100 wrong usage, or root; 111 the Maildir cannot be read, about
@@ -394,8 +395,10 @@ int pop3d_main(int argc, char const *const *argv)
     strerr_warnwusys("confine myself");
     return fail("-ERR [SYS/TEMP] local trouble, try again later\r\n", EXIT_TEMPORARY);
   }
-  if (!mailbox_open(&p.box, argv[1])) {
-    strerr_warnwusys("read the Maildir ", argv[1]);
+  char const *maildir = getenv("MAILDIR");
+  if (!maildir || !*maildir) maildir = argv[1];
+  if (!mailbox_open(&p.box, maildir)) {
+    strerr_warnwusys("read the Maildir ", maildir);
     return fail("-ERR [SYS/TEMP] your mailbox cannot be read now\r\n", EXIT_TEMPORARY);
   }
   stream_start(&p.io, 0, 1, IDLE, SESSION, 0);
