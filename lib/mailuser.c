@@ -1,5 +1,6 @@
 /* mailuser.c - who gets the mail for a local address; see mailuser.h */
 
+#include <errno.h>
 #include <string.h>
 
 #include "mailuser.h"
@@ -35,6 +36,18 @@ static int fill(struct mailuser *u, uid_t uid, gid_t gid, char const *const from
   u->delivery = *from[DELIVERY] ? s + at[DELIVERY] : 0;
   u->quota = s + at[QUOTA];
   return 1;
+}
+
+int mailuser_restore(struct mailuser *u, uid_t uid, gid_t gid, char const *text, size_t len)
+{
+  char const *from[STRINGS];
+  size_t pos = 0;
+  for (int i = 0; i < STRINGS; i++) {
+    from[i] = text + pos;
+    pos += strnlen(from[i], len - pos) + 1;
+    if (pos > len) return (errno = EINVAL, 0);
+  }
+  return fill(u, uid, gid, from, strlen(from[EXT]));
 }
 
 int mailuser_set(struct mailuser *u, uid_t uid, gid_t gid, char const *user, char const *home,

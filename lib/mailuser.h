@@ -32,4 +32,8 @@ extern int mailuser_set(struct mailuser *u, uid_t uid, gid_t gid, char const *us
 extern int mailuser_set_delivery(struct mailuser *u, uid_t uid, gid_t gid, char const *user,
                                  char const *home, char const *delivery, char const *quota);
 
+/* Fill in <u> with what another one had: its uid and gid, and its text. 1, or 0 with ENOMEM, or
+ * EINVAL where text is none of that kind. */
+extern int mailuser_restore(struct mailuser *u, uid_t uid, gid_t gid, char const *text, size_t len);
+
 #endif

@@ -3,7 +3,7 @@ pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogr
 
 PROGRAMS += pipit-lspawn
 pipit-lspawn_NAMES := pipit-local pipit-start
-pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c local/worker.c \
+pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c send/lspawn-known.c local/worker.c \
 	local/pipit-local.c send/pipit-start.c $(LOCAL_SRCS)
 # It is forked, or as pipit-local executed, for every address that gets mail: the fewer libraries, the
 # less there is to copy or to load.

@@ -27,7 +27,6 @@
 #include "spool.h"
 #include "../local/worker.h"
 
-#define ENV_MAX      16
 #define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin"
 
 static void die(enum lspawn_exit code, char const *what) __attribute__((noreturn));
@@ -63,7 +62,8 @@ static void refuse(void)
 }
 
 /* Who gets the mail. */
-static void look_up(struct lspawn const *l, char const *addr, struct mailuser *u)
+static void look_up(struct lspawn const *l, char const *addr, struct mailuser *u,
+                    struct known *found)
 {
   static enum lspawn_exit const codes[] = {
       [FINDUSER_OK] = LSPAWN_OK,         [FINDUSER_MAILBOXES] = LSPAWN_MAILBOXES,
@@ -73,10 +73,16 @@ static void look_up(struct lspawn const *l, char const *addr, struct mailuser *u
   };
   struct finduser_source const source = {
       .accounts = &l->accounts, .home = l->home, .stamps = l->stamps, .getpw = getpw_find};
+  if (l->given.len) {
+    struct known const *k = &l->given;
+    if (!mailuser_restore(u, k->uid, k->gid, k->text, k->len)) _exit(LSPAWN_NOMEM);
+    return;
+  }
   enum finduser r = finduser(&source, addr, strlen(addr), u);
   if (r == FINDUSER_NONE) refuse();
   if (r != FINDUSER_OK) _exit(codes[r]);
-  if (!l->program || !u->delivery) return;
+  if (!l->program) return known_tell(found, u);
+  if (!u->delivery) return;
   strerr_warnw("$QMAILLOCAL is set, and such a program knows nothing of users/mailboxes");
   _exit(LSPAWN_MAILBOXES);
 }
@@ -108,12 +114,12 @@ static void become(struct lspawn const *l, struct mailuser const *u)
 static void add(char **env, size_t *n, char const *name, char const *value)
 {
   if (!value) return;
-  if (asprintf(env + *n, "%s=%s", name, value) == -1) die(LSPAWN_NOMEM, "build an environment");
+  if (asprintf(env + *n, "%s=%s", name, value) == -1) strerr_dief(111, "out of memory");
   (*n)++;
 }
 
 /* The environment of a delivery: a fixed list, whatever lspawn was started with. */
-static void make_environment(struct lspawn const *l, char *env[ENV_MAX])
+void lspawn_environment(struct lspawn *l)
 {
   static char const *const passed[] = {
       "QMAILQUEUE",
@@ -126,12 +132,12 @@ static void make_environment(struct lspawn const *l, char *env[ENV_MAX])
   char *full;
   size_t n = 0;
   if (asprintf(&full, "%s/bin:%s", l->home, path ? path : PATH_DEFAULT) == -1)
-    die(LSPAWN_NOMEM, "build an environment");
-  add(env, &n, "PATH", full);
-  add(env, &n, "PIPIT_HOME", l->home);
+    strerr_dief(111, "out of memory");
+  add(l->env, &n, "PATH", full);
+  add(l->env, &n, "PIPIT_HOME", l->home);
   for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
-    add(env, &n, passed[i], getenv(passed[i]));
-  env[n] = 0;
+    add(l->env, &n, passed[i], getenv(passed[i]));
+  free(full);
 }
 
 /* A QMAILLOCAL program knows nothing of lengths and wants a file that it can
@@ -149,48 +155,47 @@ static void spool(struct mailuser const *u, struct job const *j)
 
 /* The delivery program of $QMAILLOCAL. */
 static void run_program(struct lspawn const *l, struct mailuser const *u, char const *local,
-                        char const *domain, struct job const *j, char *const *env)
-    __attribute__((noreturn));
+                        char const *domain, struct job const *j) __attribute__((noreturn));
 static void run_program(struct lspawn const *l, struct mailuser const *u, char const *local,
-                        char const *domain, struct job const *j, char *const *env)
+                        char const *domain, struct job const *j)
 {
   char const *args[] = {l->program, "--",   u->user, u->home,    local,
                         u->dash,    u->ext, domain,  j->sender, l->defaultdelivery, 0};
   spool(u, j);
   close_range(3, ~0U, 0);
-  execve(l->program, (char *const *)args, env);
+  execve(l->program, (char *const *)args, (char *const *)l->env);
   die(LSPAWN_EXEC, "run the delivery program");
 }
 
 /* Deliver what comes over the socket. A mailbox has no dot-qmail file. */
 static void work(struct lspawn const *l, struct mailuser const *u, char const *local,
-                 char const *domain, char **env) __attribute__((noreturn));
+                 char const *domain) __attribute__((noreturn));
 static void work(struct lspawn const *l, struct mailuser const *u, char const *local,
-                 char const *domain, char **env)
+                 char const *domain)
 {
   char const *const args[WORKER_ARGS] = {
       u->user, u->home, local, u->dash, u->ext, domain, u->delivery ? u->delivery : l->defaultdelivery};
   struct worker_mailbox const mailbox = {.quota = u->quota};
   munmap(l->stamps, sizeof *l->stamps);
+  munmap(l->found, l->max * sizeof *l->found);
   home_close();
   close_range(3, ~0U, 0);
-  environ = env;
+  environ = (char **)l->env;
   prctl(PR_SET_NAME, "pipit-local");
   worker_run(args, u->delivery ? &mailbox : 0);
 }
 
-void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report)
+void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report,
+                  struct known *found)
 {
   struct mailuser u = MAILUSER_ZERO;
-  char *env[ENV_MAX];
   size_t at = address_at(j->rcpts, strlen(j->rcpts));
   settle(l, in, report);
   char *local = strndup(j->rcpts, at);
   if (!local) die(LSPAWN_NOMEM, "take the address");
-  look_up(l, j->rcpts, &u);
+  look_up(l, j->rcpts, &u, found);
   become(l, &u);
-  make_environment(l, env);
   if (chdir(l->home) == -1) die(LSPAWN_SYS, "enter the instance");
-  if (l->program) run_program(l, &u, local, j->rcpts + at + 1, j, env);
-  work(l, &u, local, j->rcpts + at + 1, env);
+  if (l->program) run_program(l, &u, local, j->rcpts + at + 1, j);
+  work(l, &u, local, j->rcpts + at + 1);
 }

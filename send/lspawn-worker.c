@@ -26,7 +26,6 @@
 #define WORKER_JOBS  100 /* deliveries of one worker */
 #define WORKER_LIFE  5   /* seconds from its start in which it takes jobs */
 #define WORKER_PAUSE 2   /* seconds without a job */
-#define IDLE_MAX     100 /* workers without a job; each has 125 KB of its own */
 #define NOTES_MAX    64  /* notes on one delivery */
 
 void worker_say(struct slot *s, char letter, char const *text, size_t len)
@@ -151,6 +150,24 @@ static void leave_idle(struct lspawn *l)
     if (l->slots[i].state == IDLE) worker_leave(l->slots + i);
 }
 
+/* How many idle workers are worth their place: as many as would have let this one be found again. */
+static void keep_idle(struct lspawn *l, unsigned long since)
+{
+  if (since > IDLE_MAX && l->idle > IDLE_LEAST) l->idle--;
+  else if (since <= IDLE_MAX && since > l->idle) l->idle = (unsigned int)since;
+}
+
+/* How long the process of <s> takes jobs: no longer than what is known of its user counts. */
+static void set_end(struct lspawn *l, struct slot *s)
+{
+  known_forget(l, s);
+  s->users = l->users;
+  l->turn++;
+  unsigned long since = known_recall(l, s->rcpt, &s->end);
+  if (!since) tain_addsec_g(&s->end, WORKER_LIFE);
+  keep_idle(l, since);
+}
+
 /* Fork the process of <s>, for <j> where it is no worker: that has no slots and no packet. NULL, or
  * why there is none. */
 static char const *launch(struct lspawn *l, struct slot *s, struct job const *j)
@@ -163,7 +180,7 @@ static char const *launch(struct lspawn *l, struct slot *s, struct job const *j)
   pid_t pid = fork();
   if (!pid) {
     selfpipe_finish();
-    lspawn_child(l, l->program ? j : &worker, in, p[1]);
+    lspawn_child(l, l->program ? j : &worker, in, p[1], l->found + (s - l->slots));
   }
   s->pid = pid;
   close(p[1]);
@@ -187,9 +204,8 @@ static char const *launch_for(struct lspawn *l, struct slot *s, struct job const
   s->sock = p[0];
   s->peer = p[1];
   s->rcpt = strdup(j->rcpts);
-  s->users = l->users;
-  tain_addsec_g(&s->end, WORKER_LIFE);
   if (!s->rcpt || job_send(s->sock, j) != 1) return "Out of memory in pipit-lspawn. (#4.3.0)\n";
+  set_end(l, s);
   return launch(l, s, j);
 }
 
@@ -289,8 +305,7 @@ static void begin_again(struct lspawn *l, struct slot *s)
   look_at_users(l);
   s->len = 0;
   forget_notes(s);
-  s->users = l->users;
-  tain_addsec_g(&s->end, WORKER_LIFE);
+  set_end(l, s);
   char const *trouble = launch(l, s, 0);
   if (trouble) worker_defer(s, trouble);
 }
@@ -312,11 +327,12 @@ void worker_ended(struct lspawn *l, struct slot *s, int wstat)
 void worker_rest(struct lspawn *l, struct slot *s)
 {
   unsigned int n;
+  known_keep(l, s);
   if (!s->pid || s->sock == -1 || s->timedout || s->done >= WORKER_JOBS || !tain_future(&s->end))
     return worker_leave(s);
   s->state = IDLE;
   tain_addsec_g(&s->deadline, WORKER_PAUSE);
   if (tain_less(&s->end, &s->deadline)) s->deadline = s->end;
   struct slot *oldest = oldest_idle(l, &n);
-  if (n > IDLE_MAX) worker_leave(oldest);
+  if (n > l->idle) worker_leave(oldest);
 }

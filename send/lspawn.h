@@ -51,25 +51,53 @@ struct slot {
   pid_t pid;             /* 0: none, or it has ended */
   int report;            /* what it writes to descriptors 1 and 2, or -1 */
   int sock, peer;        /* both ends of a worker's socket, or -1 */
-  char *rcpt;            /* whom it delivers to */
+  char *rcpt;            /* whom it delivers to; NULL: it is no worker */
   unsigned int done;     /* deliveries */
   unsigned long users;   /* the state of the tables of users that it was started with */
-  tain end;              /* it takes no more from then on */
+  tain end;              /* it takes no more from then on; nor does what it looked up count */
 };
+
+/* What finduser said of an address: see mailuser_restore. */
+#define KNOWN_TEXT_MAX 160 /* bytes; what is longer is looked up each time */
+#define KNOWN_RCPT_MAX 64  /* bytes of an address, with its NUL; as above */
+#define KNOWN_ENTRIES  4096
+struct known {
+  uint32_t len; /* 0: nothing */
+  uid_t uid;
+  gid_t gid;
+  char text[KNOWN_TEXT_MAX];
+};
+struct known_entry {
+  tain end;            /* it counts until then */
+  unsigned long users; /* and while the tables of users are these */
+  unsigned long turn;  /* of the last process for this address */
+  struct known known;
+  char rcpt[KNOWN_RCPT_MAX];
+};
+
+#define LSPAWN_ENV_MAX 8
+#define IDLE_LEAST     10  /* workers without a job that are kept */
+#define IDLE_MAX       100 /* and at most; each has 125 KB of its own */
 
 struct lspawn {
   struct accounts accounts;
   char const *home; /* of the instance, absolute */
   char const *defaultdelivery;
   char const *program;        /* QMAILLOCAL, or NULL */
+  char *env[LSPAWN_ENV_MAX];  /* of a delivery */
   struct finduser_stamps *stamps; /* shared with all children: the tables that were sound */
   struct finduser_stamps seen;    /* those that are there */
   unsigned long users;            /* how often others were seen */
   struct rlimit files;            /* as it was at the start, for the users' programs */
   unsigned long seconds;          /* that a delivery may take */
   unsigned long groups;           /* 1: users get their supplementary groups */
+  struct known *found; /* for each slot, shared with its child: what that looked up */
+  struct known given;  /* what the next child need not look up */
+  unsigned long turn;  /* processes started */
+  unsigned int idle;   /* workers without a job that are kept: IDLE_LEAST to IDLE_MAX */
   /* Children of workers do not have these: they hold other people's mail. */
   struct slot *slots;
+  struct known_entry *known; /* KNOWN_ENTRIES */
   unsigned int max;
   struct job_packet *packet;
 };
@@ -94,10 +122,25 @@ extern void worker_leave(struct slot *s);
 extern void worker_say(struct slot *s, char letter, char const *text, size_t len);
 extern void worker_defer(struct slot *s, char const *text);
 
-/* lspawn-child.c: the rest of the life of a child: look the user up, become him,
+/* lspawn-known.c: who gets the mail for an address, for some seconds. */
+
+/* What is known of <rcpt> goes into l->given, and until when it counts into <*end>. 0: nothing is; else how
+ * many processes have been started since the last one for <rcpt>. */
+extern unsigned long known_recall(struct lspawn *l, char const *rcpt, tain *end);
+/* The next child of this slot has to look its user up. */
+extern void known_forget(struct lspawn *l, struct slot const *s);
+/* Keep what the slot's child has looked up, if it has; that is over. */
+extern void known_keep(struct lspawn *l, struct slot const *s);
+/* In the child: tell what was found. */
+extern void known_tell(struct known *k, struct mailuser const *u);
+
+/* lspawn-child.c: what children need of lspawn's own environment; ends the program when memory is short. */
+extern void lspawn_environment(struct lspawn *l);
+/* The rest of the life of a child: look the user up, become him,
  * deliver as a worker (local/worker.h), with <in> as its socket; or execute $QMAILLOCAL with
- * <in> as the pipe with the message. <report> is for descriptors 1 and 2. */
-extern void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report)
+ * <in> as the pipe with the message. <report> is for descriptors 1 and 2, <found> for what is looked up. */
+extern void lspawn_child(struct lspawn const *l, struct job const *j, int in, int report,
+                         struct known *found)
     __attribute__((noreturn));
 
 #endif

@@ -253,10 +253,19 @@ static void *own_memory(struct lspawn const *l, size_t size)
   return p;
 }
 
+/* Zeros that children share, until they become users. */
+static void *shared_memory(size_t size)
+{
+  void *p = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) strerr_dief(111, "out of memory");
+  return p;
+}
+
 static void make_slots(struct lspawn *l)
 {
   l->packet = own_memory(l, sizeof *l->packet);
   l->slots = own_memory(l, l->max * sizeof *l->slots);
+  l->known = own_memory(l, KNOWN_ENTRIES * sizeof *l->known);
   char *texts = own_memory(l, l->max * (JOB_TEXT_MAX + JOB_SOFAR_MAX));
   for (unsigned int i = 0; i < l->max; i++) {
     struct slot *s = l->slots + i;
@@ -285,9 +294,11 @@ static void set_up(struct loop *o, char const *defaultdelivery)
   if (!l->seconds) strerr_dief(111, "control/timeoutlocal: 0 seconds are too few for a delivery");
   l->home = realpath(home_dir(), 0);
   if (!l->home) strerr_diefusys(111, "find ", home_dir());
-  l->stamps = mmap(0, sizeof *l->stamps, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (l->stamps == MAP_FAILED) strerr_dief(111, "out of memory");
+  l->stamps = shared_memory(sizeof *l->stamps);
+  l->found = shared_memory(l->max * sizeof *l->found);
+  l->idle = IDLE_MAX;
   make_slots(l);
+  lspawn_environment(l);
   if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(111, "limit memory");
 }
 

@@ -81,6 +81,13 @@ def as_account(*args, **kw):
     if ROOT: kw.update(user=ACCOUNT.pw_uid, group=ACCOUNT.pw_gid, extra_groups=[])
     return subprocess.Popen(*args, **kw)
 
+def new_log():
+    """A file for the log of a process: not one that another process may be writing still."""
+    path = os.path.join(SCRATCH, 'log')
+    try: os.unlink(path)
+    except FileNotFoundError: pass
+    return open(path, 'w+')
+
 def with_accounts(*command):
     """For root: <command>, to be run where the accounts of conf-users exist: in a mount
     namespace whose /etc/passwd and /etc/group have them. None where that is not allowed.

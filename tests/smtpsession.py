@@ -12,7 +12,7 @@ class Session:
         if ip: e['TCPREMOTEIP'] = ip
         if program: e['QMAILQUEUE'] = program
         e.update(env)
-        self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
+        self.log = new_log()
         self.p = as_account([*before, os.path.join(BIN, name), *args], stdin=b, stdout=b, stderr=self.log, env=e)
         b.close()
         self.s = a
@@ -63,7 +63,7 @@ class Listener:
     def __init__(self, home, *args, env={}, prefix=[], address='127.0.0.1', name='pipit-smtpd'):
         self.port = free_port()
         r, w = os.pipe()
-        self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
+        self.log = new_log()
         self.p = as_account([*prefix, os.path.join(BIN, name), '-l', '-p', str(self.port), '-d', str(w),
                              *(['-a', address] if address else []), *args],
                             stderr=self.log, stdin=subprocess.DEVNULL, pass_fds=[w],

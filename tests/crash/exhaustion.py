@@ -270,7 +270,7 @@ def test_full_mailbox():
     for rcpt in ('small', 'mbox'):
         why = 'a mailbox is full (%s)' % rcpt
         send('mbox@mail.example')
-        wait_for(lambda: os.path.exists(box + '/mbox'))
+        wait_for(lambda: os.path.exists(box + '/mbox') and open(box + '/mbox', 'rb').read().endswith(b'\n\n'))
         before = open(box + '/mbox', 'rb').read()
         deferred.count = deferrals() # what was tried again before does not count
         equal(send(rcpt + '@mail.example', size=200000), 250, '%s: a message is taken' % why)

@@ -100,7 +100,7 @@ class Listener:
         settings(**kw)
         self.port = free_port()
         r, w = os.pipe()
-        self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
+        self.log = new_log()
         self.p = as_account([os.path.join(BIN, 'pipit-smtpd'), '-l', '-a', '127.0.0.1', '-p', str(self.port), '-d', str(w)], stdin=subprocess.DEVNULL,
                             stderr=self.log if stderr is None else stderr, pass_fds=[w], env=dict(os.environ, PIPIT_HOME=home, QMAILQUEUE=QUEUE))
         os.close(w)

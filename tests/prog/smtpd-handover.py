@@ -31,7 +31,7 @@ class Service:
     """pipit-smtpd -l -s"""
     def __init__(self, *args, env={}, path='run/smtpd', **kw):
         r, w = os.pipe()
-        self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
+        self.log = new_log()
         self.p = as_account([SMTPD, '-l', '-s', path, '-d', str(w), *args], stderr=self.log, stdin=subprocess.DEVNULL, pass_fds=[w],
                             env=dict(os.environ, PIPIT_HOME=home, **env), **kw)
         os.close(w)

@@ -593,7 +593,7 @@ class Ucspi:
         self.r, w = os.pipe()
         self.block = block
         fds = {'SSLCTLFD': ctl.fileno(), 'SSLREADFD': r, 'SSLWRITEFD': w}
-        self.log = open(os.path.join(SCRATCH, 'log'), 'w+')
+        self.log = new_log()
         self.p = as_account([BIN + '/pipit-smtpd'], stdin=b, stdout=b, stderr=self.log, pass_fds=fds.values(),
                             env=dict(os.environ, PIPIT_HOME=home, TCPREMOTEIP='192.0.2.1', **{n: str(v) for n, v in fds.items()}, **env))
         for x in (b, ctl): x.close()
