@@ -11,7 +11,7 @@ bench.py - measure mail transfer agents side by side on one machine.
                    a new file system of that kind, with its journal, in a file on the disk
   --out FILE       results, one JSON object per line, appended (default $BENCH_DIR/results.jsonl)
 
-MEASUREMENT: intake intakeq intakenew intake1m keepalive keepalivenew local relay relaynew relaydelay rcpts backlog
+MEASUREMENT: intake intakeq intakenew intake1m tls banner keepalive keepalivenew local relay relaynew relaydelay rcpts backlog
              million footprint syscalls probe   (see the functions m_... below; ...new: pipit has no file to use again, or none yet)
 
 How it works. The harness re-executes itself in new mount and network name
@@ -381,13 +381,25 @@ def timed(p, f):
 # ---- measurements ----------------------------------------------------------
 POOL = 6000 # finished files that pipit has at the start, as after a while of work
 
-def intake(x, name, cells, keepalive=False, own=False, pool=POOL):
-    """accepted by SMTP into the held queue"""
+def certificate():
+    """A certificate with its key, RSA of 2048 bits, that every peer has."""
+    path = DIR + '/rsa.pem'
+    if not os.path.exists(path):
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '3650', '-subj', '/CN=bench.test',
+                        '-keyout', path + '.key', '-out', path + '.crt'], check=True, capture_output=True)
+        with open(path, 'w') as f: f.write(open(path + '.key').read() + open(path + '.crt').read())
+    return path
+
+
+def intake(x, name, cells, keepalive=False, own=False, pool=POOL, tls=False):
+    """accepted by SMTP into the held queue; with tls, cells say whether sessions of TLS are resumed as well"""
     def body(p, rep, cell):
-        c, size = cell
-        p.up(x.a.fs, B_SCEN='hold', B_POOL=pool)
+        c, size, *resume = cell
+        p.up(x.a.fs, B_SCEN='hold', B_POOL=pool, B_TLS=certificate() if tls else '')
         if keepalive:
             go = lambda n: load(s=c, m=n, l=size, k=50, Q=True)
+        elif tls:
+            go = lambda n: load(s=c, m=n, l=size, k=1, T=True, **({'S': True} if resume[0] else {}))
         elif own:
             go = lambda n: load(s=c, m=n, l=size, k=1, Q=True)
         else:
@@ -399,7 +411,7 @@ def intake(x, name, cells, keepalive=False, own=False, pool=POOL):
         n = x.count((name, p.name, cell, x.a.fs), lambda n: go(n)['secs'], lo, hi)
         if len(CAL) > known:                                  # the pool is full again for what counts
             p.down()
-            p.up(x.a.fs, B_SCEN='hold', B_POOL=pool)
+            p.up(x.a.fs, **p.env)
             go(max(20, c))
         q0 = p.queued()
         r = timed(p, lambda: go(n))
@@ -413,13 +425,14 @@ def intake(x, name, cells, keepalive=False, own=False, pool=POOL):
             r['rate'] = arrived / r['secs']
         x.record(m=name, peer=p.name, fs=x.a.fs, rep=rep, c=c, size=size, n=n, rate=r['rate'], cpu_ms=r['cpu_ms'], arrived=arrived,
                  ok=arrived == n, errors=r['errors'], err=r['first_error'], p50=r.get('p50ms'), p99=r.get('p99ms'),
-                 flush=r['flush_per'], kb=r['kb_per'], steal=r['steal'])
+                 **({'resume': resume[0], 'resumed': r['resumed']} if tls else {}), flush=r['flush_per'], kb=r['kb_per'], steal=r['steal'])
     x.each(cells, body)
 
 def m_intake(x): intake(x, 'intake', [(1, 4096), (10, 4096), (50, 4096)])
 def m_intakeq(x): intake(x, 'intakeq', [(10, 4096)], own=True)
 def m_intakenew(x): intake(x, 'intakenew', [(10, 4096)], own=True, pool=0)
 def m_intake1m(x): intake(x, 'intake1m', [(5, 1 << 20)], own=True)
+def m_tls(x): intake(x, 'tls', [(5, 4096, 0), (5, 4096, 1)], tls=True)
 def m_keepalive(x): intake(x, 'keepalive', [(10, 4096)], keepalive=True)
 def m_keepalivenew(x): intake(x, 'keepalivenew', [(10, 4096)], keepalive=True, pool=0)
 
@@ -631,21 +644,54 @@ def m_dead(x):
     x.each([0], body)
 
 
-def m_footprint(x):
-    """memory at rest, after work, and per open session"""
+def m_banner(x):
+    """milliseconds from connecting to the greeting, while nothing else goes on, and while 100 clients are in the middle of a handshake"""
+    import socket
+    def dial(): return socket.create_connection(('127.0.0.1', PORT), 20)
+    def greeted():
+        t = time.monotonic()
+        with dial() as s:
+            s.settimeout(20)
+            s.recv(200)
+            t = time.monotonic() - t
+            s.sendall(b'QUIT\r\n')
+            while s.recv(200): pass
+        return t * 1e3
+    def shaking():
+        """A client that has said half of its hello."""
+        s = dial()
+        f = s.makefile('rb')
+        f.readline()
+        s.sendall(b'STARTTLS\r\n')
+        f.readline()
+        s.sendall(b'\x16\x03\x01\x02\0\1')
+        return s
     def body(p, rep, cell):
+        p.up(x.a.fs, B_SCEN='hold', B_POOL=POOL, B_TLS=certificate())
+        for _ in range(50): greeted()
+        quiet = sorted(greeted() for _ in range(500))
+        held = [shaking() for _ in range(100)]
+        time.sleep(0.5)
+        busy = sorted(greeted() for _ in range(500))
+        for s in held: s.close()
+        x.record(m='banner', peer=p.name, rep=rep, quiet_p50=quiet[250], quiet_p99=quiet[494], busy_p50=busy[250], busy_p99=busy[494], ratio=busy[250] / quiet[250])
+    x.each([0], body)
+
+
+def m_footprint(x):
+    """memory at rest, after work, and per open session, in clear and over TLS"""
+    def body(p, rep, tls):
         sink = Sink()
         try:
-            p.up(x.a.fs, B_SCEN='relay')
+            p.up(x.a.fs, B_SCEN='relay', B_TLS=certificate() if tls else '')
             time.sleep(2)
             fresh = p.memory()
             relay_run(p, sink, 5, 200, 4096, 1, 20)
             p.settle(20)
             warm = p.memory()
-            a = [BIN + '/mailload', '-p', str(PORT), '-I', '-s', '1']
             out = {}
             for n in (10, 100):
-                a[5] = str(n)
+                a = [BIN + '/mailload', '-p', str(PORT), '-I', '-s', str(n)] + ['-T'] * tls
                 q = subprocess.Popen(a, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                 line = q.stdout.readline()
                 time.sleep(1)
@@ -654,12 +700,12 @@ def m_footprint(x):
                 q.stdin.close()
                 q.wait()
                 time.sleep(0.5)
-            x.record(m='footprint', peer=p.name, rep=rep, fresh_pss=fresh['pss_kb'], fresh_rss=fresh['rss_kb'], fresh_procs=fresh['procs'], warm_pss=warm['pss_kb'],
+            x.record(m='footprint', tls=tls, peer=p.name, rep=rep, fresh_pss=fresh['pss_kb'], fresh_rss=fresh['rss_kb'], fresh_procs=fresh['procs'], warm_pss=warm['pss_kb'],
                      warm_rss=warm['rss_kb'], warm_procs=warm['procs'], s10_pss=out[10]['pss_kb'], s100_pss=out[100]['pss_kb'], s100_procs=out[100]['procs'],
                      per_session_kb=(out[100]['pss_kb'] - out[10]['pss_kb']) / 90, line=out[100]['line'], by=fresh['by'], by_warm=warm['by'], by100=out[100]['by'])
         finally:
             sink.stop()
-    x.each([0], body)
+    x.each([0, 1], body)
 
 
 CALLS = 'fsync,fdatasync,sync,syncfs,sync_file_range,fork,vfork,clone,clone3,execve,rename,renameat,renameat2,link,linkat,unlink,unlinkat,open,openat,creat,write,writev,read,sendto,sendmsg,recvfrom,recvmsg,connect,socket'

@@ -50,9 +50,9 @@ for m, title in (('intake', 'A. intake, smtp-source, 4 KiB, one message per conn
         if not rs: continue
         print(f'### {title}; {fs}\n')
         lines = []
-        for c in sorted({r['c'] for r in rs}):
+        for c, resume in sorted({(r['c'], r.get('resume')) for r in rs}, key=str):
             b = P('u' if m == 'local' else 'b', c) if fs == 'disk' and m != 'intake1m' else None
-            lines.append([f'C={c}' + (f' (limit {num(b)})' if b else '')] + [cellfmt(sel(m, fs=fs, c=c, peer=p), b) for p in peers])
+            lines.append([f'C={c}' + ('' if resume is None else ', resumed' if resume else ', whole handshakes') + (f' (limit {num(b)})' if b else '')] + [cellfmt([r for r in sel(m, fs=fs, c=c, peer=p) if r.get('resume') == resume], b) for p in peers])
         table([''] + peers, lines)
 for m, title in (('relay', 'C. SMTP in, SMTP out'), ('relaydelay', 'C2. as C, every reply of the sink 20 ms late')):
     for fs in ('disk', 'tmpfs'):
@@ -87,6 +87,12 @@ for tls in (0, 1):
         g = lambda p, k: num(med([r[k] for r in sel('footprint', tls=tls, peer=p)]))
         table([''] + peers, [[t] + [g(p, k) for p in peers] for t, k in (('PSS fresh, KiB', 'fresh_pss'), ('RSS fresh, KiB', 'fresh_rss'), ('processes fresh', 'fresh_procs'), ('PSS after 200 messages', 'warm_pss'), ('processes after', 'warm_procs'),
               ('PSS with 10 sessions', 's10_pss'), ('PSS with 100 sessions', 's100_pss'), ('processes with 100', 's100_procs'), ('PSS per further session, KiB', 'per_session_kb'))])
+rs = sel('banner')
+if rs:
+    print('### H. milliseconds from connecting to the greeting\n')
+    g = lambda p, k: num(med([r[k] for r in sel('banner', peer=p)]))
+    table([''] + peers, [[t] + [g(p, k) for p in peers] for t, k in (('median', 'quiet_p50'), ('99 of 100', 'quiet_p99'), ('median, 100 clients in a handshake', 'busy_p50'),
+          ('99 of 100, the same', 'busy_p99'), ('ratio of the medians', 'ratio'))])
 rs = sel('syscalls')
 if rs:
     for scen in ('hold', 'local', 'relay'):

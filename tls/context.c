@@ -117,6 +117,7 @@ static SSL_CTX *make(struct certs *certs)
   SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(ctx, 1);
+  SSL_CTX_set_read_ahead(ctx, 1);
   SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
   SSL_CTX_set_cert_cb(ctx, on_certificate, certs);
   if (SSL_CTX_set_session_id_context(ctx, id, sizeof id) == 1 && tickets_use(ctx)) return ctx;

@@ -21,6 +21,8 @@ struct shovel {
   int net, plain;
   short net_events; /* what SSL waits for */
   short plain_events;
+  int net_ready; /* there may be something to read, as far as is known */
+  int plain_ready;
   int lost;       /* the network: nothing can be sent any more */
   int gone;       /* the plain side: nobody is there */
   uint64_t until; /* when waiting for the network ends, once the plain side is gone */
@@ -42,8 +44,10 @@ static int read_net(struct shovel *s)
 {
   struct way *w = &s->in;
   if (w->pos < w->len || w->ended) return 0;
+  if (!s->net_ready) return (s->net_events |= POLLIN, 0);
   ERR_clear_error();
   int n = SSL_read(s->ssl, w->s, sizeof w->s);
+  s->net_ready = n > 0 && SSL_has_pending(s->ssl);
   if (n > 0) {
     w->pos = 0;
     w->len = (size_t)n;
@@ -77,7 +81,9 @@ static int read_plain(struct shovel *s)
 {
   struct way *w = &s->out;
   if (w->pos < w->len || w->ended) return 0;
+  if (!s->plain_ready && !s->gone) return (s->plain_events |= POLLIN, 0);
   ssize_t n = recv(s->plain, w->s, sizeof w->s, MSG_DONTWAIT);
+  s->plain_ready = n == sizeof w->s;
   if (n > 0) {
     w->pos = 0;
     w->len = (size_t)n;
@@ -148,6 +154,7 @@ void shovel(SSL *ssl, int net, int plain)
   s.ssl = ssl;
   s.net = net;
   s.plain = plain;
+  s.net_ready = s.plain_ready = 1;
   for (;;) {
     work(&s);
     if (is_over(&s)) break;
@@ -156,6 +163,8 @@ void shovel(SSL *ssl, int net, int plain)
                            { .fd = s.gone ? -1 : plain, .events = s.plain_events } };
     int left = milliseconds_left(&s);
     if (!left || (poll(x, 2, left) == -1 && errno != EINTR)) break;
+    if (x[0].revents & ~POLLOUT) s.net_ready = 1;
+    if (x[1].revents & ~POLLOUT) s.plain_ready = 1;
     if (x[1].revents & (POLLHUP | POLLERR)) s.gone = 1;
   }
   if (s.out.told) shovel_linger(net);

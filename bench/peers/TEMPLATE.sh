@@ -10,6 +10,7 @@
 #             local  deliver benchN@local.test to ~benchN/Maildir
 #             relay  deliver uN@dK.test to 127.0.0.(K+1) port B_SINK, K = 0..99
 #   B_CONC    delivery concurrency ("" = the peer's default)
+#   B_TLS     "" or a file with a certificate and its key: offer STARTTLS
 #   B_TRACE   "" or a command to put before the daemon (strace ...)
 # Verbs:
 #   info    one line: name, version, how it is configured

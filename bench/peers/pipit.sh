@@ -1,6 +1,6 @@
 #!/bin/sh
 # pipit: a privilege-separated instance of its own, with its own listener.
-# hold: pipit-start does not run. B_POOL=N: N finished files wait to be used again; 0: none ever is.
+# hold: pipit-start does not run. B_TLS=FILE: a certificate with its key, for STARTTLS. B_POOL=N: N finished files wait to be used again; 0: none ever is.
 BINS=$(cd "$(dirname "$0")/../../build/bin" && pwd)
 D=$BENCH_DIR/pipit
 case $1 in
@@ -21,6 +21,7 @@ config)
 		echo "$B_POOL 1000000000" >queuepool
 		/usr/bin/python3 "$(dirname "$BINS")/../bench/fillpool.py" $D/queue $B_POOL
 	else rm -f queuepool; fi
+	[ -z "$B_TLS" ] || install -m 600 "$B_TLS" servercert.pem
 	echo 1000 >concurrencysmtpd ;;
 start)
 	cd /
@@ -32,6 +33,12 @@ start)
 	run $D/bin/pipit-rcptd
 	echo $! >$B_DIR/pid.rcptd
 	while [ ! -S $D/run/rcptd ]; do sleep 0.1; done
+	if [ "$B_TLS" ]; then
+		rm -f $D/run/tls # left by the last run
+		run $D/bin/pipit-tlsd
+		echo $! >$B_DIR/pid.tlsd
+		while [ ! -S $D/run/tls ]; do sleep 0.1; done
+	fi
 	[ "$B_SCEN" = hold ] || { run $D/bin/pipit-start ./Maildir/; echo $! >$B_DIR/pid.send; }
 	if [ "$B_HANDOVER" ]; then
 		rm -f $D/run/smtpd # left by the last run
@@ -45,7 +52,7 @@ start)
 	else run $D/bin/pipit-smtpd -l -a 127.0.0.1 -p $B_PORT; fi
 	echo $! >$B_DIR/pid.smtpd ;;
 stop)
-	for f in smtpd handover rcptd send queued; do [ -s $B_DIR/pid.$f ] && kill $(cat $B_DIR/pid.$f); done
+	for f in smtpd handover tlsd rcptd send queued; do [ -s $B_DIR/pid.$f ] && kill $(cat $B_DIR/pid.$f); done
 	rm -f $B_DIR/pid.*; : ;;
 # A message that has not been tried yet may lie in free/ as well.
 queued) grep -rla '^LIVE' $D/queue/mess $D/queue/free | wc -l ;;

@@ -28,6 +28,10 @@ config)
 		echo "message_size_limit = 100000000"
 		echo "transport_maps = regexp:$C/transport"
 		echo "smtpd_recipient_limit = 2000"
+		if [ -n "$B_TLS" ]; then
+			echo "smtpd_tls_security_level = may"
+			echo "smtpd_tls_chain_files = $B_TLS"
+		fi
 		[ "$B_SCEN" = hold ] && echo "smtpd_recipient_restrictions = check_client_access static:HOLD, permit_mynetworks, reject"
 		[ -n "$B_CONC" ] && { echo "default_destination_concurrency_limit = $B_CONC"; echo "default_process_limit = 200"; }
 	} >$C/main.cf
