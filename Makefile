@@ -84,8 +84,8 @@ $(UNITBINS): $B/tests/%: $B/tests/unit/%.o $$(addprefix $B/,$$($$*_SRCS:.c=.o)) 
 	$(LD) -o $@ $(filter %.o %.a,$^) $($*_LIBS) $(LIBS)
 
 # Debian packages; "a|b" is satisfied by either. None of them starts anything.
-DEPS := gcc make libc6-dev skalibs-dev libcdb-dev libc-ares-dev libssl-dev s6
-CHECK_DEPS := python3 python3-dnspython python3-aiosmtpd openssl libnet-ssleay-perl swaks s-nail git-email libmailtools-perl mandoc iproute2 procps psmisc strace faketime \
+DEPS := gcc make libc6-dev skalibs-dev libcdb-dev libc-ares-dev libssl-dev libcrypt-dev libpam0g-dev s6
+CHECK_DEPS := python3 python3-dnspython python3-aiosmtpd openssl libnet-ssleay-perl swaks gsasl s-nail git-email libmailtools-perl mandoc iproute2 procps psmisc strace faketime \
   'ucspi-tcp-ipv6|ucspi-tcp' daemontools e2fsprogs xfsprogs clang libclang-rt-dev
 
 deps:
@@ -106,9 +106,10 @@ accounts:
 MANDIR := /usr/local/share/man
 # Every file is complete when it gets its name: a running system finds the old or the new one.
 install: all
-	@install -d "$(DESTDIR)$(HOMEDIR)/bin" $(foreach n,1 5 7 8,"$(DESTDIR)$(MANDIR)/man$n")
+	@install -d "$(DESTDIR)$(HOMEDIR)/bin" "$(DESTDIR)$(HOMEDIR)/fail2ban" $(foreach n,1 5 7 8,"$(DESTDIR)$(MANDIR)/man$n")
 	@put() { install -m "$$1" "$$2" "$$3.new" && mv -f "$$3.new" "$$3"; }; link() { ln -sfn "$$1" "$$2.new" && mv -fT "$$2.new" "$$2"; }; set -e; \
 	for f in $(BINS) $(SCRIPTBINS); do put 755 $$f "$(DESTDIR)$(HOMEDIR)/bin/$${f##*/}"; done; \
+	put 644 run/fail2ban/pipit.conf "$(DESTDIR)$(HOMEDIR)/fail2ban/pipit.conf"; \
 	for f in $(LINKBINS); do link "$$(readlink $$f)" "$(DESTDIR)$(HOMEDIR)/bin/$${f##*/}"; done; \
 	link pipit-sendmail "$(DESTDIR)$(HOMEDIR)/bin/sendmail"; \
 	for f in $(sort $(wildcard man/*.[1-8])); do put 644 $$f "$(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}"; done

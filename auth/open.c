@@ -12,7 +12,7 @@
 #include "getpw.h"
 #include "open.h"
 
-#define SECONDS_MAX 86400
+#define SECONDS_MAX 1000000
 #define USERS_MAX   64
 
 struct address {

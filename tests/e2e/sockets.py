@@ -59,6 +59,7 @@ def quiet(name, text=None):
 sink = Sink(greeting=Silent).start()
 i = Instance(separated=True, options=('-a', '127.0.0.1'))
 i.control('smtproutes', 'far.example:[127.0.0.1]:%d\ndead.example:[127.0.0.1]:1' % sink.port)
+i.control('relayopentime', '60')
 i.mailbox('box')
 quiet('slow')
 home = os.path.join(SCRATCH, 'user')
@@ -76,6 +77,7 @@ os.chmod(i.home + '/service/handed/run', 0o755)
 os.mkdir(i.home + '/log/handed', 0o700)
 os.chown(i.home + '/log/handed', UID['pipitl'], UID['pipitl'])
 i.start()
+i.run(i.home + '/bin/pipit-passwd', 'ann@mail.example', input=b'secret\n')
 check(wait_for(lambda: os.path.exists(i.home + '/run/smtpd')), 'a listener for pipit-handover')
 i.run(i.home + '/bin/pipit-hold', '-d', 'held.example')
 session = i.smtp()
@@ -152,7 +154,7 @@ equal(unknown(special), [], 'each of %d sockets and FIFOs has its line in the ta
 equal([r for r in rows if '/' in r and not any(r in row_of(p) for p in special)], [], 'and each line its socket or FIFO')
 holders = listening(i.others())
 names = sorted({name for name, pids in holders.values()})
-known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'run/tls', 'tcp port %d' % i.port]
+known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'run/tls', 'run/auth', 'run/relayopen', 'tcp port %d' % i.port]
 equal([n for n in names if n not in known], [], 'no process listens anywhere else, and none has a named socket more')
 check('TCP port of pipit-smtpd' in rows and 'tcp port %d' % i.port in names, 'the port is in the table')
 tables = processes()
@@ -218,13 +220,13 @@ NOBODY, ALL = '', ' '.join(EVERYONE)
 SERVICE = 'pipitq pipits'
 FILES = [ # pattern (of the path below the home; the last that fits counts), who reads, who writes
     ('.', ALL, NOBODY), ('bin', ALL, NOBODY), ('bin/*', ALL, NOBODY),
-    ('control', ALL, NOBODY), ('control/*', ALL, NOBODY), ('control/servercert.pem', NOBODY, NOBODY), ('users', ALL, NOBODY), ('users/*', ALL, NOBODY),
+    ('control', ALL, NOBODY), ('control/*', ALL, NOBODY), ('control/servercert.pem', NOBODY, NOBODY), ('users', ALL, NOBODY), ('users/*', ALL, NOBODY), ('users/passwd*', NOBODY, NOBODY),
     ('alias', ALL, 'pipita'), ('alias/.qmail-*', ALL, 'pipita'), ('alias/Maildir*', 'pipita', 'pipita'),
     ('alias/.qmail-box', 'pipita', 'pipita'), ('alias/.qmail-slow', 'pipita', 'pipita'), ('alias/box*', 'pipita', 'pipita'),
     ('log', ALL, NOBODY), ('log/*', 'pipitl', 'pipitl'),
     ('run', ALL, 'pipitq'), ('run/queue', ALL, ALL), ('run/smtpd', 'pipitd', 'pipitd'),
     ('run/rcptd', 'pipitd pipitv', 'pipitd pipitv'),
-    ('run/tls', 'pipitd pipitt', 'pipitd pipitt'),
+    ('run/tls', 'pipitd pipitt', 'pipitd pipitt'), ('run/auth', 'pipitd', 'pipitd'), ('run/relayopen', ALL, ALL),
     ('service', ALL, NOBODY), ('service/*', ALL, NOBODY), ('service/.s6-svscan*', NOBODY, NOBODY),
     ('service/*/supervise*', NOBODY, NOBODY), ('service/*/event', NOBODY, NOBODY),
     ('queue', SERVICE, SERVICE), ('queue/*', SERVICE, SERVICE),
@@ -244,7 +246,7 @@ def walk():
 
 paths = [p for p in walk() if not os.path.islink(os.path.join(i.home, p))]
 equal([p for p in paths if not rule_of(p)], [], 'each of %d files and directories has its rule' % len(paths))
-seen = ('queue/mess/*/*', 'queue/free/*', 'queue/state/[0-9]*/*', 'log/*/current', 'alias/box/new/*', 'users/cdb')
+seen = ('users/passwd', 'users/passwd.cdb', 'queue/mess/*/*', 'queue/free/*', 'queue/state/[0-9]*/*', 'log/*/current', 'alias/box/new/*', 'users/cdb')
 equal([s for s in seen if not any(fnmatch.fnmatchcase(p, s) for p in paths)], [], 'messages, state files and logs are among them')
 
 def try_paths():
@@ -290,7 +292,7 @@ for name in ran:
 for name in ('pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-local', 'pipit-tlsd'):
     own = {n: set(reached[n][str(p)]) - {'kill'} for p in i.pids(name) for n in UID if UID[n] == owner[p] and str(p) in reached[n]}
     equal({n: d for n, d in own.items() if d}, {}, '%s: also to processes of its own account' % name)
-equal({'pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-tlsd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
+equal({'pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-tlsd', 'pipit-authd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
       set(), 'every program that stays was among them')
 
 # What runs for users holds nothing of the instance's.
