@@ -7,6 +7,7 @@ used again. Unavailable says why a peer cannot be had; tests then skip.
   postfix()   a Peer with smtp-source and smtp-sink
   dovecot()   a Peer with Dovecot, its imap and its lmtp
   php(), git_email(), mutt()   programs that send mail by sendmail
+  fetchmail(), mpop()   programs that fetch it by POP3
   procmail(), maildrop(), mlmmj()   programs that dot-qmail files run
 """
 import fcntl, os, shutil, subprocess
@@ -90,6 +91,12 @@ def git_email():
 
 def mutt():
     return fetch('mutt', ['mutt'], 'usr/bin/mutt')
+
+def fetchmail():
+    return fetch('fetchmail', ['fetchmail'], 'usr/bin/fetchmail')
+
+def mpop():
+    return fetch('mpop', ['mpop'], 'usr/bin/mpop')
 
 def procmail():
     return fetch('procmail', ['procmail'], 'usr/bin/procmail')
