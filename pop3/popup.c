@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -432,6 +433,7 @@ enum served popup_serve(struct settings const *settings, struct client const *cl
   static struct popup p;
   char line[POPUP_LINE_MAX + 2];
   size_t len;
+  memset(&p, 0, offsetof(struct popup, io)); /* not the buffers */
   p.settings = settings;
   p.client = client;
   stream_start(&p.io, in, out, POPUP_SECONDS, POPUP_SECONDS, stop);

@@ -141,6 +141,10 @@ if ROOT:
     r = session(b'DELE 1\r\nQUIT\r\n')
     equal(r[-1], '-ERR [SYS/TEMP] some deleted messages could not be removed', 'what cannot be removed is told')
 
+fresh(new__1=b'1\n', new__5=b'5\n')
+os.link(box + '/new/5', box + '/cur/5:2,S')
+equal(session(b'UIDL\r\nQUIT\r\n')[2:4], ['1 1', '2 5'], 'one that is found in both folders is one message')
+
 # --- Maildir++ ---
 fresh(**{'new__1,S=2': b'1\n', 'cur__2:2,': b'22\n', 'cur__3,S=4:2,': b'333\n'})
 put('maildirsize', b'1000S\n9 3\n')
@@ -151,18 +155,19 @@ equal(open(box + '/maildirsize').read(), '1000S\n9 3\n-5 -2\n', 'and of nothing 
 
 # --- many ---
 fresh()
-for n in range(10000):
+MANY = 2000 if 'san/' in BIN + '/' else 10000
+for n in range(MANY):
     with open('%s/%s/%d.M%d.h,S=2%s' % (box, 'cur' if n % 2 else 'new', 1700000000 + n, n, ':2,' if n % 2 else ''), 'w') as f: f.write('x\n')
     own(f.name)
 began = time.monotonic()
 c = Client()
-equal(c.stat(), (10000, 20000), '10,000 messages')
-equal([len(c.list()[1]), len(c.uidl()[1])], [10000, 10000], 'LIST and UIDL of them')
+equal(c.stat(), (MANY, 2 * MANY), '%d messages' % MANY)
+equal([len(c.list()[1]), len(c.uidl()[1])], [MANY, MANY], 'LIST and UIDL of them')
 status = open('/proc/%d/status' % c.process.pid).read()
 peak = int(re.search(r'VmHWM:\s*(\d+)', status).group(1))
-if 'san/' not in BIN + '/': check(peak < 12000, 'in %d KB of memory' % peak)
-for n in range(1, 10001, 100): c.dele(n)
+if MANY == 10000: check(peak < 12000, 'in %d KB of memory' % peak)
+for n in range(1, MANY + 1, 100): c.dele(n)
 c.quit(); c.end()
-equal((len(names('new')), len(names('cur'))), (0, 9900), 'QUIT of them')
+equal((len(names('new')), len(names('cur'))), (0, MANY - MANY // 100), 'QUIT of them')
 check(time.monotonic() - began < 20, 'it took %.2f s' % (time.monotonic() - began))
 done()

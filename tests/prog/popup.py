@@ -151,6 +151,12 @@ if shutil.which('curl'):
 l.stop()
 if shutil.which('curl'):
     l = Listener(home, 'host', CHECKER, pop3d, 'Maildir', name='pipit-popup')
+    c = poplib.POP3('127.0.0.1', l.port, timeout=30)
+    c.user('joe')
+    c.stls(context)
+    try: c.pass_('sec ret'); check(False, 'a name from before TLS')
+    except poplib.error_proto as e: equal(e.args[0], b'-ERR USER first', 'a name that was said before TLS is forgotten')
+    c.close()
     for args in ([], ['--ssl-reqd']):
         r = subprocess.run(['curl', '-sSk', *args, '-u', 'joe:sec ret', 'pop3://127.0.0.1:%d/' % l.port], capture_output=True, timeout=60)
         equal((r.returncode, r.stdout), (0, b'1 19\r\n'), 'curl by pop3 %s: %r' % (args, r.stderr))
