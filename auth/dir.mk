@@ -15,3 +15,6 @@ t-limits-login_SRCS := auth/limits.c auth/seats.c
 PROGRAMS += pipit-relayopen
 pipit-relayopen_SRCS := auth/pipit-relayopen.c
 pipit-relayopen_NAMES := pipit-authok
+t-scram_SRCS := auth/scram.c auth/secret.c
+t-scram_LIBS := -lcrypt -lcrypto
+$B/tests/unit/t-scram.o $B/tests/unit/t-failures.o: private CC_MORE := -Iauth

@@ -90,7 +90,7 @@ static uint32_t add(uint64_t key, uint32_t max, uint64_t now)
   if (!key) return 0;
   struct count *c = seats_take(&table, key, now);
   drain(c, now);
-  if (c->n < 2 * max) c->n++;
+  if (c->n < max + FAILURES_OVER) c->n++;
   return c->n;
 }
 
@@ -109,7 +109,7 @@ unsigned int failures_add(struct failures_who const *w, char const *secret, size
   drain(c, now);
   if (key && c->secret == key) return hold(c->n, 0, 0);
   c->secret = key;
-  if (c->n < 2 * FAILURES_PAIR) c->n++;
+  if (c->n < FAILURES_PAIR + FAILURES_OVER) c->n++;
   uint32_t n = c->n; /* the next two may take its seat */
   return hold(n, add(w->network, FAILURES_NETWORK, now), add(w->login, FAILURES_LOGIN, now));
 }

@@ -18,6 +18,7 @@
 #define FAILURES_DRAIN_S  60
 #define FAILURES_PAIR     10
 #define FAILURES_NETWORK  50
+#define FAILURES_OVER     10 /* that are counted above these at most, so that no wait is for long */
 #define FAILURES_LOGIN    20 /* from where on a login's failures, wherever they come from, cost more */
 #define FAILURES_HOLD_MAX 8  /* times control/authdelay that an answer is held back, at most */
 

@@ -6,6 +6,7 @@ used again. Unavailable says why a peer cannot be had; tests then skip.
 
   postfix()   a Peer with smtp-source and smtp-sink
   dovecot()   a Peer with Dovecot, its imap and its lmtp
+  fail2ban()  its fail2ban-regex, to be run by /usr/bin/python3
   php(), git_email(), mutt()   programs that send mail by sendmail
   fetchmail(), mpop()   programs that fetch it by POP3
   procmail(), maildrop(), mlmmj()   programs that dot-qmail files run
@@ -97,6 +98,9 @@ def fetchmail():
 
 def mpop():
     return fetch('mpop', ['mpop'], 'usr/bin/mpop')
+
+def fail2ban():
+    return fetch('fail2ban', ['fail2ban'], 'usr/bin/fail2ban-regex')
 
 def procmail():
     return fetch('procmail', ['procmail'], 'usr/bin/procmail')

@@ -11,6 +11,9 @@ FUZZ_SECONDS := 60
 
 fuzz-address_SRCS := remote/quote.c
 fuzz-aliases_SRCS := deliver/maillist.c
+fuzz-auth_SRCS := $(addprefix auth/,authd-answer.c authd-asker.c failures.c limits.c open.c passwd.c scram.c seats.c secret.c)
+fuzz-auth_WRAP := auth_mechanisms auth_check auth_go_on auth_log_failure checker_start logline_write
+fuzz-auth_LIBS := -lcrypt -lcrypto
 fuzz-control_SRCS := smtpd/settings.c smtpd/mode.c smtpd/netlist.c remote/route.c
 fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
