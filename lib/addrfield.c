@@ -41,7 +41,7 @@ static size_t difference(struct work const *w, struct addrlist_addr const *a, si
   size_t len = a->at < a->len ? a->len - a->at - 1 : 0;
   stralloc const *host = &w->host;
   *more = len;
-  if (!len) return a->end;
+  if (!len) return a->at < a->len ? a->domain : a->end; /* @"" is no host either */
   if (host->len >= len && !memcmp(old, host->s, len)) return a->end;
   *more = --len;
   if (old[len] == '+' && w->list[a->end - 1] == '+' && host->len >= len && !memcmp(old, host->s, len))

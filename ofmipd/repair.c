@@ -122,6 +122,28 @@ static int cannot_be_read(struct repair *r, struct header_field const *f)
   return refuse(r, 554, "5.6.0", text);
 }
 
+static int on_any(void *data, struct addrlist_addr const *a)
+{
+  (void)data, (void)a;
+  return 0;
+}
+
+/* Does a field without mailboxes, which could be understood, hold a group? Else it holds "<>", or
+ * nothing but comments, commas and semicolons. */
+static int has_group(struct header_field const *f)
+{
+  char const *s = f->s + f->value;
+  size_t len = f->len - f->value, depth = 0;
+  if (addrlist_parse(s, len, on_any, 0) != 1) return 0;
+  for (size_t i = 0; i < len; i++) {
+    if (s[i] == '(') depth++;
+    else if (s[i] == ')') depth--;
+    else if (depth) i += s[i] == '\\';
+    else if (!strchr(" \t\r\n,;", s[i]) || !s[i]) return 1;
+  }
+  return 0;
+}
+
 /* From and its like. Without an address they are as good as missing, unless a group says that
  * there is nobody (RFC 6854, 2). */
 static int take_identity(struct work *w, struct header_field const *f)
@@ -135,7 +157,7 @@ static int take_identity(struct work *w, struct header_field const *f)
   int result = addrfield_rewrite(&w->rewrite, f, &w->r->out);
   if (result == -1) return failed(w->r);
   if (!result) return cannot_be_read(w->r, f);
-  if (!w->mailboxes && !memchr(f->s + f->value, ':', f->len - f->value)) {
+  if (!w->mailboxes && !has_group(f)) {
     w->r->out.len = before;
     return 1;
   }
@@ -185,6 +207,15 @@ static int is_resent(struct work const *w)
   return 0;
 }
 
+/* Does a list say just this address? */
+static int on_same(void *data, struct addrlist_addr const *a)
+{
+  stralloc *addr = data;
+  if (a->len != addr->len || memcmp(a->s, addr->s, a->len)) return 0;
+  addr->len = 0; /* only once */
+  return 1;
+}
+
 /* Whose the message is, for a field that does not say it: the sender of the envelope, or who
  * has logged in; a notice, which has no sender, comes from the mail system. */
 static int add_mailbox(struct work *w, char const *field)
@@ -194,8 +225,12 @@ static int add_mailbox(struct work *w, char const *field)
   char const *who = r->login ? r->login : "MAILER-DAEMON";
   int ok = r->senderlen ? stralloc_copyb(&addr, r->sender, r->senderlen)
                         : stralloc_copys(&addr, who) && complete_address(r->hosts, &addr);
+  size_t start = w->added.len + strlen(field) + 1;
   ok = ok && newfield_mailbox(&w->added, field, r->name ? r->name : "", r->name ? r->namelen : 0, 0,
                               addr.s, addr.len);
+  /* MAIL takes domains that a header does not. */
+  if (ok && addrlist_parse(w->added.s + start, w->added.len - start, on_same, &addr) != 1)
+    ok = refuse(r, 554, "5.1.7", "the address of the sender cannot stand in a header");
   stralloc_free(&addr);
   return ok;
 }
@@ -229,7 +264,9 @@ static int mend(struct work *w, char const *s, size_t len)
   struct header_field f;
   for (size_t pos = 0; header_next(s, len, &pos, &f);)
     if (!take_field(w, &f)) return 0;
-  if (!add_missing(w) || !stralloc_insertb(&w->r->out, 0, w->added.s ? w->added.s : "", w->added.len)) return no_memory(w->r);
+  int ok = add_missing(w);
+  if (!ok && w->r->code) return 0;
+  if (!ok || !stralloc_insertb(&w->r->out, 0, w->added.s ? w->added.s : "", w->added.len)) return no_memory(w->r);
   return w->r->out.len <= REPAIR_OUT_MAX || too_long(w->r);
 }
 

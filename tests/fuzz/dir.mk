@@ -27,6 +27,7 @@ fuzz-popup_WRAP := poll recv stream_put stream_flush stream_linger stream_is_one
   stream_start logline_write tls_is_there tls_prepare auth_mechanisms auth_check
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
+fuzz-repair_SRCS := ofmipd/repair.c
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c
 fuzz-session_SRCS := $(addprefix smtpd/,auth.c client.c commands.c data.c log.c mode.c netlist.c params.c receive.c recipient.c \
   recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \

@@ -187,9 +187,9 @@ static void set_up(struct inject *j, unsigned int options, char const *name)
   set->user = set->suser = options & 64 ? "odd \"user\"" : "user";
   set->host = set->shost = options & 128 ? "host+" : 0;
   set->name = *name ? name : 0;
-  sets(&set->hosts.defaulthost, "dh");
-  sets(&set->hosts.defaultdomain, "dd.example");
-  sets(&set->hosts.plusdomain, "pd.example");
+  static char const rules[] = "=:dh\0*+:.pd.example\0?:.dd.example\0*.OLD:.new\0-.one.example:one.example";
+  if (!stralloc_copyb(&set->hosts.rules, rules, sizeof rules)) abort();
+  if (options & 1024 && !stralloc_copyb(&set->lists, "a@dh.dd.example", sizeof "a@dh.dd.example")) abort();
   sets(&set->idhost, "id.example");
   set->now.tv_sec = 1700000000;
 }
