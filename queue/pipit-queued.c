@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,6 +41,7 @@
 #include "freelist.h"
 #include "home.h"
 #include "ids.h"
+#include "lock.h"
 #include "logline.h"
 #include "pool.h"
 #include "priv.h"
@@ -74,11 +74,12 @@ struct queued {
   uint64_t refused; /* since the last one that was */
 };
 
+/* The lock is this process's alone: no child keeps it, so one that is started anew gets it at once. */
 static int open_lock(struct queued *d)
 {
   d->lock = openat(d->q.dir, "lock/queued", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (d->lock == -1) strerr_diefusys(EXIT_TEMPORARY, "open ", home_dir(), "/queue/lock/queued");
-  if (flock(d->lock, LOCK_EX | LOCK_NB) == 0) return 1;
+  if (lock_fcntl(d->lock)) return 1;
   if (errno == EWOULDBLOCK)
     strerr_dief(EXIT_TEMPORARY, "another pipit-queued serves ", home_dir());
   strerr_diefusys(EXIT_TEMPORARY, "lock ", home_dir(), "/queue/lock/queued");
@@ -129,7 +130,7 @@ static void become_child(struct queued *d)
   selfpipe_finish();
   sig_altignore(SIGHUP);
   fd_close(d->listener);
-  fd_close(d->lock); /* so that a queued that is started anew gets it */
+  fd_close(d->lock);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != d->self) _exit(0); /* it died before it could signal */
 }

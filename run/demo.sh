@@ -72,13 +72,17 @@ set_up() {
   sh "$programs/pipit-setup" -n "$me" -s "$port" -u "$account" "$dir" >"$tmp/setup" || fail "pipit-setup failed"
 }
 
+# It may take orders a moment before its state can be read.
+is_supervised() {
+  s6-svok "$dir/service/$1" && [ -e "$dir/service/$1/supervise/status" ]
+}
+
 # In a session of its own, so that Ctrl-C comes here only and the programs are stopped in order.
 start() {
   setsid "$dir/bin/pipit-run" "$dir" </dev/null &
   pid=$!
   tries=0
-  until s6-svok "$dir/service/queued" && s6-svok "$dir/service/send" &&
-    s6-svok "$dir/service/rcptd" && s6-svok "$dir/service/smtpd"; do
+  until is_supervised queued && is_supervised send && is_supervised rcptd && is_supervised smtpd; do
     tries=$((tries + 1))
     [ $tries -lt 100 ] && kill -0 "$pid" 2>/dev/null || fail 'the mail server did not start; see above'
     sleep 0.1
