@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -239,14 +240,25 @@ static void ask_program(struct popup *p, struct auth_try const *t)
   judge(p, t, status);
 }
 
+/* The limits of time that stream.h puts on a socket are ours: another program would take them for
+ * errors. So they go, and come back where the client stays with us. */
+static void limit(struct popup const *p, int64_t ms)
+{
+  struct timeval const t = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+  setsockopt(p->io.in, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+  setsockopt(p->io.out, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
+}
+
 static void log_in(struct popup *p, enum authwire_mechanism m, char const *secret, size_t len)
 {
   struct auth_try t = { .mechanism = m, .login = p->login, .loginlen = p->loginlen, .secret = secret,
                         .secretlen = len };
   if (m == AUTHWIRE_APOP || auth->checker) t.extra = p->timestamp, t.extralen = strlen(p->timestamp);
   else t.extra = "";
+  limit(p, 0);
   if (auth->checker) ask_program(p, &t);
   else ask_authd(p, &t);
+  if (p->io.broken == STREAM_OK) limit(p, p->io.wait);
   p->loginlen = 0;
 }
 

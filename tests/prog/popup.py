@@ -81,6 +81,12 @@ check(session(b'')[0] != session(b'', '-m', 'h', CHECKER, 'x')[0], 'without, the
 for args in (['h'], ['-x'], ['-c', '3', 'h', 'a', 'b'], ['-l', '-s', 'x'], ['-A', 'h', 'a']):
     equal(subprocess.run([popup, *args], stdin=subprocess.DEVNULL, capture_output=True, env=plain).returncode, 100, 'wrong usage: ' + ' '.join(args))
 
+LOOK = script('look', """exec /usr/bin/python3 -c 'import socket
+s = socket.socket(fileno=0)
+s.send(str([s.getsockopt(socket.SOL_SOCKET, o, 16) for o in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO)]).encode() + b"\\r\\n")'
+""")
+equal(session(b'USER joe\r\nPASS sec ret\r\n', 'h', CHECKER, LOOK)[2:], [str([b'\0' * 16] * 2)], 'the program finds the socket without our limits')
+
 # --- a listener ---
 control(home, 'authinclear', '127.0.0.1')
 control(home, 'concurrencypop3', '3')
