@@ -270,10 +270,11 @@ static void take_question(struct authd *d, struct asker *a, char const *packet, 
   }
 }
 
-/* Its end ends all; but a session goes on, and a failure that is held back has been counted. */
+/* That ends all; but a session goes on, and counts. */
 static void is_gone(struct asker *a)
 {
-  forget(a);
+  if (a->state == ASKER_SESSION) shut(&a->fd);
+  else forget(a);
 }
 
 /* The client's message goes to the program. */
@@ -291,7 +292,8 @@ void asker_hear(struct authd *d, struct asker *a)
   int fd = -1;
   ssize_t n = fdpass_recv(a->fd, packet, sizeof packet, MSG_DONTWAIT, &fd, 1);
   if (n == -1 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) {
+  if (n <= 0 || a->state == ASKER_SESSION) {
+    if (fd != -1) close(fd);
     is_gone(a);
     return;
   }

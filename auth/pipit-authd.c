@@ -203,10 +203,14 @@ static int read_options(struct authd *d, int argc, char const *const *argv)
 
 int main(int argc, char const *const *argv)
 {
-  static struct authd d = { .maildir = "Maildir", .checks = 40, .checks_per_client = 8, .sessions = 400,
-                            .mechanisms = AUTHWIRE_HAS_PLAIN };
+  static struct authd d; /* set up here, so that its size is not the program's */
   program_start("pipit-authd");
   if (!argc) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  d.maildir = "Maildir";
+  d.checks = 40;
+  d.checks_per_client = 8;
+  d.sessions = 400;
+  d.mechanisms = AUTHWIRE_HAS_PLAIN;
   int ready = read_options(&d, argc, argv);
   prepare(&d);
   strerr_warni("ready");

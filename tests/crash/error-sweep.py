@@ -245,7 +245,7 @@ class Resident(Sweep):
         """For what goes on failing: is it busy with that?"""
         if not tracer.fault or not tracer.fault.forgood: return []
         pids = [q for p in tracer.pids for q in (p, *descendants(p))]
-        for _ in range(2): # the first time it may be at work still
+        for _ in range(4): # the first time it may be at work still
             before = runtime(pids)
             time.sleep(WATCH)
             share = (runtime(pids) - before) / 1e9 / WATCH

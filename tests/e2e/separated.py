@@ -194,7 +194,8 @@ for name, account in (('pipit-queued', 'pipitq'), ('pipit-send', 'pipits'), ('pi
     got = {runs_as(p) for p in i.pids(name)}
     equal(got, {uid[account]}, '%s runs as %s' % (name, account))
 equal({runs_as(p) for p in i.pids('pipit-lspawn')}, {0}, 'pipit-lspawn runs as root')
-allowed = {'pipit-lspawn', 's6-svscan', 's6-supervise', 'pipit-run'}
+equal({runs_as(p) for p in i.pids('pipit-authd')}, {0}, 'so does pipit-authd, which checkpassword programs need')
+allowed = {'pipit-lspawn', 'pipit-authd', 's6-svscan', 's6-supervise', 'pipit-run'}
 root = sorted({n for p, n in i.others().items() if runs_as(p) == 0} - allowed)
 equal(root, [], 'nothing else does')
 def denied(path, who):

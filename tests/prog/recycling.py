@@ -459,6 +459,7 @@ def test_names():
     c = s.client()
     check(s.post(c, 1, 100000) and s.post(c, 2), 'two messages wait')
     check(wait_for(lambda: len(glob.glob(s.path('mess/*/*'))) == 2), 'in mess/')
+    wait_for(lambda: s.send.log().count(' deferral: ') == 2) # what is under way is not tried again by SIGALRM
     precious = []
     for n in (1, 2):
         path = s.path('free', str(s.acked[n]))
