@@ -103,16 +103,20 @@ void asker_accept(struct authd *d, int listener, int is_opener)
 /* How many programs check a password now, in all and of this client; and how many serve sessions. */
 static int is_full(struct authd const *d, struct asker const *asker)
 {
-  unsigned int checks = 0, client = 0, sessions = 0;
+  unsigned int checks = 0, client = 0, sessions = 0, client_sessions = 0;
   for (size_t i = 0; i < AUTHD_ASKERS; i++) {
     struct asker const *a = &d->askers[i];
-    if (a->state == ASKER_SESSION) sessions++;
+    int is_same = !strcmp(a->q.ip, asker->q.ip) && *a->q.ip;
+    if (a->state == ASKER_SESSION) {
+      sessions++;
+      client_sessions += is_same;
+    }
     if (a->state != ASKER_CHECKED && a->state != ASKER_HELD) continue;
     checks += a->state == ASKER_CHECKED;
-    client += !strcmp(a->q.ip, asker->q.ip) && *a->q.ip;
+    client += is_same;
   }
   return checks >= d->checks || client >= d->checks_per_client ||
-         (asker->q.session && sessions >= d->sessions);
+         (asker->q.session && (sessions >= d->sessions || client_sessions >= AUTHD_SESSIONS_CLIENT));
 }
 
 static int is_address(char const s[INET6_ADDRSTRLEN + 2])
@@ -224,7 +228,7 @@ static int start(struct authd *d, struct asker *a, char const *strings)
   if (pid == -1) return (errno = e, 0);
   a->pid = pid;
   a->state = ASKER_CHECKED;
-  a->end = clock_ms() + (a->scram == -1 ? AUTHD_CHECK_MS : AUTHD_SCRAM_MS);
+  a->end = clock_ms() + (a->scram == -1 ? d->check_s * 1000 : AUTHD_SCRAM_MS);
   return 1;
 }
 
@@ -347,7 +351,8 @@ static void has_failed(struct authd const *d, struct asker *a)
   auth_log_failure(PROG, a->q.ip, a->q.service, a->q.mechanism, a->login, a->loginlen);
   unsigned int times = failures_add(&w, a->secret, a->secretlen, now);
   a->state = ASKER_HELD;
-  a->end = now + times * d->delay * 1000;
+  uint64_t hold = times * d->delay * 1000;
+  a->end = now + (hold < AUTHD_HOLD_MS ? hold : AUTHD_HOLD_MS);
   if (!d->delay) end(a, AUTHWIRE_NO, "");
 }
 

@@ -12,7 +12,10 @@
 #define AUTHD_ASKERS      600   /* connections at once, with those of sessions */
 #define AUTHD_OPENERS     32    /* of them, on run/relayopen */
 #define AUTHD_QUESTION_MS 5000  /* for the question to come */
-#define AUTHD_CHECK_MS    40000 /* for a program to check a password; then it is killed */
+#define AUTHD_CHECK_S     40    /* for a program to check a password; then it is killed */
+#define AUTHD_CHECK_S_MAX 50    /* of -t */
+#define AUTHD_HOLD_MS     30000 /* that an answer is held back, at most */
+#define AUTHD_SESSIONS_CLIENT 20 /* POP3 sessions of one client at once */
 #define AUTHD_SCRAM_MS    80000 /* for a conversation */
 #define AUTHD_ARGS        64    /* of the command that is executed, at most */
 
@@ -52,6 +55,7 @@ struct authd {
   uint64_t stamp;
   unsigned long delay;  /* control/authdelay, in seconds */
   unsigned int checks, checks_per_client, sessions; /* at most, at once */
+  unsigned int check_s;
   unsigned int mechanisms; /* AUTHWIRE_HAS_, without SCRAM where that depends on users/passwd */
   int challenge_first;
   int own_checker;      /* pipit-checkpass, which speaks SCRAM too */
@@ -59,6 +63,8 @@ struct authd {
   char *const *checker; /* and its arguments */
   struct asker askers[AUTHD_ASKERS];
 };
+
+_Static_assert(1000 * AUTHD_CHECK_S_MAX + AUTHD_HOLD_MS < AUTHWIRE_ANSWER_MS, "who asks gives up before");
 
 /* authd-asker.c: take connections; hear what they say; what their program says; its end; what time does. */
 extern void asker_accept(struct authd *d, int listener, int is_opener);

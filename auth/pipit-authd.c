@@ -1,7 +1,7 @@
 /* pipit-authd.c - check logins for the servers, and remember what failed
  *
  * usage: pipit-authd [ -d readyfd ] [ -m | -k ] [ -M maildir ] [ -c checks ] [ -C checks ]
- *                    [ -n sessions ] [ checker arg... ]
+ *                    [ -n sessions ] [ -t seconds ] [ checker arg... ]
  *
  * Listens on run/auth (lib/authwire.h). For each login it runs a checkpassword program, without
  * arguments pipit-checkpass. In a privilege-separated instance it is root, because such a program
@@ -11,6 +11,7 @@
  * -m, -k: the checker can check CRAM-MD5, and gets the response before (-m) or behind (-k) the
  * challenge. -M: what pipit-pop3d gets as its argument (Maildir). -c, -C, -n: how many checks at
  * once, in all (40) and for one client (8), and how many POP3 sessions (400).
+ * -t: seconds that the checker may take (40); then it is killed.
  *
  * HUP: read control files again. TERM: end; POP3 sessions go on.
  *
@@ -44,7 +45,7 @@
 
 #define USAGE                                                                                      \
   "pipit-authd [ -d readyfd ] [ -m | -k ] [ -M maildir ] [ -c checks ] [ -C checks ] "           \
-  "[ -n sessions ] [ checker arg... ]"
+  "[ -n sessions ] [ -t seconds ] [ checker arg... ]"
 
 #define MEMORY_MAX 268435456 /* bytes of address space, which programs that it starts do not share */
 #define BACKLOG    128
@@ -177,7 +178,7 @@ static int read_options(struct authd *d, int argc, char const *const *argv)
   static char *own[2];
   subgetopt g = SUBGETOPT_ZERO;
   int ready = -1;
-  for (int opt; (opt = subgetopt_r(argc, argv, "d:mkM:c:C:n:", &g)) != -1;)
+  for (int opt; (opt = subgetopt_r(argc, argv, "d:mkM:c:C:n:t:", &g)) != -1;)
     switch (opt) {
       case 'd': ready = (int)number(g.arg, 3, 65535); break;
       case 'm':
@@ -189,6 +190,7 @@ static int read_options(struct authd *d, int argc, char const *const *argv)
       case 'c': d->checks = number(g.arg, 1, 200); break;
       case 'C': d->checks_per_client = number(g.arg, 1, 200); break;
       case 'n': d->sessions = number(g.arg, 0, AUTHD_ASKERS - 200); break;
+      case 't': d->check_s = number(g.arg, 1, AUTHD_CHECK_S_MAX); break;
       default: strerr_dieusage(EXIT_PERMANENT, USAGE);
     }
   if (argc - g.ind > AUTHD_ARGS) strerr_dieusage(EXIT_PERMANENT, USAGE);
@@ -210,6 +212,7 @@ int main(int argc, char const *const *argv)
   d.checks = 40;
   d.checks_per_client = 8;
   d.sessions = 400;
+  d.check_s = AUTHD_CHECK_S;
   d.mechanisms = AUTHWIRE_HAS_PLAIN;
   int ready = read_options(&d, argc, argv);
   prepare(&d);

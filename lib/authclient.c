@@ -168,6 +168,18 @@ static enum auth_result is_later(struct auth_answer *out, char const *s)
   return uint0_scan(s, &out->seconds) ? AUTH_LATER : trouble(out, "pipit-authd said nonsense");
 }
 
+static enum auth_result understand(struct auth_answer *out, char kind, char const *s, size_t len)
+{
+  switch (kind) {
+    case AUTHWIRE_OK: return is_ok(out, s, len);
+    case AUTHWIRE_NO: return AUTH_NO;
+    case AUTHWIRE_DATA: return is_data(out, s, len);
+    case AUTHWIRE_LATER: return is_later(out, s);
+    case AUTHWIRE_FAULT: return trouble(out, s);
+    default: return trouble(out, "pipit-authd said nonsense");
+  }
+}
+
 /* Read the next answer. */
 static enum auth_result hear(struct auth_answer *out, unsigned int ms,
                              volatile sig_atomic_t const *stop)
@@ -179,16 +191,9 @@ static enum auth_result hear(struct auth_answer *out, unsigned int ms,
   if (fd != -1) close(fd);
   if (n <= 0) return trouble(out, "pipit-authd went away");
   packet[n] = 0;
-  char const *s = packet + 1;
-  size_t len = (size_t)n - 1;
-  switch (packet[0]) {
-    case AUTHWIRE_OK: return is_ok(out, s, len);
-    case AUTHWIRE_NO: return AUTH_NO;
-    case AUTHWIRE_DATA: return is_data(out, s, len);
-    case AUTHWIRE_LATER: return is_later(out, s);
-    case AUTHWIRE_FAULT: return trouble(out, s);
-    default: return trouble(out, "pipit-authd said nonsense");
-  }
+  enum auth_result r = understand(out, packet[0], packet + 1, (size_t)n - 1);
+  explicit_bzero(packet, (size_t)n); /* nobody's login is to be found here later */
+  return r;
 }
 
 /* Send a question, with the strings of <t> behind it, and read the answer. The connection stays

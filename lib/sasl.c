@@ -150,7 +150,7 @@ static enum sasl_result greet(struct sasl *s, struct mechanism const *m, char co
 
 static enum sasl_result take(struct sasl *s, char const *line, size_t len)
 {
-  char raw[RAW_MAX + 1];
+  static char raw[RAW_MAX + 1]; /* not on the stack, which is to stay small */
   size_t n;
   if (!base64_decode(raw, RAW_MAX, line, len, &n)) return SASL_MALFORMED;
   raw[n] = 0;

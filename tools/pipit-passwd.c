@@ -355,6 +355,7 @@ static void compile_text(struct cdbwrite *w, char const *path)
  * after the next time, and nothing that was changed gets lost. */
 static void work(struct job *j)
 {
+  struct stat st;
   stralloc text = STRALLOC_ZERO;
   struct cdbwrite *w = table_begin(PASSWD_CDB);
   cdbwrite_private(w);
@@ -365,6 +366,8 @@ static void work(struct job *j)
     write_text(&text);
   }
   compile_text(w, j->action == BUILD ? PASSWD_TEXT : NEW);
+  if (j->action == BUILD && fstatat(home_fd(), PASSWD_TEXT, &st, 0) == 0 && st.st_mode & 077)
+    strerr_warnw("others can read ", home_dir(), "/" PASSWD_TEXT ": chmod 600");
   if (j->action != BUILD &&
       (renameat(home_fd(), NEW, home_fd(), PASSWD_TEXT) == -1 || !fileat_sync_directory(home_fd(), "users")))
     die("change");

@@ -1,9 +1,10 @@
 """smtpd-reuse.py - the processes of pipit-smtpd -l serve one client after the other, and tell none of another"""
-import os, re, shutil, signal, socket, subprocess, sys, time
+import base64, os, re, shutil, signal, socket, subprocess, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from smtpsession import *
+from authd import Authd, passwd
 
 SESSIONS = 100 # WORKER_SESSIONS
 IDLE = 2       # WORKER_IDLE_SECONDS
@@ -328,17 +329,21 @@ def secrets(pid):
             if end - start > 1 << 26: continue # a sanitizer's own
             try:
                 mem.seek(start)
-                found.update(re.findall(rb'SECRET-\w+', mem.read(end - start)))
+                found.update(re.findall(rb'SECRET-\w+|U0VDUkVU\w+', mem.read(end - start))) # in base64 too
             except OSError: pass
     return found
 
 def test_memory():
     """What a client has sent is not in the memory of the process that serves the next."""
-    settings()
+    settings(authinclear='127.0.0.0/8', senders='*:any')
     rules('127.0.0.5:allow,RELAYCLIENT=""\n:allow\n')
     q = Queued(home)
-    l = Listener(home)
+    passwd(home, '-s', '-i', '4096', 'SECRET-login', password='SECRET-password')
+    d = Authd(home)
+    l = Listener(home, '-A')
     c = Client(l, '127.0.0.5')
+    b64 = lambda text: base64.b64encode(text.encode()).decode()
+    equal(c.codes('EHLO x', 'AUTH LOGIN', b64('SECRET-login'), b64('SECRET-password')), ['250', '334', '334', '235'], 'a login')
     c.codes('EHLO SECRET-helo.example', 'MAIL FROM:<SECRET-from@x.example>', 'RCPT TO:<SECRET-one@y.example>',
             'RCPT TO:<SECRET-two@[127.0.0.1]>', 'RCPT TO:<SECRET-bad', 'VRFY SECRET-vrfy', 'SECRET-verb')
     c.cmd('DATA')
@@ -349,7 +354,8 @@ def test_memory():
     equal(c.cmd('SECRET-small\r\n.')[:3], '250', 'and a small one')
     try: during = secrets(children(l)[0])
     except PermissionError: return skip("the memory of a process cannot be read here")
-    check({b'SECRET-small', b'SECRET-helo', b'SECRET-from'} <= during, 'are in memory while the session lasts')
+    check({b'SECRET-small', b'SECRET-helo', b'SECRET-from', b'SECRET-login'} <= during, 'are in memory while the session lasts')
+    check(b'SECRET-password' not in during, 'but no password')
     c.codes('MAIL FROM:<SECRET-from@x.example>', 'RCPT TO:<SECRET-three@y.example>')
     pid = children(l)[0]
     c.quit()
@@ -358,6 +364,7 @@ def test_memory():
     left = secrets(pid)
     os.kill(pid, signal.SIGCONT)
     equal(left, set(), 'nothing is left')
+    d.stop()
     q.stop()
     l.stop()
 
