@@ -85,7 +85,7 @@ $(UNITBINS): $B/tests/%: $B/tests/unit/%.o $$(addprefix $B/,$$($$*_SRCS:.c=.o)) 
 
 # Debian packages; "a|b" is satisfied by either. None of them starts anything.
 DEPS := gcc make libc6-dev skalibs-dev libcdb-dev libc-ares-dev libssl-dev libcrypt-dev libpam0g-dev s6
-CHECK_DEPS := python3 python3-dnspython python3-aiosmtpd openssl libnet-ssleay-perl swaks gsasl s-nail git-email libmailtools-perl mandoc iproute2 procps psmisc strace faketime \
+CHECK_DEPS := python3 python3-dnspython python3-aiosmtpd openssl libnet-ssleay-perl swaks gsasl s-nail git-email libmailtools-perl libauthen-sasl-perl mandoc iproute2 procps psmisc strace faketime \
   'ucspi-tcp-ipv6|ucspi-tcp' daemontools e2fsprogs xfsprogs clang libclang-rt-dev
 
 deps:

@@ -93,8 +93,8 @@ int complete_load_rewrite(struct complete *c, char const **why)
   if (!r) return complete_load(c, why);
   char const *rule = r == 1 ? no_rule(&c->rules) : 0;
   if (rule) {
-    snprintf(text, sizeof text, "%.100s: not an instruction; write =post:new, *post:new, ?post:new or -post:new",
-             rule);
+    snprintf(text, sizeof text,
+             "%.100s: not an instruction; write =post:new, *post:new, ?post:new or -post:new", rule);
     r = control_bad_entry(name, text);
   }
   if (r == -1) return (*why = control_why(), EXIT_TEMPORARY);

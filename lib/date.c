@@ -117,7 +117,8 @@ static int zone_name(struct reading *r, char const *s, size_t len)
   };
   if (!r->has_time || len > 5) return 0;
   /* GMT+0200: what follows is the zone. */
-  if ((peek(r) == '+' || peek(r) == '-') && r->pos + 1 < r->len && is_digit(r->s[r->pos + 1])) return 1;
+  if ((peek(r) == '+' || peek(r) == '-') && r->pos + 1 < r->len && is_digit(r->s[r->pos + 1]))
+    return 1;
   for (size_t i = 0; i < sizeof zones / sizeof *zones; i++)
     if (word_is(s, len, zones[i].name)) return set_zone(r, zones[i].zone);
   return set_zone(r, "-0000");
@@ -134,8 +135,9 @@ static int take_word(struct reading *r)
 {
   static char const *const week[] = { "Sunday",   "Monday", "Tuesday", "Wednesday",
                                       "Thursday", "Friday", "Saturday" };
-  static char const *const year[] = { "January", "February", "March",     "April",   "May",      "June",
-                                      "July",    "August",   "September", "October", "November", "December" };
+  static char const *const year[] = { "January",   "February", "March",    "April",
+                                      "May",       "June",     "July",     "August",
+                                      "September", "October",  "November", "December" };
   char const *s = r->s + r->pos;
   size_t from = r->pos;
   while (is_letter(peek(r))) r->pos++;
@@ -181,7 +183,9 @@ static int take_iso(struct reading *r, int year)
 {
   int month;
   r->pos++;
-  if (r->has_month || r->has_day || number(r, &month) != 2 || !month || month > 12 || peek(r) != '-') return 0;
+  if (r->has_month || r->has_day || number(r, &month) != 2 || !month || month > 12 ||
+      peek(r) != '-')
+    return 0;
   r->pos++;
   r->tm.tm_mon = month - 1;
   return r->has_month = r->has_day = number(r, &r->tm.tm_mday) == 2 && take_year(r, year, 4);
@@ -260,7 +264,8 @@ static int set_weekday(struct tm *tm)
   copy.tm_sec = 0; /* a second 60 would go into the next minute */
   time_t when = timegm(&copy);
   tm->tm_wday = copy.tm_wday;
-  return when != (time_t)-1 && copy.tm_mday == tm->tm_mday && copy.tm_mon == tm->tm_mon && tm->tm_mday > 0;
+  return when != (time_t)-1 && copy.tm_mday == tm->tm_mday && copy.tm_mon == tm->tm_mon &&
+         tm->tm_mday > 0;
 }
 
 /* Is the text the date <tm> as the grammar of 3.3 has it? The name of the day, seconds and a zero

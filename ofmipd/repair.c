@@ -117,7 +117,8 @@ static int failed(struct repair *r)
 static int cannot_be_read(struct repair *r, struct header_field const *f)
 {
   char text[REPAIR_TEXT_MAX];
-  snprintf(text, sizeof text, "the field %.*s cannot be understood; write %.*s: Name <user@example.org>",
+  snprintf(text, sizeof text,
+           "the field %.*s cannot be understood; write %.*s: Name <user@example.org>",
            (int)f->namelen, f->s, (int)f->namelen, f->s);
   return refuse(r, 554, "5.6.0", text);
 }
@@ -153,7 +154,8 @@ static int take_identity(struct work *w, struct header_field const *f)
   w->mailboxes = 0;
   w->rewrite.address = on_identity;
   if (sender && w->seen[f->name])
-    return refuse(w->r, 554, "5.6.0", f->name == HEADER_FROM ? "more than one field From" : "more than one field Sender");
+    return refuse(w->r, 554, "5.6.0",
+                  f->name == HEADER_FROM ? "more than one field From" : "more than one field Sender");
   int result = addrfield_rewrite(&w->rewrite, f, &w->r->out);
   if (result == -1) return failed(w->r);
   if (!result) return cannot_be_read(w->r, f);
@@ -185,7 +187,8 @@ static int take_once(struct work *w, struct header_field const *f)
   w->seen[f->name] = 1;
   if (f->name != HEADER_DATE || date_mend(date, f->s + f->value, f->len - f->value) != 2)
     return keep(w, f->s, f->len);
-  return keep(w, f->s, f->value) && keep(w, " ", 1) && keep(w, date, strlen(date)) && keep(w, "\n", 1);
+  return keep(w, f->s, f->value) && keep(w, " ", 1) && keep(w, date, strlen(date)) &&
+         keep(w, "\n", 1);
 }
 
 static int take_field(struct work *w, struct header_field const *f)
@@ -255,7 +258,8 @@ static int add_missing(struct work *w)
   if (ok && !seen[resent ? HEADER_RESENT_FROM : HEADER_FROM])
     ok = add_mailbox(w, resent ? "Resent-From" : "From");
   if (ok && w->authors > 1 && !seen[HEADER_SENDER]) ok = add_mailbox(w, "Sender");
-  if (ok && !resent && !seen[HEADER_TO] && !seen[HEADER_CC]) ok = stralloc_cats(&w->added, NEWFIELD_NOBODY);
+  if (ok && !resent && !seen[HEADER_TO] && !seen[HEADER_CC])
+    ok = stralloc_cats(&w->added, NEWFIELD_NOBODY);
   return ok;
 }
 
@@ -266,7 +270,8 @@ static int mend(struct work *w, char const *s, size_t len)
     if (!take_field(w, &f)) return 0;
   int ok = add_missing(w);
   if (!ok && w->r->code) return 0;
-  if (!ok || !stralloc_insertb(&w->r->out, 0, w->added.s ? w->added.s : "", w->added.len)) return no_memory(w->r);
+  if (!ok || !stralloc_insertb(&w->r->out, 0, w->added.s ? w->added.s : "", w->added.len))
+    return no_memory(w->r);
   return w->r->out.len <= REPAIR_OUT_MAX || too_long(w->r);
 }
 

@@ -81,7 +81,8 @@ static int look_up(struct session *s)
   if (r == 1) r = find_name(map, s->sender, s->senderlen);
   else if (!r && mode.names) r = (errno = ENOENT, -1);
   cdbmap_close(map);
-  if (r == -1) return no_names(s, errno == EPROTO ? "not a cdb file; make it with pipit-ofmipname" : strerror(errno));
+  if (r == -1)
+    return no_names(s, errno == EPROTO ? "not a cdb file; make it with pipit-ofmipname" : strerror(errno));
   if (r && !is_sound()) return no_names(s, "not what pipit-ofmipname makes");
   return 1;
 }
@@ -164,7 +165,8 @@ void submission_text(struct session *s, char const *text, size_t len)
     if (!header.ended) return;
     pass_on(s);
     /* The line that ended it is body, and no empty line was there. */
-    if (!header.empty && header.text.len == header.len && !repair.code) submit_message(&s->submit, "\n", 1);
+    if (!header.empty && header.text.len == header.len && !repair.code)
+      submit_message(&s->submit, "\n", 1);
   }
   if (len && !repair.code) submit_message(&s->submit, text, len);
 }

@@ -18,8 +18,8 @@ extern int submission_complete(struct session *s, struct smtppath *p);
 /* Replace s->sender, which the client may use, by what the name cdb says. 1, or 0 after a reply. */
 extern int submission_sender(struct session *s);
 
-/* The message, piece by piece, and its end: the header is kept in memory, mended and handed to the queue,
- * the body goes there as it comes. */
+/* The message, piece by piece, and its end: the header is kept in memory, mended and handed to the
+ * queue, the body goes there as it comes. */
 extern void submission_begin(struct session *s);
 extern void submission_text(struct session *s, char const *text, size_t len);
 extern void submission_end(struct session *s);

@@ -189,10 +189,12 @@ static int was_before(stralloc const *list, size_t upto)
 static void add_followup(struct inject *j)
 {
   char const *before = "Mail-Followup-To: ";
-  for (size_t i = 0, n = 0; i < j->readers.len && n < INJECT_FOLLOWUPS_MAX; i += strlen(j->readers.s + i) + 1) {
+  size_t len, n = 0;
+  for (size_t i = 0; i < j->readers.len && n < INJECT_FOLLOWUPS_MAX; i += len + 1) {
+    len = strlen(j->readers.s + i);
     if (was_before(&j->readers, i)) continue;
     cats(&j->added, before);
-    if (!addrlist_quote(&j->added, j->readers.s + i, strlen(j->readers.s + i))) inject_nomem();
+    if (!addrlist_quote(&j->added, j->readers.s + i, len)) inject_nomem();
     before = ",\n ";
     n++;
   }

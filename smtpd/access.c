@@ -106,7 +106,9 @@ int access_refresh(struct access *a)
   if (r == -1) return fail(a, strerror(errno));
   if (r && !a->allow_program && access_sets_program(a)) {
     cdbmap_close(map);
-    return fail(a, "sets QMAILQUEUE or RCPTCHECK, which is new; restart this service for that");
+    char what[96];
+    snprintf(what, sizeof what, "sets QMAILQUEUE or RCPTCHECK, which is new; restart %s for that", mode.program);
+    return fail(a, what);
   }
   a->networks = holds(a, "/");
   replace(a, r ? map : 0);

@@ -142,19 +142,23 @@ static void read_options(struct options *o, int argc, char const *const *argv)
   else if (o->auth.has_cram || (o->required && !o->authd)) usage();
 }
 
+static char const *folder_of(char out[600], char const *path)
+{
+  char const *slash = strrchr(path, '/');
+  snprintf(out, 600, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+  return out;
+}
+
 /* Nothing that a session does needs to execute a program, or to write a file.
  * 1, or 0 with errno. */
 static int confine(char const *cdb)
 {
-  char control[600];
-  char dir[600];
-  char const *slash = cdb ? strrchr(cdb, '/') : 0;
-  snprintf(control, sizeof control, "%s/control", home_dir());
-  snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - cdb) + 1 : 1, slash ? cdb : ".");
+  char control[600], rules[600], names[600];
   char const *paths[] = { control, 0, 0, 0 };
   char const **next = paths + 1;
-  if (cdb) *next++ = dir;
-  if (mode.names) *next = mode.names;
+  snprintf(control, sizeof control, "%s/control", home_dir());
+  if (cdb) *next++ = folder_of(rules, cdb);
+  if (mode.names) *next = folder_of(names, mode.names);
   return sandbox_no_exec() != -1 && sandbox_read_only(paths) != -1;
 }
 

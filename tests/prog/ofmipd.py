@@ -180,6 +180,13 @@ def test_names():
         equal(data(s, 'x')[:3], '250', 'with a name cdb of its own')
         check('From: "Other" <o@x.org>\n' in message(), 'which counts')
         s.end()
+    q = smtpsession.Queued(home)
+    l = smtpsession.Listener(home, other, name='pipit-ofmipd', env={'RELAYCLIENT': ''})
+    with smtplib.SMTP('127.0.0.1', l.port, timeout=30) as c: c.sendmail('ann', ['b@x.org'], 'Subject: s\n\nx')
+    equal(['Fo@x.org' in m[1].decode() and 'From: "Other" <o@x.org>' in m[0].decode() for m in q.messages().values()], [True],
+          'a confined listener can read it too: %r' % l.text())
+    l.stop()
+    q.stop()
     s = session(os.path.join(SCRATCH, 'missing.cdb'), env={'RELAYCLIENT': ''})
     equal(s.cmd('MAIL FROM:<ann>')[:9], '451 4.3.5', 'one that is missing')
     s.end()
@@ -236,7 +243,7 @@ def test_clients():
         check(len(new) == 1 and new[0][1].startswith(b'Fann@host.example\0') and b'\0Tb@x.org\0' in b'\0' + new[0][1] and b'with ESMTPA' in new[0][0] and
               re.search(rb'^Date: ', new[0][0], re.M) and re.search(rb'^Message-I[Dd]: ', new[0][0], re.M) and re.search(rb'^From: .*ann@host\.example', new[0][0], re.M),
               '%s: %s %r' % (name, ran, [m[0][:300] for m in new] if len(new) != 1 else ''))
-    seen = {}
+    seen = dict(q.messages())
     for name, command in clients.items():
         if not shutil.which(command[0]): skip(name + ' is not there'); continue
         p = subprocess.run(command, input=open(body).read(), env=env, capture_output=True, text=True, timeout=60)
