@@ -28,6 +28,8 @@ fuzz-session_SRCS := $(addprefix smtpd/,client.c commands.c data.c log.c netlist
 fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs
 fuzz-tables_SRCS := $(addprefix tools/,assign.c mailbox-line.c mailbox-words.c) local/quota.c
 fuzz-tables_WRAP := getpw_ids getgrnam
+fuzz-tls_SRCS := smtpd/tls.c
+fuzz-tls_WRAP := socket connect
 fuzz-vacation_SRCS := $(addprefix deliver/,helper.c mailhead.c vacation-decide.c vacation-reply.c)
 
 $B/fuzz/obj/%.o: %.c $B/conf.h conf-cc tests/fuzz/dir.mk
