@@ -1,6 +1,7 @@
 /* shovel.c - one poll loop between TLS and plain text; see shovel.h */
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -155,6 +156,9 @@ void shovel(SSL *ssl, int net, int plain)
   s.net = net;
   s.plain = plain;
   s.net_ready = s.plain_ready = 1;
+#ifdef __GLIBC__
+  malloc_trim(0); /* what the handshake needed is a tenth of the memory of a session */
+#endif
   for (;;) {
     work(&s);
     if (is_over(&s)) break;

@@ -238,6 +238,12 @@ def test_settings():
         control(home, name, None)
     t.hup()
     equal(attempt(V.TLSv1_2, V.TLSv1_2)[0], 'TLSv1.2', 'without control files: 1.2 and 1.3')
+    context = any_server()
+    context.maximum_version = V.TLSv1_2
+    context.set_ciphers('ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384')
+    c = Secure(l.port, context)
+    c.starttls()
+    equal((c.s.cipher()[0], c.quit()), ('ECDHE-ECDSA-AES256-GCM-SHA384', '221'), 'the order of ciphers is ours, not the client\'s')
     # Resumption: the tickets of one process are good in the next.
     for v in (V.TLSv1_2, V.TLSv1_3):
         context = any_server()
