@@ -71,7 +71,7 @@ def msmtp(p):
 
 def mutt(p):
     settings = 'set smtp_url="smtp://localhost:%s"; set ssl_starttls=yes; set ssl_force_tls=yes; set certificate_file="@CA@"; set from=a@client.example; ' \
-               'set hostname=client.example; set copy=no; set smtp_authenticators=""' % PORT
+               'set hostname=client.example; set copy=no; set smtp_authenticators=""; set tmpdir="%s"' % (PORT, SCRATCH)
     sends('mutt', 'mutt', p.path('usr/bin/mutt'), '-n', '-F', '/dev/null', '-e', settings, '-s', 'over TLS', 'mutt@mail.example', input=b'body\n', peer=p, env={'HOME': SCRATCH})
 
 def git(p):
