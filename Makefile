@@ -131,7 +131,7 @@ help:
 	@echo 'make check-sanitize  every test with the address and undefined behaviour sanitizers'
 	@echo 'make fuzz            every fuzzer, FUZZ_RUNS (10000000) executions each (hours)'
 	@echo 'make check-fuzz      every fuzzer, FUZZ_SECONDS (60) each; found inputs in build/fuzz/found'
-	@echo 'make check-peers     procmail, maildrop, mlmmj with 1000 subscribers, PHP, Dovecot and others'
+	@echo 'make check-peers     procmail, maildrop, mlmmj with 1000 subscribers, Dovecot, Exim, testssl.sh and others'
 	@echo 'make check-world     the simulated world of next hops, its long form (20 minutes)'
 	@echo 'make crash           kill, error and power-cut sweeps, all points (hours)'
 	@echo 'make hostile         hostile input, with sizes past 4 GiB (an hour)'

@@ -10,6 +10,8 @@ used again. Unavailable says why a peer cannot be had; tests then skip.
   php(), git_email(), mutt()   programs that send mail by sendmail
   fetchmail(), mpop()   programs that fetch it by POP3
   procmail(), maildrop(), mlmmj()   programs that dot-qmail files run
+  msmtp(), exim()   clients of SMTP; nodemailer(): that of npm, for node
+  sslscan(), testssl()   programs that look at a TLS server
 """
 import fcntl, os, shutil, subprocess
 
@@ -101,6 +103,31 @@ def mpop():
 
 def fail2ban():
     return fetch('fail2ban', ['fail2ban'], 'usr/bin/fail2ban-regex')
+
+def msmtp():
+    return fetch('msmtp', ['msmtp'], 'usr/bin/msmtp')
+
+def exim():
+    return fetch('exim', ['exim4-daemon-light'], 'usr/sbin/exim4')
+
+def sslscan():
+    return fetch('sslscan', ['sslscan'], 'usr/bin/sslscan')
+
+def testssl():
+    return fetch('testssl', ['testssl.sh', 'bsdextrautils', 'ldnsutils'], 'usr/bin/testssl')
+
+def nodemailer():
+    """Where node finds it: a value for NODE_PATH."""
+    root = os.path.join(TOP, 'nodemailer')
+    modules = os.path.join(root, 'node_modules')
+    if not shutil.which('node') or not shutil.which('npm'): raise Unavailable('there is no node, or no npm')
+    os.makedirs(root, exist_ok=True)
+    if not os.path.isdir(os.path.join(modules, 'nodemailer')):
+        try: p = subprocess.run(['npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefix', root, 'nodemailer'], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=FETCH_SECONDS, text=True)
+        except subprocess.TimeoutExpired: raise Unavailable('npm took over %d s' % FETCH_SECONDS)
+        if p.returncode: raise Unavailable('npm: ' + p.stdout.strip().split('\n')[-1])
+    return modules
 
 def procmail():
     return fetch('procmail', ['procmail'], 'usr/bin/procmail')
