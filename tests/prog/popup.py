@@ -87,6 +87,27 @@ s.send(str([s.getsockopt(socket.SOL_SOCKET, o, 16) for o in (socket.SO_RCVTIMEO,
 """)
 equal(session(b'USER joe\r\nPASS sec ret\r\n', 'h', CHECKER, LOOK)[2:], [str([b'\0' * 16] * 2)], 'the program finds the socket without our limits')
 
+# --- UCSPI-TLS: the server that has started it does TLS; here that part is left out ---
+s, b = socket.socketpair()
+ctl, ctl2 = socket.socketpair()
+(r, w2), (r2, w) = os.pipe(), os.pipe()
+for x in (s, ctl): x.settimeout(20)
+log = open(os.path.join(SCRATCH, 'ucspi.log'), 'w+')
+p = as_account([popup, '-r', 'h', CHECKER, pop3d, 'Maildir'], stdin=b, stdout=b, stderr=log, pass_fds=(ctl2.fileno(), r2, w2),
+               env=dict(plain, SSLCTLFD=str(ctl2.fileno()), SSLREADFD=str(r2), SSLWRITEFD=str(w2)))
+b.close(); ctl2.close(); os.close(r2); os.close(w2)
+f = s.makefile('rb')
+f.readline(); s.sendall(b'CAPA\r\n')
+check(b'STLS\r\n' in list(iter(f.readline, b'.\r\n')), 'UCSPI-TLS: STLS is offered')
+s.sendall(b'STLS\r\n')
+equal((f.readline()[:3], ctl.recv(10)), (b'+OK', b'Y'), 'and the server is asked for it')
+ctl.sendall(b'SSL_PROTOCOL=TLSv1.2\0SSL_CIPHER=A-B\0\0'); ctl.close()
+os.write(w, b'USER joe\r\nPASS sec ret\r\nSTAT\r\nQUIT\r\n'); os.close(w)
+equal(os.fdopen(r, 'rb').read(), b'+OK\r\n+OK\r\n+OK 1 19\r\n+OK\r\n', 'mail goes over its descriptors')
+p.wait(20); log.seek(0)
+check('tls=TLSv1.2:A-B' in log.read(), 'what it tells is in the log')
+s.close(); f.close(); log.close()
+
 # --- a listener ---
 control(home, 'authinclear', '127.0.0.1')
 control(home, 'concurrencypop3', '3')

@@ -112,7 +112,7 @@ def test_rules():
     rules(':allow\n')
     l = Listener()
     rules(':allow,QMAILQUEUE="/bin/false"\n')
-    check(wait_for(lambda: (l.greeting(), time.sleep(0.3), 'restart this service' in l.text())[2], 5),
+    check(wait_for(lambda: (l.greeting(), time.sleep(0.3), 'restart pipit-smtpd' in l.text())[2], 5),
           'a QMAILQUEUE that is new in the rules needs a restart, and is told of')
     l.stop()
     rules(':deny\n', 'other.cdb')
