@@ -63,7 +63,7 @@ if ROOT:
                        b'Received: from forged\r\nSubject: bs\r\n\r\nhello\r\n.\r\nQUIT\r\n')
     check(r.returncode == 0 and b'\n354 ' in r.stdout, 'another user speaks SMTP too: %r %r' % (r.stdout, r.stderr))
     m = i.wait_mails('bsuser', 1)
-    check(m and b'(from uid %d)' % pwd.getpwnam('daemon').pw_uid in m[0].split(b'forged')[0], 'and his uid stands in it: %r' % m)
+    check(m and b'from uid %d)' % pwd.getpwnam('daemon').pw_uid in m[0].split(b'forged')[0], 'and his uid stands in it: %r' % m)
     r = subprocess.run([sendmail, '-q'], user='daemon', group='daemon', extra_groups=[], env=i.env, capture_output=True, timeout=60)
     check(r.returncode == 100 and r.stderr.count(b'\n') == 1, 'but -q is not for him: %r' % r.stderr)
 code, text = i.sendmail('-q')
