@@ -21,6 +21,7 @@ enum account { /* in the order of conf-users */
   ACCOUNT_TLSCLIENT,
   ACCOUNT_POLICY,
   ACCOUNT_RCPT,
+  ACCOUNT_CREDENTIALS,
   ACCOUNT_COUNT
 };
 

@@ -17,6 +17,7 @@
 #define END_FIXED    5
 #define GROUP_FIXED  5
 #define CLASS_FIXED  6
+#define TLS_FIXED    5
 
 int job_send(int sock, struct job const *j)
 {
@@ -88,6 +89,15 @@ int job_send_class(int sock, uint32_t num, char class, char const *text, size_t 
   fixed[5] = class;
   struct iovec v[2] = { { fixed, sizeof fixed },
                         { (char *)text, len < JOB_TEXT_MAX ? len : JOB_TEXT_MAX } };
+  return fdpass_send(sock, v, 2, 0, 0);
+}
+
+int job_send_tls(int sock, uint32_t num, char const *text, size_t len)
+{
+  char fixed[TLS_FIXED] = { 'T' };
+  uint32_pack_big(fixed + 1, num);
+  if (!len || len > JOB_TLS_MAX) return (errno = EMSGSIZE, -1);
+  struct iovec v[2] = { { fixed, sizeof fixed }, { (char *)text, len } };
   return fdpass_send(sock, v, 2, 0, 0);
 }
 
@@ -216,7 +226,18 @@ static int parse_class(struct job_packet *p, size_t len)
   p->letter = p->buf[5];
   p->text = p->buf + CLASS_FIXED;
   p->textlen = len - CLASS_FIXED;
-  return p->letter == JOB_HOST || p->letter == JOB_NAMES;
+  return p->letter == JOB_HOST || p->letter == JOB_NAMES || p->letter == JOB_LOGIN;
+}
+
+static int parse_tls(struct job_packet *p, size_t len)
+{
+  if (len <= TLS_FIXED || len > TLS_FIXED + JOB_TLS_MAX) return 0;
+  uint32_unpack_big(p->buf + 1, &p->num);
+  p->text = p->buf + TLS_FIXED;
+  p->textlen = len - TLS_FIXED;
+  for (size_t i = 0; i < p->textlen; i++)
+    if (p->text[i] < ' ' || p->text[i] > '~') return 0;
+  return 1;
 }
 
 static int parse(struct job_packet *p, size_t len)
@@ -230,6 +251,7 @@ static int parse(struct job_packet *p, size_t len)
   case 'R': return parse_result(p, len);
   case 'G': return parse_group(p, len);
   case 'C': return parse_class(p, len);
+  case 'T': return parse_tls(p, len);
   case 'E':
   case 'H':
   case 'A':

@@ -8,6 +8,7 @@
  *   R  the result for one recipient of a job, the other way
  *   G  where a remote job goes: the name of the mail exchangers of best preference, before R
  *   C  it did not come to that, and why: before R, at most once
+ *   T  how a remote job was sent, for the log: before R
  *   E  the job has ended: every recipient has its R, the descriptor is closed
  *   H  hello: how many jobs the sender of it takes at once (a spawner's first packet)
  *   A  ahead: how many more jobs may wait behind each of these; without it, none
@@ -25,7 +26,10 @@
  *   R num:4 index:4 letter:1 text          letter: K, Z or D
  *   G num:4 name                            name: host,host,... sorted, in lower case;
  *                                                then :port where it is not 25
- *   C num:4 class:1 text                    class: JOB_HOST or JOB_NAMES; what R says as well
+ *   C num:4 class:1 text                    class: JOB_HOST, _NAMES or _LOGIN; what R says as well
+ *   T num:4 text                            text: printable ASCII, four words with a blank between
+ *                                                them: version or "no", cipher or "-", what was verified of
+ *                                                the certificate or "-" (lib/tlswire.h), why not
  *   E num:4
  *   H max:4
  *   A max:4
@@ -45,7 +49,8 @@
 #define JOB_BODY_MAX   49152 /* bytes of a message that goes in one */
 #define JOB_RCPTS_MAX  1000  /* recipients of a job */
 #define JOB_TEXT_MAX   3000  /* bytes of a result's text; longer ones are cut */
-#define JOB_GROUP_MAX  200   /* bytes of the name of mail exchangers */
+#define JOB_GROUP_MAX  480   /* bytes of the name of mail exchangers, with what connections differ in */
+#define JOB_TLS_MAX    240   /* bytes of the text of T */
 #define JOB_SOFAR_MAX  544   /* bytes of the text of a note S: printable ASCII without blanks */
 
 /* Extras that send adds: numbers, messages of one connection and seconds that it is kept idle; and
@@ -54,11 +59,15 @@
 #define JOB_CONNMESSAGES "CONNMESSAGES="
 #define JOB_CONNIDLE     "CONNIDLE="
 #define JOB_NEXTHOP      "NEXTHOP="
+/* And the line of senderroutes that the job goes by, "" for none: a connection for the host may be
+ * used again only where that is the same one. */
+#define JOB_VIA "VIA="
 /* And of a recipient; the envelope of a queue file cannot hold this name. */
 #define JOB_SOFAR_NAME "+SOFAR"
 
 #define JOB_HOST  'h' /* no connection, 421, or the connection died: nothing against the message */
 #define JOB_NAMES 'n' /* the host's name or addresses could not be looked up now */
+#define JOB_LOGIN 'l' /* the host does not let us log in: once is enough */
 
 struct job {
   uint32_t num;    /* given by send, unique among the jobs in flight */
@@ -78,13 +87,13 @@ struct job {
 };
 
 struct job_packet { /* one received packet */
-  char type;       /* 'J' (also for W), 'M', 'N', 'R', 'G', 'C', 'E', 'H', 'A' */
+  char type;       /* 'J' (also for W), 'M', 'N', 'R', 'G', 'C', 'T', 'E', 'H', 'A' */
   struct job job;  /* of J, M; its pointers lead into buf */
-  uint32_t num;    /* of N, R, G, C, E */
+  uint32_t num;    /* of N, R, G, C, T, E */
   uint32_t index;  /* of N, R */
   char letter;     /* of N, R; the class of C */
   char const *text;
-  size_t textlen;  /* of N, R, C; of G, whose name it is */
+  size_t textlen;  /* of N, R, C, T; of G, whose name it is */
   uint32_t max;    /* of H, A */
   char buf[JOB_PACKET_MAX];
 };
@@ -98,6 +107,7 @@ extern int job_send_note(int sock, uint32_t num, uint32_t index, char note);
 extern int job_send_sofar(int sock, uint32_t num, uint32_t index, char const *text, size_t len);
 extern int job_send_group(int sock, uint32_t num, char const *name, size_t len);
 extern int job_send_class(int sock, uint32_t num, char class, char const *text, size_t len);
+extern int job_send_tls(int sock, uint32_t num, char const *text, size_t len);
 extern int job_send_end(int sock, uint32_t num);
 extern int job_send_hello(int sock, uint32_t max);
 extern int job_send_ahead(int sock, uint32_t max);

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,19 +26,19 @@ static int wait_for(struct conn *c, short events, tain const *deadline)
   return r <= 0 ? r : x.revents;
 }
 
-static socklen_t fill_address(struct sockaddr_storage *sa, struct place const *p)
+static socklen_t fill_address(struct sockaddr_storage *sa, struct dns_ip const *ip, unsigned int port)
 {
   memset(sa, 0, sizeof *sa);
-  sa->ss_family = (sa_family_t)p->ip.family;
-  if (p->ip.family == AF_INET) {
+  sa->ss_family = (sa_family_t)ip->family;
+  if (ip->family == AF_INET) {
     struct sockaddr_in *in = (struct sockaddr_in *)sa;
-    memcpy(&in->sin_addr, p->ip.ip, 4);
-    in->sin_port = htons((uint16_t)p->port);
+    memcpy(&in->sin_addr, ip->ip, 4);
+    in->sin_port = htons((uint16_t)port);
     return sizeof *in;
   }
   struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
-  memcpy(&in6->sin6_addr, p->ip.ip, 16);
-  in6->sin6_port = htons((uint16_t)p->port);
+  memcpy(&in6->sin6_addr, ip->ip, 16);
+  in6->sin6_port = htons((uint16_t)port);
   return sizeof *in6;
 }
 
@@ -57,22 +59,37 @@ static int finish_connect(struct conn *c, unsigned int seconds)
 
 static void forget(struct conn *c)
 {
-  c->pipelining = c->eightbitmime = c->size = c->dsn = c->dirty = c->ahead = 0;
+  c->pipelining = c->eightbitmime = c->size = c->dsn = c->starttls = c->dirty = c->ahead = 0;
+  c->auth = 0;
   c->sizelimit = 0;
   memset(&c->limits, 0, sizeof c->limits);
   c->messages = 0;
   c->inpos = c->inlen = 0;
 }
 
+/* The port is chosen when it connects: so there are as many as destinations allow. */
+static int bind_to(struct conn *c, struct dns_ip const *from)
+{
+  struct sockaddr_storage sa;
+  int one = 1;
+  if (!from->family) return 1;
+  socklen_t len = fill_address(&sa, from, 0);
+  setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+  if (bind(c->fd, (struct sockaddr *)&sa, len) == 0) return 1;
+  inet_ntop(from->family, from->ip, c->name, sizeof c->name);
+  return 0;
+}
+
 static int open_tcp(struct conn *c, struct place const *p, unsigned int seconds)
 {
   struct sockaddr_storage sa;
-  socklen_t salen = fill_address(&sa, p);
+  socklen_t salen = fill_address(&sa, &p->ip, p->port);
   int one = 1;
   inet_ntop(p->ip.family, p->ip.ip, c->name, sizeof c->name);
   memcpy(c->host, p->name, sizeof c->host);
+  c->port = p->port;
   c->fd = socket(p->ip.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (c->fd == -1) return 0;
+  if (c->fd == -1 || !bind_to(c, &p->from)) return 0;
   return (connect(c->fd, (struct sockaddr *)&sa, salen) == 0 ||
           (errno == EINPROGRESS && finish_connect(c, seconds))) &&
          setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0;
@@ -107,6 +124,11 @@ static int open_unix(struct conn *c, struct place const *p, unsigned int seconds
   return r == 0 && ndelay_on(c->fd) == 0;
 }
 
+int conn_is_secure(struct conn const *c)
+{
+  return c->secure;
+}
+
 char const *conn_protocol(struct conn const *c)
 {
   return c->lmtp ? "LMTP" : "SMTP";
@@ -115,6 +137,7 @@ char const *conn_protocol(struct conn const *c)
 int conn_open(struct conn *c, struct place const *p, unsigned int seconds)
 {
   forget(c);
+  *c->tls = c->secure = 0;
   c->lmtp = p->lmtp;
   if (*p->path ? open_unix(c, p, seconds) : open_tcp(c, p, seconds)) return 1;
   int e = errno;
@@ -127,6 +150,14 @@ void conn_close(struct conn *c)
 {
   if (c->fd != -1) close(c->fd);
   c->fd = -1;
+}
+
+int conn_secure(struct conn *c, int plain)
+{
+  if (dup3(plain, c->fd, O_CLOEXEC) == -1 || ndelay_on(c->fd) == -1) return 0;
+  forget(c);
+  c->secure = 1;
+  return 1;
 }
 
 /* Read what is there into the buffer, which was used up. 1 something, 0 nothing

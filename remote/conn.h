@@ -13,6 +13,7 @@
 #include <skalibs/tai.h>
 
 #include "find.h"
+#include "job.h"
 #include "peerlimits.h"
 #include "smtpreply.h"
 
@@ -33,8 +34,12 @@ struct conn {
   tain limit;
   int lmtp;                           /* LMTP is spoken (RFC 2033), not SMTP */
   char name[CONN_NAME_MAX];           /* of the other side, for texts */
+  unsigned int port;
   char host[DNS_NAME_MAX];            /* its name, or "" */
-  int pipelining, eightbitmime, size, dsn; /* what it offered to EHLO */
+  int pipelining, eightbitmime, size, dsn, starttls; /* what it offered to EHLO */
+  char tls[JOB_TLS_MAX + 1];          /* what is spoken (job.h, T), or "" */
+  int auth;                           /* mechanisms, the same (authcwire.h) */
+  int secure;                         /* TLS is spoken */
   uint64_t sizelimit;                 /* 0: none is known */
   struct peerlimits limits;           /* 0: none is known */
   unsigned int messages;              /* transactions that were begun */
@@ -49,12 +54,20 @@ struct conn {
  * sense here (CONN_MALFORMED). */
 typedef int conn_reply_func(void *arg, size_t i, struct smtpreply const *reply);
 
+/* Is it encrypted? */
+extern int conn_is_secure(struct conn const *c);
+
 /* What is spoken, for texts. */
 extern char const *conn_protocol(struct conn const *c);
 
-/* Connect. 1, or 0 with errno (ETIMEDOUT, ECONNREFUSED, ...). */
+/* Connect. 1, or 0 with errno (ETIMEDOUT, ECONNREFUSED, ...). Where it cannot be done from the
+ * place's address, that one is c->name, with EADDRNOTAVAIL. */
 extern int conn_open(struct conn *c, struct place const *p, unsigned int seconds);
 extern void conn_close(struct conn *c);
+
+/* From here on the plain text goes over the socket <plain>, which stays the caller's: all that was
+ * read or learnt is forgotten. 1, or 0 with errno. */
+extern int conn_secure(struct conn *c, int plain);
 
 /* Send out[0..len), and read <replies> replies, reading while writing so that
  * no two full buffers can wait for each other. Each reply may take <seconds>. */

@@ -4,10 +4,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "auth.h"
+#include "control.h"
 #include "deliver.h"
 #include "find.h"
 #include "limits.h"
 #include "session.h"
+#include "tls.h"
 
 enum run {
   RUN_DONE, /* every verdict is there */
@@ -26,11 +29,36 @@ void link_init(struct link *l)
   l->conn.fd = -1;
 }
 
-/* Is the connection one for the job's host? */
+/* May mail to another host go over a connection that was made for this one? */
+static int is_secure_for(struct link const *l, char const *host)
+{
+  struct tlspolicy p;
+  if (l->routed) return 1; /* the next hop's name says it all */
+  tlspolicy_find(&l->policies, host, l->relay, &p);
+  return tlspolicy_same(&p, &l->tls);
+}
+
+static uint64_t stamp_of_policies(void)
+{
+  static char const *const names[] = { TLSPOLICY_FILE, 0 };
+  return control_stamp(names);
+}
+
+/* Was the connection made for such jobs? Where that has led elsewhere since, send says so. */
+static int is_for(struct link const *l, struct job const *j)
+{
+  char const *hop = job_text(j, JOB_NEXTHOP);
+  return !strcasecmp(l->host.s, j->host) && !strcmp(l->via.s, job_text(j, JOB_VIA)) &&
+         (!*l->hop.s || !*hop || !strcmp(l->hop.s, hop));
+}
+
+/* Is the connection one for the job's host, and sender? What was made by other policies than those of
+ * today is none. */
 static int leads_to(struct link const *l, struct job const *j)
 {
-  return !strcasecmp(l->host.s, j->host) ||
-         (*l->nexthop && !strcmp(l->nexthop, job_text(j, JOB_NEXTHOP)));
+  return (is_for(l, j) || (*l->nexthop && !strcmp(l->nexthop, job_text(j, JOB_NEXTHOP)) &&
+                           is_secure_for(l, j->host))) &&
+         l->stamp == stamp_of_policies();
 }
 
 /* Has the connection carried as many messages as it may? */
@@ -62,6 +90,7 @@ static int begin_transaction(struct link *l, struct work *w, int fresh)
   if (used_up(l) || !envelope_begin(&w->envelope, &l->conn.limits, &l->domains)) return 0;
   t->commands.len = 0;
   w->outcome.host = l->conn.host;
+  w->outcome.tls = l->conn.tls;
   *t = (struct transaction){ .c = &l->conn,
                              .s = &l->settings,
                              .e = &w->envelope,
@@ -126,32 +155,63 @@ static int is_kept(struct link *l, struct work *w)
   return 0;
 }
 
+/* Connect to <p>. 1, or 0 and the verdict. */
+static int connect_to(struct link *l, struct place const *p, struct outcome *o)
+{
+  if (conn_open(&l->conn, p, (unsigned int)l->settings.timeoutconnect)) return 1;
+  outcome_message(o, 'Z', "Sorry, I wasn't able to establish an %s connection%s. (#4.4.1)\n%s: %s\n",
+                  conn_protocol(&l->conn),
+                  errno == EADDRNOTAVAIL ? ": this host has not got the address to send from" : "",
+                  l->conn.name, strerror(errno));
+  o->trouble = JOB_HOST;
+  return 0;
+}
+
+/* Connect and begin a session, once more where the server's TLS does not work. 1; or the verdict, and
+ * 0, or -1 without a connection. */
+static int reach(struct link *l, struct place const *p, struct outcome *o)
+{
+  static struct tlspolicy const none = { .level = TLSPOLICY_NONE };
+  char tls[sizeof l->conn.tls];
+  struct tls_need need = { .policy = *p->path ? &none : &l->tls }; /* a socket is on this host */
+  for (;;) {
+    if (!connect_to(l, p, o)) return -1;
+    if (need.clear) memcpy(l->conn.tls, tls, sizeof tls); /* why it is in clear */
+    switch (session_begin(&l->conn, &l->settings, &need, o)) {
+    case SESSION_READY: return 1;
+    case SESSION_FAILED: return 0;
+    case SESSION_AGAIN: break;
+    }
+    memcpy(tls, l->conn.tls, sizeof tls);
+    need.clear = 1;
+  }
+}
+
 /* Connect to one place and try there, where a session begins before <find_end>. */
 static enum run try_place(struct link *l, struct work *w, struct place const *p,
-                          char const *nexthop, tain const *find_end)
+                          struct places const *places, tain const *find_end)
 {
+  char const *nexthop = places->nexthop;
   tain const end = l->conn.limit;
   struct outcome *o = &w->outcome;
-  char const was = o->message.letter, trouble = o->trouble;
+  struct verdict const was = o->message;
+  char const trouble = o->trouble;
   if (tain_less(find_end, &end)) l->conn.limit = *find_end;
   l->domains.count = 0;
   o->host = l->conn.host;
-  if (!conn_open(&l->conn, p, (unsigned int)l->settings.timeoutconnect)) {
-    if (was != 'Z') {
-      outcome_message(o, 'Z',
-                      "Sorry, I wasn't able to establish an %s connection. (#4.4.1)\n%s: %s\n",
-                      conn_protocol(&l->conn), l->conn.name, strerror(errno));
-      o->trouble = JOB_HOST;
-    }
+  int r = reach(l, p, o);
+  if (r != 1) {
+    if (was.letter != 'Z') return RUN_NEXT;
+    if (r == -1) o->message = was;
+    /* One server's dislike of our name is not the last word while another could not be asked. */
+    o->message.letter = 'Z';
+    o->trouble = trouble;
     return RUN_NEXT;
   }
-  if (!session_begin(&l->conn, &l->settings, o)) {
-    /* One server's dislike of our name is not the last word while another could not be asked. */
-    if (was == 'Z') {
-      o->message.letter = 'Z';
-      o->trouble = trouble;
-    }
-    return RUN_NEXT;
+  switch (auth_login(&l->conn, &places->route, &l->settings, o)) {
+  case AUTH_NEXT: return RUN_NEXT;
+  case AUTH_STOP: return RUN_DONE;
+  case AUTH_OK: break;
   }
   l->conn.limit = end;
   memcpy(l->nexthop, p->best ? nexthop : "", p->best ? strlen(nexthop) + 1 : 1);
@@ -165,7 +225,7 @@ static enum run try_places(struct link *l, struct work *w, struct places const *
   for (size_t i = 0; i < p->count && (!i || tain_future(&find_end)); i++) {
     deliver_quit(l);
     l->conn.limit = *end;
-    enum run r = try_place(l, w, p->list + i, p->nexthop, &find_end);
+    enum run r = try_place(l, w, p->list + i, p, &find_end);
     if (r != RUN_NEXT) return r;
   }
   return RUN_DONE;
@@ -173,9 +233,42 @@ static enum run try_places(struct link *l, struct work *w, struct places const *
 
 static int load_settings(struct link *l, struct outcome *o)
 {
-  if (settings_load(&l->settings)) return 1;
-  outcome_message(o, 'Z', "Unable to read control files. (#4.3.0)\n%s\n", settings_why());
-  return 0;
+  char const *why = 0;
+  l->stamp = stamp_of_policies();
+  if (!settings_load(&l->settings)) why = settings_why();
+  else if (!tlspolicy_load(&l->policies)) why = control_why();
+  if (why) outcome_message(o, 'Z', "Unable to read control files. (#4.3.0)\n%s\n", why);
+  return !why;
+}
+
+/* How mail to <host> goes to <p>. Where nothing is said of TLS, who gets a password has to be the one
+ * that it is for. Where that is its own affair, so is the next hop. */
+static void choose_policy(struct link *l, char const *host, struct places *p)
+{
+  memcpy(l->relay, *p->group ? "" : p->nexthop, *p->group ? 1 : strlen(p->nexthop) + 1);
+  l->routed = *p->route.tls && !tlspolicy_parse(&l->tls, p->route.tls); /* it was checked */
+  int own = l->routed ? tlspolicy_complete(&l->tls, host, l->relay)
+                      : tlspolicy_find(&l->policies, host, l->relay, &l->tls);
+  if (l->tls.level == TLSPOLICY_MAY && *p->route.auth && !p->route.clear) {
+    l->tls.level = TLSPOLICY_VERIFY;
+    l->routed = !own;
+    own |= tlspolicy_complete(&l->tls, host, l->relay);
+  }
+  if (!own || !*p->nexthop) return;
+  if (!tlspolicy_mark(&l->tls, p->nexthop, sizeof p->nexthop)) *p->nexthop = 0;
+  if (*p->group) tlspolicy_mark(&l->tls, p->group, sizeof p->group);
+}
+
+static int set_text(stralloc *sa, char const *text)
+{
+  return stralloc_copys(sa, text) && stralloc_0(sa);
+}
+
+/* What the connection is made for. */
+static int note_job(struct link *l, struct job const *j)
+{
+  return set_text(&l->host, j->host) && set_text(&l->via, job_text(j, JOB_VIA)) &&
+         set_text(&l->hop, job_text(j, JOB_NEXTHOP));
 }
 
 static enum run connect_and_run(struct link *l, struct work *w, tain const *end)
@@ -184,15 +277,19 @@ static enum run connect_and_run(struct link *l, struct work *w, tain const *end)
   struct outcome *o = &w->outcome;
   deliver_quit(l);
   envelope_forget(&w->envelope, o);
-  if (!stralloc_copys(&l->host, w->job->host) || !stralloc_0(&l->host)) {
+  if (!note_job(l, w->job)) {
     outcome_message(o, 'Z', "Out of memory. (#4.3.0)\n");
     return RUN_DONE;
   }
   if (!load_settings(l, o)) return RUN_DONE;
+  *l->nexthop = 0;
   int found = l->route ? find_fixed(&p, l->route, w->job->host, &l->settings, o)
-                       : find_places(&p, w->job->host, &l->settings, o);
+                       : find_places(&p, w->job->host, w->job->sender, &l->settings, o);
+  choose_policy(l, w->job->host, &p);
   if (*p.group && l->on_group) l->on_group(l->arg, w->job->num, p.group);
-  return found ? try_places(l, w, &p, end) : RUN_DONE;
+  if (!found) return RUN_DONE;
+  struct tls_need need = { .policy = &l->tls };
+  return *p.list->path || tls_can_be_had(&need, o) ? try_places(l, w, &p, end) : RUN_DONE;
 }
 
 struct work *deliver(struct link *l, struct job const *j)

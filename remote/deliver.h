@@ -13,6 +13,7 @@
 #include "outcome.h"
 #include "route.h"
 #include "settings.h"
+#include "tlspolicy.h"
 #include "transact.h"
 
 struct work { /* a job under way; large: not for the stack */
@@ -33,7 +34,13 @@ typedef int deliver_take_func(void *arg, struct job const **job);
 
 struct link { /* what is kept from job to job; large: not for the stack */
   struct settings settings; /* of the connection */
-  stralloc host;            /* that the connection is for */
+  stralloc host, via;       /* that the connection is for, and the line that mail goes by */
+  stralloc hop;             /* where send said that leads to, or "" */
+  struct tlspolicies policies; /* control/tlsdestinations when it was made, ... */
+  uint64_t stamp;           /* ... and which version that was */
+  struct tlspolicy tls;     /* the one that it was made by */
+  int routed;               /* that is the route's own */
+  char relay[ROUTE_RELAY_MAX]; /* where all go by a fixed route, or "" */
   struct route const *route; /* where all hosts lead to; NULL: where the settings say */
   char nexthop[ROUTE_RELAY_MAX]; /* what the connection leads to, for other hosts too; "": for none */
   struct conn conn;

@@ -10,6 +10,9 @@
 #include "logline.h"
 #include "mxgroup.h"
 #include "self.h"
+#include "tlspolicy.h"
+
+_Static_assert(MXGROUP_MAX + ROUTE_POLICY_MAX + TLSPOLICY_MARK_MAX <= JOB_GROUP_MAX, "the name of a group must fit");
 
 struct search {
   char const *host;
@@ -21,6 +24,7 @@ struct search {
   struct dns_host *hosts;
   unsigned int *preferences;
   size_t count; /* of hosts and preferences */
+  size_t unbound; /* addresses of a family that is not to be used */
 };
 
 static void temporary(struct search *s, char const *what, char const *why)
@@ -135,18 +139,24 @@ static int drop_self(struct search *s)
   return keep > 0;
 }
 
-static void add_place(struct search const *s, struct places *p, struct dns_ip const *ip,
-                      char const *name, int best)
+/* Where addresses to connect from are named, only those of their families are connected to. */
+static void add_place(struct search *s, struct places *p, struct dns_ip const *ip, char const *name,
+                      int best)
 {
+  struct dns_ip const *from = s->route.bind + (ip->family == AF_INET6);
+  if ((s->route.bind[0].family || s->route.bind[1].family) && !from->family) {
+    s->unbound++;
+    return;
+  }
   if (p->count == PLACES_MAX) return;
   p->list[p->count] = (struct place){
-    .ip = *ip, .port = s->route.port, .lmtp = s->route.lmtp, .best = best };
+    .ip = *ip, .port = s->route.port, .lmtp = s->route.lmtp, .best = best, .from = *from };
   memccpy(p->list[p->count++].name, name, 0, sizeof p->list->name);
 }
 
 /* Add the <nth> address of a family among hosts[from..to): first one of each host, then the second
  * ones. 0 when there is none. */
-static int add_nth(struct search const *s, struct places *p, size_t from, size_t to, int family,
+static int add_nth(struct search *s, struct places *p, size_t from, size_t to, int family,
                    size_t nth)
 {
   size_t seen = 0;
@@ -161,7 +171,7 @@ static int add_nth(struct search const *s, struct places *p, size_t from, size_t
 }
 
 /* The hosts of one preference: IPv6 and IPv4 in turns. */
-static void add_group(struct search const *s, struct places *p, size_t from, size_t to)
+static void add_group(struct search *s, struct places *p, size_t from, size_t to)
 {
   int more = 1;
   for (size_t nth = 0; more; nth++) {
@@ -170,7 +180,7 @@ static void add_group(struct search const *s, struct places *p, size_t from, siz
   }
 }
 
-static void add_all(struct search const *s, struct places *p)
+static void add_all(struct search *s, struct places *p)
 {
   for (size_t from = 0, to; from < s->count; from = to) {
     for (to = from + 1; to < s->count && s->preferences[to] == s->preferences[from];) to++;
@@ -182,14 +192,22 @@ static void add_all(struct search const *s, struct places *p)
  * administrator's slip, and no reason to bounce mail. */
 static void judge_none(struct search *s)
 {
+  if (s->unbound) {
+    outcome_message(s->o, 'Z', "Sorry, %s has no address of a family that I may send from: see %s in control/%s. (#4.3.5)\n",
+                    s->route.name[0] ? s->route.name : s->host, s->route.bind_default ? "the lines" : "bind=",
+                    s->route.bind_default ? "outgoingip" : s->route.file);
+    s->o->trouble = JOB_HOST;
+    return;
+  }
   for (size_t i = 0; i < s->count; i++)
     if (s->hosts[i].result == DNS_TEMPORARY) {
       temporary(s, "Address lookup failed", dns_why());
       return;
     }
   if (s->route.fixed) {
-    outcome_message(s->o, 'Z', "Sorry, I couldn't find the %s %s. (#4.3.5)\n",
-                    s->route.lmtp ? "LMTP server" : "relay of control/smtproutes", s->route.name);
+    outcome_message(s->o, 'Z', "Sorry, I couldn't find the %s%s %s. (#4.3.5)\n",
+                    s->route.lmtp ? "LMTP server" : "relay of control/",
+                    s->route.lmtp ? "" : s->route.file, s->route.name);
     s->o->trouble = JOB_NAMES;
   } else if (!s->mx && s->hosts[0].result == DNS_NXDOMAIN)
     outcome_message(s->o, 'D', "Sorry, I couldn't find any host named %s. (#5.1.2)\n",
@@ -205,6 +223,8 @@ static void name_group(struct search const *s, struct places *p)
   memcpy(self.name, s->route.name, sizeof self.name);
   if (s->mx) mxgroup_name(p->group, s->mx, s->count, s->route.port);
   else mxgroup_name(p->group, &self, 1, s->route.port);
+  if (!*p->group) return;
+  route_policy(&s->route, p->group + strlen(p->group));
   memcpy(p->nexthop, p->group, sizeof p->group);
 }
 
@@ -234,7 +254,8 @@ static int find_by_ip(struct search *s, struct places *p)
   self_close(&self);
   if (loop) ambiguous(s);
   else add_place(s, p, &s->route.ip, "", 1);
-  return !loop;
+  if (!loop && !p->count) judge_none(s);
+  return p->count > 0;
 }
 
 static int find_socket(struct search *s, struct places *p)
@@ -245,9 +266,27 @@ static int find_socket(struct search *s, struct places *p)
   return 1;
 }
 
+/* What the administrator has to say to it; without a code for what kind of failure it is, there
+ * has to be one. */
+static int refuse(struct search const *s, int letter)
+{
+  char const *text = s->route.name;
+  int has_code = text[0] == (letter == 'D' ? '5' : '4') && text[1] == '.';
+  size_t code = has_code ? strspn(text, "0123456789.") : 0;
+  if (code) outcome_message(s->o, (char)letter, "%s (#%.*s)\n", text + code + strspn(text + code, " "), (int)code, text);
+  else outcome_message(s->o, (char)letter, "%s (#%s)\n", text, letter == 'D' ? "5.7.1" : "4.7.1");
+  return 0;
+}
+
 static int find_by_route(struct search *s, struct places *p)
 {
   switch (s->route.kind) {
+  case ROUTE_REFUSE: return refuse(s, 'D');
+  case ROUTE_DEFER: return refuse(s, 'Z');
+  case ROUTE_LOCAL:
+    outcome_message(s->o, 'Z', "Mail for this host is for pipit-send to deliver, by control/%s. (#4.3.5)\n",
+                    s->route.file);
+    return 0;
   case ROUTE_SOCKET: return find_socket(s, p);
   case ROUTE_IP: return find_by_ip(s, p);
   default: return find_by_name(s, p);
@@ -260,6 +299,7 @@ int find_fixed(struct places *p, struct route const *route, char const *host,
   struct search s = { .host = host, .route = *route, .settings = settings, .o = o };
   p->count = 0;
   *p->group = 0;
+  p->route = *route;
   route_relay_name(route, p->nexthop);
   int ok = find_by_route(&s, p);
   dns_close(s.dns);
@@ -269,13 +309,14 @@ int find_fixed(struct places *p, struct route const *route, char const *host,
   return ok;
 }
 
-int find_places(struct places *p, char const *host, struct settings const *settings,
-                struct outcome *o)
+int find_places(struct places *p, char const *host, char const *sender,
+                struct settings const *settings, struct outcome *o)
 {
   struct route route;
   p->count = 0;
   *p->group = *p->nexthop = 0;
-  switch (route_find(&route, host)) {
+  memset(&p->route, 0, sizeof p->route);
+  switch (route_find(&route, host, sender)) {
   case ROUTE_TEMPORARY:
     outcome_message(o, 'Z', "Unable to read control files. (#4.3.0)\n%s\n", route_why());
     return 0;

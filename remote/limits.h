@@ -6,6 +6,7 @@
  * asks a client to wait. control/timeoutremote can only make them shorter. */
 #define STAGE_GREETING 300
 #define STAGE_HELO     300
+#define STAGE_TLS      60  /* the handshake; RFC 3207 names no time */
 #define STAGE_ENVELOPE 300 /* each reply to MAIL and RCPT */
 #define STAGE_DATA     120
 #define STAGE_BLOCK    180 /* while a block of the message is written */

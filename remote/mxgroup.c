@@ -10,9 +10,11 @@
 
 #include "limits.h"
 #include "mxgroup.h"
+#include "tlspolicy.h"
 
 #define HASH_ROOM 18 /* '#', 16 digits, NUL */
 #define PORT_ROOM 6  /* ':', 5 digits */
+#define NAMES_MAX (MXGROUP_MAX - PORT_ROOM)
 
 static int compare(void const *a, void const *b)
 {
@@ -41,12 +43,12 @@ static size_t unite(char const **names, size_t n)
   return kept;
 }
 
-static size_t join(char out[JOB_GROUP_MAX + 1], char const *const *names, size_t n)
+static size_t join(char out[MXGROUP_MAX + 1], char const *const *names, size_t n)
 {
   size_t len = 0;
   for (size_t i = 0; i < n; i++) {
     size_t more = strlen(names[i]) + (i != 0);
-    size_t room = JOB_GROUP_MAX - PORT_ROOM - len - (i + 1 < n ? HASH_ROOM : 0);
+    size_t room = NAMES_MAX - len - (i + 1 < n ? HASH_ROOM : 0);
     if (more > room)
       return len + (size_t)snprintf(out + len, HASH_ROOM, "#%016llx",
                                     (unsigned long long)hash_names(names, n));
@@ -58,7 +60,7 @@ static size_t join(char out[JOB_GROUP_MAX + 1], char const *const *names, size_t
   return len;
 }
 
-size_t mxgroup_name(char out[JOB_GROUP_MAX + 1], struct dns_mx const *list, size_t n,
+size_t mxgroup_name(char out[MXGROUP_MAX + 1], struct dns_mx const *list, size_t n,
                     unsigned int port)
 {
   size_t best = 0;

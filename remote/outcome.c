@@ -24,7 +24,7 @@ int outcome_start(struct outcome *o, size_t n)
   o->trouble = 0;
   o->text.len = 0;
   o->dsn = o->final = 0;
-  o->host = 0;
+  o->host = o->tls = 0;
   return 1;
 }
 

@@ -22,11 +22,12 @@ struct verdict {
 
 struct outcome {
   struct verdict message;
-  char trouble; /* JOB_HOST or JOB_NAMES (job.h) when the message's verdict is that; else 0 */
+  char trouble; /* JOB_HOST, JOB_NAMES or JOB_LOGIN (job.h) when the message's verdict is that; else 0 */
   struct verdict *rcpts;
   size_t nrcpts;
   int dsn;   /* the server that accepted the message offers DSN */
   int final; /* it has delivered it (LMTP), not just taken it */
+  char const *tls;  /* what was spoken with the server, of struct conn; "" or NULL: nothing to tell */
   char const *host; /* the name of the server that is spoken to now; "" or NULL: not known */
   stralloc text;
 };

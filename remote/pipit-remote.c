@@ -2,12 +2,14 @@
  *
  * usage: pipit-remote host sender recipient...
  *        pipit-remote -w
+ *        pipit-remote -e host [sender]
  *
  * The first form is qmail-remote's: the message on descriptor 0, on descriptor 1
  * for each recipient r (accepted), h (refused) or s (refused for now), then K
  * (the message was accepted), Z (not now) or D (never), each with a text and a
  * NUL. The second is a worker of pipit-rspawn: jobs come in on descriptor 0, a
- * socket (lib/job.h), and the connection is kept from one to the next.
+ * socket (lib/job.h), and the connection is kept from one to the next. The third prints where mail
+ * would go, and why.
  * Called as pipit-lmtp it is that program: pipit-lmtp.c.
  *
  * exit: 0 the report is complete (first form; also when it says D), or
@@ -24,6 +26,7 @@
 #include "accounts.h"
 #include "cli.h"
 #include "confine.h"
+#include "explain.h"
 #include "pipit-lmtp.h"
 #include "program.h"
 #include "spool.h"
@@ -65,5 +68,6 @@ int main(int argc, char const *const *argv)
   program_start("pipit-remote");
   tain_now_set_stopwatch_g();
   if (argc == 2 && !strcmp(argv[1], "-w")) return run_worker();
+  if (argc > 2 && argc < 5 && !strcmp(argv[1], "-e")) return explain(argv[2], argv[3]);
   return run_command(argc - 1, argv + 1);
 }

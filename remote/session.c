@@ -7,6 +7,7 @@
 #include <skalibs/types.h>
 #include <skalibs/uint64.h>
 
+#include "auth.h"
 #include "job.h"
 #include "limits.h"
 #include "session.h"
@@ -54,6 +55,8 @@ static void take_offer(struct conn *c, char const *s, size_t len)
   else if (is_keyword(s, len, "8BITMIME")) c->eightbitmime = 1;
   else if (is_keyword(s, len, "LIMITS")) peerlimits_read(&c->limits, s + 6, len - 6);
   else if (is_keyword(s, len, "DSN")) c->dsn = 1;
+  else if (is_keyword(s, len, "STARTTLS")) c->starttls = 1;
+  else if (is_keyword(s, len, "AUTH")) c->auth |= auth_mechanisms(s + 4, len - 4);
   else if (is_keyword(s, len, "SIZE")) {
     c->size = 1;
     if (len < 6 || len - 5 >= sizeof number) return;
@@ -111,24 +114,49 @@ static int reject(struct conn *c, struct outcome *o)
   return give_up(c);
 }
 
-int session_begin(struct conn *c, struct settings const *s, struct outcome *o)
+static int await_greeting(struct conn *c, struct settings const *s, struct outcome *o)
 {
   enum conn_status status =
       conn_exchange(c, 0, 0, 1, settings_stage(s, STAGE_GREETING), accept_any, 0);
   if (status != CONN_OK) return broke(c, status, o);
-  if (c->reply.code != 220) {
-    outcome_message_said(o, 'Z', &c->reply, "Connected to %s but greeting failed.\n", c->name);
-    o->trouble = JOB_HOST;
-    return give_up(c);
-  }
-  status = say_hello(c, s, c->lmtp ? "LHLO " : "EHLO ");
-  if (status == CONN_OK && c->reply.code / 100 == 2) {
-    take_offers(c);
-    return 1;
-  }
-  if (status == CONN_OK && c->reply.code >= 500 && !c->lmtp) status = say_hello(c, s, "HELO ");
+  if (c->reply.code == 220) return 1;
+  outcome_message_said(o, 'Z', &c->reply, "Connected to %s but greeting failed.\n", c->name);
+  o->trouble = JOB_HOST;
+  return give_up(c);
+}
+
+/* What became of a hello. */
+static int judge_hello(struct conn *c, enum conn_status status, struct outcome *o)
+{
   if (status != CONN_OK) return broke(c, status, o);
   return c->reply.code / 100 == 2 ? 1 : reject(c, o);
+}
+
+/* EHLO, LHLO, or HELO. The status of the last one. */
+static enum conn_status introduce(struct conn *c, struct settings const *s)
+{
+  enum conn_status status = say_hello(c, s, c->lmtp ? "LHLO " : "EHLO ");
+  if (status == CONN_OK && c->reply.code / 100 == 2) take_offers(c);
+  else if (status == CONN_OK && c->reply.code >= 500 && !c->lmtp) status = say_hello(c, s, "HELO ");
+  return status;
+}
+
+enum session_result session_begin(struct conn *c, struct settings const *s,
+                                  struct tls_need *n, struct outcome *o)
+{
+  int wrapper = n->policy->wrapper;
+  if (wrapper && tls_wrap(c, s, n, o) != TLS_ON) return SESSION_FAILED;
+  if (!await_greeting(c, s, o) || !judge_hello(c, introduce(c, s), o)) return SESSION_FAILED;
+  if (wrapper) return SESSION_READY;
+  switch (tls_start(c, s, n, o)) {
+  case TLS_CLEAR: return SESSION_READY;
+  case TLS_AGAIN: return SESSION_AGAIN;
+  case TLS_FAILED: return SESSION_FAILED;
+  case TLS_ON: break;
+  }
+  enum conn_status status = introduce(c, s);
+  if (tls_settle(c, n, status) == TLS_AGAIN) return SESSION_AGAIN;
+  return judge_hello(c, status, o) ? SESSION_READY : SESSION_FAILED;
 }
 
 void session_end(struct conn *c)

@@ -1,16 +1,22 @@
-/* session.h - begin and end a session (RFC 5321, 4.1.1.1; 2033, 4.1; 1870, 2920, 6152) */
+/* session.h - begin and end a session (RFC 5321, 4.1.1.1; 3207; 2033, 4.1; 1870, 2920, 6152) */
 #ifndef PIPIT_REMOTE_SESSION_H
 #define PIPIT_REMOTE_SESSION_H
 
 #include "conn.h"
 #include "outcome.h"
 #include "settings.h"
+#include "tls.h"
 
-/* Wait for the greeting, say EHLO, or HELO where that is not known; to
- * an LMTP server LHLO. 1 ready for
- * MAIL, c's offers filled in; 0 this server is no use: the message's verdict is
- * in <o>, and the connection closed. */
-extern int session_begin(struct conn *c, struct settings const *s, struct outcome *o);
+enum session_result {
+  SESSION_FAILED, /* this server is no use: the message's verdict is in <o>, and the connection closed */
+  SESSION_READY,  /* for MAIL; c's offers are filled in */
+  SESSION_AGAIN   /* its TLS has failed: the connection is closed, a new one may do without */
+};
+
+/* Wait for the greeting, say EHLO, or HELO where that is not known; to an LMTP server LHLO; have TLS
+ * as it is needed. */
+extern enum session_result session_begin(struct conn *c, struct settings const *s,
+                                         struct tls_need *n, struct outcome *o);
 
 /* QUIT, and wait a moment for the answer, so that nothing the server still
  * sends meets a closed port. Closes the connection; does nothing without one. */

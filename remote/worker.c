@@ -106,11 +106,20 @@ static int tell_class(int sock, uint32_t num, struct outcome const *o)
   return r == 1;
 }
 
+static int tell_tls(int sock, uint32_t num, struct outcome const *o)
+{
+  int r = 1;
+  if (!o->tls || !*o->tls) return 1;
+  while (!(r = job_send_tls(sock, num, o->tls, strlen(o->tls))))
+    if (!wait_writable(sock)) return 0;
+  return r == 1;
+}
+
 static int answer_all(int sock, struct job const *j, struct outcome const *o)
 {
   size_t pos = 0;
   size_t len;
-  int ok = tell_class(sock, j->num, o);
+  int ok = tell_class(sock, j->num, o) && tell_tls(sock, j->num, o);
   for (uint32_t i = 0; ok && i < j->nrcpts; i++) {
     char const *extras = job_rcpt_extras(j, i, &pos, &len);
     ok = answer(sock, j->num, o, i, dsn_find_notify(extras, len));

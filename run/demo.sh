@@ -128,7 +128,7 @@ Both messages are delivered. The mail server is running until you press Ctrl-C.
   SMTP       127.0.0.1 port $port
   sendmail   $dir/bin/sendmail, for example: echo hello | $dir/bin/sendmail $to
   mail       $dir/alias/Maildir/new (every address at $me)
-  logs       $dir/log/{authd,queued,rcptd,send,smtpd,tlsd}/current (readable with s6-tai64nlocal)
+  logs       $dir/log/{authc,authd,queued,rcptd,send,smtpd,tlsc,tlsd}/current (readable with s6-tai64nlocal)
   settings   $dir/control, $dir/service/smtpd/env
 END
 }

@@ -66,13 +66,13 @@ static int add_limit(stralloc *text, char const *name, uint32_t value)
 
 /* What a worker has to know about the connection. Before what the message brings along, and each of
  * them, be it empty: the first one of a name counts. */
-static int add_connection(stralloc *text, struct dest const *t)
+static int add_connection(stralloc *text, struct dest const *t, char const *sender)
 {
   struct limits const *l = &t->group->limits;
   return t->channel == CHANNEL_LOCAL ||
          (add_limit(text, JOB_CONNMESSAGES, l->connmessages) &&
-          add_limit(text, JOB_CONNIDLE, l->connidle) && stralloc_cats(text, JOB_NEXTHOP) &&
-          stralloc_cats(text, dest_nexthop(t, clock_ms())) && stralloc_0(text));
+          add_limit(text, JOB_CONNIDLE, l->connidle) &&
+          dest_extras(t, sender, clock_ms(), text));
 }
 
 int compose_job(struct job *j, struct batch const *b, uint32_t n, size_t bytes, stralloc *text)
@@ -80,7 +80,8 @@ int compose_job(struct job *j, struct batch const *b, uint32_t n, size_t bytes, 
   struct rcpt *r = b->first;
   struct msg *m = b->msg;
   size_t at = address_at(r->addr, r->addrlen);
-  if (!add_connection(text, b->dest) ||
+  char const *sender = r->sender ? r->sender : m->sender.s;
+  if (!add_connection(text, b->dest, sender) ||
       !stralloc_catb(text, m->extras.s, m->extras.len) || !add_extras(text, r, n))
     return 0;
   size_t extras = text->len;
@@ -89,7 +90,7 @@ int compose_job(struct job *j, struct batch const *b, uint32_t n, size_t bytes, 
   j->offset = QFILE_HEADER;
   j->length = m->q.msglen;
   j->host = r->addr + (at < r->addrlen ? at + 1 : at);
-  j->sender = r->sender ? r->sender : m->sender.s;
+  j->sender = sender;
   for (uint32_t i = 0; i < n; i++, r = r->next) stralloc_catb(text, r->addr, r->addrlen + 1);
   j->extras = text->s;
   j->extraslen = extras;

@@ -228,12 +228,19 @@ static struct group *dead_group(struct running const *j)
   return j->class && j->group->health.dead ? j->group : 0;
 }
 
-/* Where it goes; why it came to nothing. */
+static void take_tls(struct running *j, struct job_packet const *packet)
+{
+  memcpy(j->tls, packet->text, packet->textlen);
+  j->tls[packet->textlen] = 0;
+}
+
+/* Where it goes; how it was sent; why it came to nothing. */
 static void take_about(struct send *s, struct spawner *p, struct job_packet const *packet)
 {
   struct running *j = find_job(p, packet->num);
   if (!j || p->channel == CHANNEL_LOCAL) log_warning("internal error: delivery report out of range");
   else if (packet->type == 'G') nexthop_joined(s, j, packet->text, packet->textlen);
+  else if (packet->type == 'T') take_tls(j, packet);
   else nexthop_failed(s, j, packet->letter, packet->text, packet->textlen);
 }
 
@@ -247,7 +254,9 @@ static void take_result(struct send *s, struct spawner *p, struct job_packet con
   struct rcpt *r = j->rcpts[packet->index];
   j->rcpts[packet->index] = 0;
   nexthop_count(j, packet->letter);
+  s->tls = j->tls;
   result_take(s, p->channel, r, packet->letter, packet->text, packet->textlen, dead_group(j));
+  s->tls = 0;
 }
 
 /* A note on the result that follows. */
@@ -303,6 +312,7 @@ int deliver_read(struct send *s, struct spawner *p)
     case 'N': take_note(s, p, s->packet); break;
     case 'R': take_result(s, p, s->packet); break;
     case 'G':
+    case 'T':
     case 'C': take_about(s, p, s->packet); break;
     case 'E': take_end(s, p, s->packet->num); break;
     default:

@@ -9,35 +9,62 @@
 #include "address.h"
 #include "control.h"
 #include "destination.h"
+#include "job.h"
 #include "../remote/route.h"
 
 /* --- where a domain leads to --- */
 
-/* The relay that <domain> goes to, "" for none. */
-static void find_relay(struct dests const *d, char const *domain, char out[ROUTE_RELAY_MAX])
+/* The route of mail to <domain> by the line <via> of senderroutes, which may be gone: then by the
+ * line that comes closest. 1, or 0: there is none that can be used. */
+static int find_route(struct dests const *d, char const *domain, char const *via, struct route *r)
 {
-  struct route r;
-  *out = 0;
-  if (route_look(&r, &d->relays, domain) == ROUTE_OK) route_relay_name(&r, out);
+  char const *sender = !*via ? 0 : !strcmp(via, "<>") ? "" : via;
+  return route_look(r, &d->relays, domain, sender) == ROUTE_OK;
+}
+
+/* Where TLS there is the domain's own affair, the name of the next hop is marked. */
+static void mark(struct dests const *d, char const *domain, struct route const *r,
+                 char name[ROUTE_RELAY_MAX])
+{
+  struct tlspolicy p;
+  if (*name && !*r->tls && tlspolicy_find(&d->tls, domain, name, &p))
+    tlspolicy_mark(&p, name, ROUTE_RELAY_MAX);
+}
+
+static struct group *take_named(struct dests *d, enum group_kind kind, char const *name)
+{
+  return group_take(&d->groups, kind, name, strlen(name));
 }
 
 /* The group of a domain whose mail exchangers are not known; the caller has a reference. */
 static struct group *first_group(struct dests *d, enum channel channel, char const *domain,
-                                 size_t len)
+                                 char const *via)
 {
-  char relay[ROUTE_RELAY_MAX];
-  if (channel == CHANNEL_LOCAL) return group_take(&d->groups, GROUP_LOCAL, "local", 5);
-  find_relay(d, domain, relay);
-  if (*relay) return group_take(&d->groups, GROUP_RELAY, relay, strlen(relay));
-  return group_take(&d->groups, GROUP_DOMAIN, domain, len);
+  char name[ROUTE_RELAY_MAX], policy[ROUTE_POLICY_MAX];
+  struct route r;
+  if (channel == CHANNEL_LOCAL) return take_named(d, GROUP_LOCAL, "local");
+  if (!find_route(d, domain, via, &r)) return take_named(d, GROUP_DOMAIN, domain);
+  route_relay_name(&r, name);
+  mark(d, domain, &r, name);
+  if (*name) return take_named(d, GROUP_RELAY, name);
+  route_policy(&r, policy);
+  if (!*policy) return take_named(d, GROUP_DOMAIN, domain);
+  stralloc sa = STRALLOC_ZERO;
+  struct group *g = stralloc_cats(&sa, domain) && stralloc_cats(&sa, policy)
+                        ? group_take(&d->groups, GROUP_DOMAIN, sa.s, sa.len)
+                        : 0;
+  stralloc_free(&sa);
+  return g;
 }
 
 /* --- destinations --- */
 
-static struct dest **bucket(struct dests *d, enum channel channel, char const *domain, size_t len)
+static struct dest **bucket(struct dests *d, enum channel channel, char const *domain, size_t len,
+                            char const *via)
 {
   uint32_t h = 5381 + (uint32_t)channel;
   for (size_t i = 0; i < len; i++) h = h * 33 ^ (unsigned char)domain[i];
+  for (; *via; via++) h = h * 33 ^ (unsigned char)*via;
   return d->buckets + h % DESTS_BUCKETS;
 }
 
@@ -54,7 +81,7 @@ static void idle_remove(struct dests *d, struct dest *t)
 
 static void free_dest(struct dests *d, struct dest *t)
 {
-  struct dest **p = bucket(d, t->channel, t->domain, t->len);
+  struct dest **p = bucket(d, t->channel, t->domain, t->len, t->via);
   while (*p != t) p = &(*p)->hash_next;
   *p = t->hash_next;
   idle_remove(d, t);
@@ -72,6 +99,7 @@ static void note_idle(struct dests *d, struct dest *t)
   else d->idle_first = t;
   d->idle_last = t;
   d->idle++;
+  t->stale = 0;
 }
 
 static void drop_idle(struct dests *d)
@@ -86,12 +114,14 @@ static void rest(struct dests *d, struct dest *t)
   drop_idle(d);
 }
 
-static struct dest *make(struct dests *d, enum channel channel, char const *domain, size_t len)
+static struct dest *make(struct dests *d, enum channel channel, char const *domain, size_t len,
+                         char const *via)
 {
-  struct dest **b = bucket(d, channel, domain, len);
-  struct dest *t = calloc(1, sizeof *t + len + 1);
+  struct dest **b = bucket(d, channel, domain, len, via);
+  size_t vialen = strlen(via);
+  struct dest *t = calloc(1, sizeof *t + len + vialen + 2);
   if (!t) return 0;
-  t->group = first_group(d, channel, domain, len);
+  t->group = first_group(d, channel, domain, via);
   if (!t->group) {
     free(t);
     return 0;
@@ -100,29 +130,67 @@ static struct dest *make(struct dests *d, enum channel channel, char const *doma
   t->took = UINT64_MAX;
   t->len = len;
   memcpy(t->domain, domain, len);
+  memcpy(t->domain + len + 1, via, vialen);
+  t->via = t->domain + len + 1;
   t->hash_next = *b;
   *b = t;
   rest(d, t);
   return t;
 }
 
-struct dest *dests_find(struct dests *d, enum channel channel, char const *addr, size_t addrlen)
+static char *lower_copy(char const *s, size_t len)
 {
-  size_t at = channel == CHANNEL_LOCAL ? addrlen : address_at(addr, addrlen);
-  if (at < addrlen) at++;
-  size_t len = addrlen - at;
   char *lower = malloc(len + 1);
-  if (!lower) return (errno = ENOMEM, (struct dest *)0);
-  memcpy(lower, addr + at, len);
+  if (!lower) return 0;
+  memcpy(lower, s, len);
   lower[len] = 0;
   case_lowerb(lower, len);
-  struct dest *t = *bucket(d, channel, lower, len);
-  while (t && (t->channel != channel || t->len != len || memcmp(t->domain, lower, len)))
+  return lower;
+}
+
+/* The destination of <domain>, in lower case, by the line <via>. */
+static struct dest *find(struct dests *d, enum channel channel, char const *domain, size_t len,
+                         char const *via)
+{
+  struct dest *t = *bucket(d, channel, domain, len, via);
+  while (t && (t->channel != channel || t->len != len || memcmp(t->domain, domain, len) ||
+               strcmp(t->via, via)))
     t = t->hash_next;
-  if (!t) t = make(d, channel, lower, len);
-  free(lower);
+  return t ? t : make(d, channel, domain, len, via);
+}
+
+static size_t domain_at(char const *addr, size_t addrlen)
+{
+  size_t at = address_at(addr, addrlen);
+  return at < addrlen ? at + 1 : at;
+}
+
+struct dest *dests_find(struct dests *d, enum channel channel, char const *addr, size_t addrlen,
+                        char const *sender)
+{
+  size_t at = channel == CHANNEL_LOCAL ? addrlen : domain_at(addr, addrlen), keylen;
+  char *domain = lower_copy(addr + at, addrlen - at), *via = 0;
+  struct dest *t = 0;
+  char const *key = domain && channel == CHANNEL_REMOTE
+                        ? route_sender_key(&d->relays, domain, sender, &keylen)
+                        : 0;
+  if (key) via = lower_copy(key, keylen);
+  if (domain && (via || !key)) t = find(d, channel, domain, addrlen - at, via ? via : "");
+  free(domain);
+  free(via);
   if (!t) errno = ENOMEM;
   return t;
+}
+
+char const *dests_local(struct dests const *d, char const *addr, size_t addrlen, char const *sender)
+{
+  static struct route r;
+  if (!d->relays.some_local) return 0;
+  size_t at = domain_at(addr, addrlen);
+  char *domain = lower_copy(addr + at, addrlen - at);
+  int is = domain && route_look(&r, &d->relays, domain, sender) == ROUTE_OK && r.kind == ROUTE_LOCAL;
+  free(domain);
+  return is ? r.name : 0;
 }
 
 /* --- lanes --- */
@@ -388,6 +456,14 @@ struct group *dests_join(struct dests *d, struct dest *t, char const *name, size
   return g;
 }
 
+int dest_extras(struct dest const *t, char const *sender, uint64_t now, stralloc *extras)
+{
+  return stralloc_cats(extras, JOB_NEXTHOP) &&
+         stralloc_cats(extras, t->stale ? "" : dest_nexthop(t, now)) && stralloc_0(extras) &&
+         stralloc_cats(extras, JOB_VIA) && (!t->stale || stralloc_cats(extras, "by now, from ")) &&
+         stralloc_cats(extras, t->stale ? sender : t->via) && stralloc_0(extras);
+}
+
 char const *dest_nexthop(struct dest const *t, uint64_t now)
 {
   struct group const *g = t->group;
@@ -395,14 +471,15 @@ char const *dest_nexthop(struct dest const *t, uint64_t now)
   return g->kind == GROUP_MX && t->joined_at && now - t->joined_at < NEXTHOP_FRESH ? g->name : "";
 }
 
-/* lmtproutes, smtproutes or concurrencydomains have changed: a destination may lead elsewhere. */
-static void route_again(struct dests *d, struct dest *t)
+/* Routes, tlsdestinations or concurrencydomains have changed: a destination may lead elsewhere. */
+static void route_again(struct dests *d, struct dest *t, int senders)
 {
   struct limits l;
-  struct group *g = first_group(d, t->channel, t->domain, t->len);
+  struct group *g = first_group(d, t->channel, t->domain, t->via);
   int named = limits_find(&d->groups.rules, t->domain, t->len, &l);
+  if (senders && !t->idle && t->channel == CHANNEL_REMOTE) t->stale = 1;
   if (!g) return;
-  if (g == t->group || (g->kind == GROUP_DOMAIN && t->group->kind == GROUP_MX && !named))
+  if (g == t->group || (g->kind == GROUP_DOMAIN && t->group->kind == GROUP_MX && !named && !senders))
     group_unref(&d->groups, g);
   else move(d, t, g);
 }
@@ -410,13 +487,14 @@ static void route_again(struct dests *d, struct dest *t)
 void dest_rules_free(struct dest_rules *r)
 {
   routes_free(&r->relays);
+  tlspolicy_free(&r->tls);
   map_free(&r->limits.map);
 }
 
 int dest_rules_load(struct dest_rules *r, char const **why)
 {
   if (!route_load(&r->relays)) return (*why = route_why(), 0);
-  if (limits_load(&r->limits)) return 1;
+  if (tlspolicy_load(&r->tls) && limits_load(&r->limits)) return 1;
   *why = control_why();
   dest_rules_free(r);
   return 0;
@@ -424,11 +502,14 @@ int dest_rules_load(struct dest_rules *r, char const **why)
 
 void dests_obey(struct dests *d, struct dest_rules *r)
 {
+  int senders = !route_same_senders(&d->relays, &r->relays);
   routes_free(&d->relays);
+  tlspolicy_free(&d->tls);
   map_free(&d->groups.rules.map);
   d->relays = r->relays;
+  d->tls = r->tls;
   d->groups.rules = r->limits;
   for (size_t i = 0; i < DESTS_BUCKETS; i++)
-    for (struct dest *t = d->buckets[i]; t; t = t->hash_next) route_again(d, t);
+    for (struct dest *t = d->buckets[i]; t; t = t->hash_next) route_again(d, t, senders);
   groups_reset_limits(&d->groups);
 }

@@ -1,6 +1,7 @@
 /* destination.h - recipients in memory that wait for their turn, by destination
  *
- * Local mail is one destination, remote mail one for each domain (lowercase).
+ * Local mail is one destination, remote mail one for each domain (lowercase), and for each line of
+ * control/senderroutes by which mail goes there.
  * Each belongs to a group (group.h), where it leads to. A destination has two
  * lanes: new mail, and mail that is tried again. Groups take turns, and so do the
  * destinations of one; new mail goes first, but every DESTS_FAIR-th turn begins
@@ -16,9 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <skalibs/stralloc.h>
+
 #include "group.h"
 #include "rewrite.h"
 #include "../remote/route.h"
+#include "../remote/tlspolicy.h"
 
 #define DESTS_BUCKETS 4096
 #define DESTS_FAIR    8
@@ -69,7 +73,9 @@ struct dest {
   uint32_t lines;    /* connections that they have, as far as is known here */
   uint64_t joined_at; /* clock_ms() when a worker told last that it leads to its group, 0: never */
   uint64_t took;     /* milliseconds from start to end of the job that has ended last */
-  size_t len;
+  int stale;         /* its mail may go by other lines than when it came: each sender's for itself */
+  size_t len;        /* of the domain */
+  char const *via;   /* the key of the line in senderroutes, behind the domain's NUL; "": none */
   char domain[];
 };
 struct dests {
@@ -79,12 +85,19 @@ struct dests {
   unsigned int turns[CHANNELS];
   struct groups groups;
   struct routes relays;
+  struct tlspolicies tls;
 };
 
-/* The destination of the address, made where it is missing. NULL: ENOMEM. It may go away when
- * the next one is asked for. */
+/* The destination of mail from <sender> to the address, made where it is missing. NULL: ENOMEM. It
+ * may go away when the next one is asked for. */
 extern struct dest *dests_find(struct dests *d, enum channel channel, char const *addr,
-                               size_t addrlen);
+                               size_t addrlen, char const *sender);
+
+/* Is mail from <sender> to the remote address for this host after all, by a line of senderroutes or
+ * smtproutes? The prefix of the local address, "" for none; NULL when it is not. It stays valid
+ * until the next call. */
+extern char const *dests_local(struct dests const *d, char const *addr, size_t addrlen,
+                               char const *sender);
 
 /* Put <r>, whose message is known, at the end of a lane. 1, or 0 with ENOMEM. */
 extern int dests_add(struct dests *d, struct dest *t, enum lane lane, struct rcpt *r);
@@ -111,6 +124,9 @@ extern struct batch *dest_batch(struct dest const *t);
 extern struct group *dests_join(struct dests *d, struct dest *t, char const *name, size_t len,
                                 uint64_t now);
 
+/* Append the name of the next hop that <t> leads to, and the line that it goes by, to the extras of a
+ * job for <sender>. 1, or 0 with ENOMEM. */
+extern int dest_extras(struct dest const *t, char const *sender, uint64_t now, stralloc *extras);
 /* The name of the next hop that <t> leads to, if that is known and was not learnt too long ago, or "". */
 extern char const *dest_nexthop(struct dest const *t, uint64_t now);
 
@@ -123,11 +139,12 @@ extern struct rcpt *dests_sweep(struct dests *d, int (*pick)(void *data, struct 
 
 struct dest_rules {
   struct routes relays;
+  struct tlspolicies tls;
   struct limit_rules limits;
 };
-#define DEST_RULES_ZERO { .relays = ROUTES_ZERO, .limits = LIMIT_RULES_ZERO }
+#define DEST_RULES_ZERO { .relays = ROUTES_ZERO, .tls = TLSPOLICIES_ZERO, .limits = LIMIT_RULES_ZERO }
 
-/* Read lmtproutes, smtproutes and concurrencydomains into an empty <r>. 1, or 0 and why; <r> is
+/* Read lmtproutes, senderroutes, smtproutes, tlsdestinations and concurrencydomains into an empty <r>. 1, or 0 and why; <r> is
  * empty then. */
 extern int dest_rules_load(struct dest_rules *r, char const **why);
 extern void dest_rules_free(struct dest_rules *r);

@@ -18,7 +18,7 @@ pipit-send_SRCS := send/pipit-send.c send/children.c send/command.c send/command
 	send/idset.c send/journal.c send/keeper.c send/keeper_bounce.c send/keeper_files.c send/keeper_hold.c \
 	send/keeper_link.c send/keeper_state.c send/limits.c send/load.c send/message.c send/message_file.c \
 	send/nexthop.c send/park.c send/pool.c send/queue_scan.c send/removal.c send/result.c send/retry.c \
-	send/send_log.c send/settings.c send/waiting.c send/walk.c remote/route.c $(SEND_COMMON) $(SEND_BOUNCE)
+	send/send_log.c send/settings.c send/waiting.c send/walk.c remote/route.c remote/routewords.c remote/tlspolicy.c $(SEND_COMMON) $(SEND_BOUNCE)
 t-retry_SRCS := send/retry.c
 t-health_SRCS := send/health.c
 t-limits_SRCS := send/limits.c
@@ -28,4 +28,4 @@ t-report_SRCS := send/report.c
 t-waiting_SRCS := send/waiting.c send/idset.c
 t-hold_SRCS := send/hold.c send/hold_file.c send/lines.c
 t-destination_SRCS := send/destination.c send/group.c send/park.c send/health.c send/limits.c \
-  send/waiting.c send/idset.c remote/route.c
+  send/waiting.c send/idset.c remote/route.c remote/routewords.c remote/tlspolicy.c

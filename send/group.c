@@ -22,12 +22,17 @@ static uint32_t hash(enum group_kind kind, char const *name, size_t len)
 }
 
 /* A relay's name has its port, and that of mail exchangers another one than 25; the lines have not. A
- * socket has none. */
+ * socket has none. Behind it stand what a route says beside that, and a mark of TLS. */
 static size_t name_len(struct group const *g)
 {
-  int port = (g->kind == GROUP_RELAY && *g->name != '/') || g->kind == GROUP_MX;
-  char const *colon = port ? memrchr(g->name, ':', g->len) : 0;
-  return colon ? (size_t)(colon - g->name) : g->len;
+  int socket = *g->name == '/';
+  int port = !socket && (g->kind == GROUP_RELAY || g->kind == GROUP_MX);
+  char const *more = socket ? 0 : memchr(g->name, ';', g->len);
+  size_t len = more ? (size_t)(more - g->name) : g->len;
+  char const *mark = g->kind == GROUP_MX ? memchr(g->name, '/', len) : 0;
+  if (mark) len = (size_t)(mark - g->name);
+  char const *colon = port ? memrchr(g->name, ':', len) : 0;
+  return colon ? (size_t)(colon - g->name) : len;
 }
 
 /* Of several mail exchangers, the first one with a line counts. */
@@ -53,6 +58,7 @@ static struct group *make(struct groups *gs, enum group_kind kind, char const *n
   g->len = len;
   memcpy(g->name, name, len);
   health_init(&g->health, h);
+  if (memmem(name, len, ";auth=", 6) || memmem(name, len, ";user=", 6)) g->health.window = HEALTH_LOGIN;
   set_limits(gs, g);
   g->hash_next = gs->buckets[h % GROUPS_BUCKETS];
   gs->buckets[h % GROUPS_BUCKETS] = g;

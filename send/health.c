@@ -60,6 +60,12 @@ int health_failure(struct health *h, uint32_t inflight, uint64_t now)
   return 1;
 }
 
+int health_end(struct health *h, uint64_t now)
+{
+  if (h->failures < HEALTH_DEAD_AFTER) h->failures = HEALTH_DEAD_AFTER - 1;
+  return health_failure(h, 1, now);
+}
+
 uint64_t bucket_wait(struct bucket const *b, uint32_t count, uint64_t now)
 {
   now *= 1000;

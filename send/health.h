@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define HEALTH_START      5       /* jobs at a time, to begin with */
+#define HEALTH_LOGIN      1       /* the same, where each connection begins with a login */
 #define HEALTH_DEAD_AFTER 5       /* failures in a row */
 #define HEALTH_PROBE_MIN  60000   /* milliseconds until the first probe; each interval is twice the last */
 #define HEALTH_PROBE_MAX  1800000
@@ -41,6 +42,9 @@ extern int health_answer(struct health *h);
 /* The host has failed, with <inflight> jobs there, the failed one counted. 1 when it is dead now
  * and was not before. For a dead host: the probe has failed. */
 extern int health_failure(struct health *h, uint32_t inflight, uint64_t now);
+
+/* The host will fail again however often it is tried: as the last of those failures. */
+extern int health_end(struct health *h, uint64_t now);
 
 /* Milliseconds from the <probes>th failed probe (0: from its death) to the next one. */
 extern uint64_t health_interval(uint32_t probes, uint32_t seed);

@@ -64,12 +64,8 @@ static uint32_t rest(struct msg const *m, struct state_rcpt const *st, int64_t n
 }
 
 /* Put the recipient into memory. NULL: ENOMEM. */
-static struct rcpt *put_rcpt(struct send *s, struct msg *m, struct draft *d, struct dest *t,
-                             char const *addr, size_t len)
+static struct rcpt *put_rcpt(struct send *s, struct msg *m, struct draft *d, struct dest *t)
 {
-  if (verp_is(m->sender.s, m->sender.len) &&
-      !verp_sender(&d->sender, m->sender.s, m->sender.len, addr, len))
-    return 0;
   struct rcpt *r = make_rcpt(m, d);
   if (!r) return 0;
   r->loaded_at = clock_ms();
@@ -87,10 +83,9 @@ static struct rcpt *put_rcpt(struct send *s, struct msg *m, struct draft *d, str
 }
 
 /* It waits for a dead next hop, and is too old: the last failure there counts for it. */
-static int expire(struct send *s, struct msg *m, struct draft *d, struct group *g,
-                  char const *addr, size_t len)
+static int expire(struct send *s, struct msg *m, struct draft *d, struct group *g)
 {
-  struct rcpt *r = put_rcpt(s, m, d, 0, addr, len);
+  struct rcpt *r = put_rcpt(s, m, d, 0);
   char const *text = g->last ? g->last : "";
   if (!r) return 0;
   if (g->health.probes > r->attempts)
@@ -109,15 +104,41 @@ static int add_sofar(struct draft *d, struct msg const *m, struct state_rcpt con
                    stralloc_catb(&d->extras, text, strlen(text) + 1));
 }
 
+/* A line of senderroutes or smtproutes may make mail for others that of this host. The channel, or -1
+ * with ENOMEM. */
+static int divert(struct send *s, stralloc *addr, char const *sender)
+{
+  stralloc local = STRALLOC_ZERO;
+  char const *prefix = dests_local(&s->dests, addr->s, addr->len, sender);
+  if (!prefix) return CHANNEL_REMOTE;
+  int ok = !*prefix || (stralloc_cats(&local, prefix) && stralloc_append(&local, '-') &&
+                        stralloc_cat(&local, addr) && stralloc_copy(addr, &local));
+  stralloc_free(&local);
+  return ok ? CHANNEL_LOCAL : -1;
+}
+
+/* Rewrite the recipient, and expand its sender: into <d>. Its destination, or NULL with ENOMEM. */
+static struct dest *find_dest(struct send *s, struct msg *m, struct draft *d, char const *addr,
+                              size_t len, int *channel)
+{
+  d->addr.len = d->sender.len = 0;
+  *channel = rewrite_address(&s->routes, addr, len, &d->addr);
+  if (verp_is(m->sender.s, m->sender.len) &&
+      !verp_sender(&d->sender, m->sender.s, m->sender.len, addr, len))
+    return 0;
+  char const *sender = d->sender.len ? d->sender.s : m->sender.s;
+  if (*channel == CHANNEL_REMOTE) *channel = divert(s, &d->addr, sender);
+  if (*channel == -1) return 0;
+  return dests_find(&s->dests, (enum channel)*channel, d->addr.s, d->addr.len, sender);
+}
+
 /* The recipient addr[0..len) goes to its destination, or waits for its next hop. 1, or 0 with
  * ENOMEM. */
 static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt const *st,
                char const *addr, size_t len, int64_t now)
 {
-  d->addr.len = d->sender.len = 0;
-  int channel = rewrite_address(&s->routes, addr, len, &d->addr);
-  struct dest *t =
-      channel == -1 ? 0 : dests_find(&s->dests, (enum channel)channel, d->addr.s, d->addr.len);
+  int channel;
+  struct dest *t = find_dest(s, m, d, addr, len, &channel);
   if (!t) return 0;
   uint32_t lifetime = settings_lifetime(&s->settings, d->addr.s, d->addr.len);
   d->tried = st && st->when;
@@ -132,10 +153,10 @@ static int add(struct send *s, struct msg *m, struct draft *d, struct state_rcpt
   }
   m->open = 1;
   if (m->dry) return 1;
-  if (way == WAY_EXPIRE) return expire(s, m, d, t->group, addr, len);
+  if (way == WAY_EXPIRE) return expire(s, m, d, t->group);
   if (!m->stream) m->stream = t->group;
   if (channel == CHANNEL_LOCAL && !add_sofar(d, m, st)) return 0;
-  if (!put_rcpt(s, m, d, t, addr, len)) return 0;
+  if (!put_rcpt(s, m, d, t)) return 0;
   if (way == WAY_PROBE) t->group->probing = 1;
   if (way == WAY_PROBE) m->probe = 0;
   return 1;

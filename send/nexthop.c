@@ -153,7 +153,9 @@ void nexthop_failed(struct send *s, struct running *j, char class, char const *t
   j->class = class;
   group_note(g, text, len, now);
   if ((class == JOB_NAMES && g->kind == GROUP_MX) || (g->health.dead && !j->probe)) return;
-  if (!health_failure(&g->health, g->inflight, now)) return;
+  if (!(class == JOB_LOGIN ? health_end(&g->health, now)
+                           : health_failure(&g->health, g->inflight, now)))
+    return;
   log_dead(g);
   evict(s, g);
 }

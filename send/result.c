@@ -136,14 +136,14 @@ static void deferred(struct send *s, enum channel channel, struct rcpt *r, char 
   if (retry_expired(age, lifetime, r->attempts, clock_wall())) {
     stralloc sa = STRALLOC_ZERO;
     if (add_text(&sa, text, len) && stralloc_cats(&sa, BOUNCE_TOO_LONG)) {
-      log_result(r, 'D', sa.s, sa.len);
+      log_result(s, r, 'D', sa.s, sa.len);
       failed(s, r, sa.s, sa.len);
       stralloc_free(&sa);
       return;
     }
     stralloc_free(&sa);
   }
-  log_result(r, 'Z', text, len);
+  log_result(s, r, 'Z', text, len);
   if (s->settings.delaywarn && age >= s->settings.delaywarn)
     warn(s, r, lifetime > age ? lifetime - age : 0, text, len);
   put_off(s, r, age, wait_after(r, channel, age, text, len), hop);
@@ -154,11 +154,11 @@ void result_take(struct send *s, enum channel channel, struct rcpt *r, char lett
 {
   switch (letter) {
   case 'K':
-    log_result(r, letter, text, len);
+    log_result(s, r, letter, text, len);
     delivered(s, channel, r, text, len);
     break;
   case 'D':
-    log_result(r, letter, text, len);
+    log_result(s, r, letter, text, len);
     failed(s, r, text, len);
     break;
   case 'Z': deferred(s, channel, r, text, len, hop); break;

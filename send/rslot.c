@@ -43,9 +43,13 @@ static void put_result(struct rspawn *r, uint32_t num, uint32_t index, char lett
 
 void rslot_about(struct rspawn *r, struct job_packet const *p)
 {
-  while (!sent(r, p->type == 'G' ? job_send_group(r->send, p->num, p->text, p->textlen)
-                                 : job_send_class(r->send, p->num, p->letter, p->text, p->textlen)))
-    ;
+  int done = 0;
+  while (!done)
+    switch (p->type) {
+    case 'G': done = sent(r, job_send_group(r->send, p->num, p->text, p->textlen)); break;
+    case 'T': done = sent(r, job_send_tls(r->send, p->num, p->text, p->textlen)); break;
+    default: done = sent(r, job_send_class(r->send, p->num, p->letter, p->text, p->textlen));
+    }
 }
 
 static void put_end(struct rspawn *r, uint32_t num)

@@ -46,7 +46,7 @@ struct rslot {
   int peer;  /* the worker's end of its socket */
   tain until;
   tain since;    /* of a worker: when it began its present job */
-  stralloc host; /* of a worker's last job, NUL-terminated */
+  stralloc host, via; /* of a worker's last job, NUL-terminated; via: JOB_VIA */
   stralloc nexthop; /* where its connection leads to as far as is known, NUL-terminated; "" unknown */
   struct rjob jobs[RSLOT_JOBS]; /* the present one, and those that wait */
   unsigned int njobs;

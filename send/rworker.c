@@ -118,6 +118,20 @@ static int leads_to(struct rslot const *s, char const *name)
   return *name && s->nexthop.len && !strcmp(s->nexthop.s, name);
 }
 
+/* Was its connection made for the same host and line? */
+static int is_alike(struct rslot const *s, char const *host, char const *via)
+{
+  return !strcasecmp(s->host.s, host) && !strcmp(s->via.s, via);
+}
+
+/* Was it for such jobs? Where they have gone elsewhere since, send says so. */
+static int is_for(struct rslot const *s, struct job const *j)
+{
+  char const *nexthop = job_text(j, JOB_NEXTHOP);
+  return is_alike(s, j->host, job_text(j, JOB_VIA)) &&
+         (!*nexthop || s->nexthop.len < 2 || !strcmp(s->nexthop.s, nexthop));
+}
+
 /* Of the idle workers for the job's host, or for what that leads to, the one that was busy last. */
 static struct rslot *find_idle(struct rspawn *r, struct job const *j)
 {
@@ -126,7 +140,7 @@ static struct rslot *find_idle(struct rspawn *r, struct job const *j)
   for (size_t i = 0; i < r->nslots; i++) {
     struct rslot *s = r->slots + i;
     if (s->state != RSLOT_IDLE) continue;
-    if (strcasecmp(s->host.s, j->host) && !leads_to(s, nexthop)) continue;
+    if (!is_for(s, j) && !leads_to(s, nexthop)) continue;
     if (!best || tain_less(&best->until, &s->until)) best = s;
   }
   return best;
@@ -141,12 +155,12 @@ static int is_better(struct rslot const *a, struct rslot const *b)
 
 /* The busy worker for the host that another job should wait for: for this very host, because send
  * counts what waits by it. */
-static struct rslot *find_busy(struct rspawn *r, char const *host)
+static struct rslot *find_busy(struct rspawn *r, struct job const *j)
 {
   struct rslot *best = 0;
   for (size_t i = 0; i < r->nslots; i++) {
     struct rslot *s = r->slots + i;
-    if (s->state != RSLOT_BUSY || s->njobs == RSLOT_JOBS || strcasecmp(s->host.s, host)) continue;
+    if (s->state != RSLOT_BUSY || s->njobs == RSLOT_JOBS || !is_for(s, j)) continue;
     if (!best || is_better(s, best)) best = s;
   }
   return best;
@@ -161,6 +175,7 @@ static int pass_on(struct rslot *s, struct job const *j)
 {
   char const *nexthop = job_text(j, JOB_NEXTHOP);
   if (!stralloc_copys(&s->host, j->host) || !stralloc_0(&s->host)) return 0;
+  if (!stralloc_copys(&s->via, job_text(j, JOB_VIA)) || !stralloc_0(&s->via)) return 0;
   if (*nexthop && !set_nexthop(s, nexthop, strlen(nexthop))) return 0;
   if (job_send(s->fd, j) != 1) return 0;
   rslot_add(s, j);
@@ -174,7 +189,7 @@ static int give_known(struct rspawn *r, struct job const *j, int waits)
   struct rslot *s = find_idle(r, j);
   if (s && pass_on(s, j)) return 1;
   if (s) kill_worker(s);
-  s = waits ? find_busy(r, j->host) : 0;
+  s = waits ? find_busy(r, j) : 0;
   return s && pass_on(s, j);
 }
 
@@ -224,11 +239,12 @@ static void lose(struct rspawn *r, struct rslot *s)
 }
 
 /* <s> has nothing to do. Perhaps a job waits elsewhere that it can do at once. */
-static void relieve(struct rspawn *r, char const *host)
+static void relieve(struct rspawn *r, struct rslot const *idle)
 {
   for (size_t i = 0; i < r->nslots; i++) {
     struct rslot *s = r->slots + i;
-    if (s->state != RSLOT_BUSY || s->njobs < 2 || strcasecmp(s->host.s, host)) continue;
+    if (s->state != RSLOT_BUSY || s->njobs < 2) continue;
+    if (!is_alike(s, idle->host.s, idle->via.s)) continue;
     if (job_recv(s->peer, &taken) != 1) continue;
     rslot_drop(s, taken.num);
     rworker_give(r, &taken.job);
@@ -244,7 +260,7 @@ static void on_end(struct rspawn *r, struct rslot *s)
   if (s->njobs) return;
   s->state = RSLOT_IDLE;
   tain_addsec_g(&s->until, IDLE_MAX + JOB_GRACE);
-  relieve(r, s->host.s);
+  relieve(r, s);
 }
 
 /* The worker is about to connect, and tells where to. Where nobody knew, its connection takes the
@@ -266,7 +282,7 @@ static void on_group(struct rspawn *r, struct rslot *s, struct job_packet const 
 /* A packet from a worker. 1, or 0 when it makes no sense. */
 static int obey(struct rspawn *r, struct rslot *s, struct job_packet const *p)
 {
-  if (s->state != RSLOT_BUSY || !strchr("NRGCE", p->type) || p->num != s->jobs->num) return 0;
+  if (s->state != RSLOT_BUSY || !strchr("NRGCTE", p->type) || p->num != s->jobs->num) return 0;
   if (p->type == 'N') return rslot_note(r, s, p->index, p->letter);
   if (p->type == 'R') return rslot_result(r, s, p->index, p->letter, p->text, p->textlen);
   if (p->type == 'E') on_end(r, s);

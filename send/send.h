@@ -105,6 +105,7 @@ struct running { /* a job in flight */
   struct group *group;
   int probe;      /* of a dead next hop */
   char class;     /* of its failure (job.h), or 0 */
+  char tls[JOB_TLS_MAX + 1]; /* how it was sent (job.h, T), or "" */
   int delivered;  /* somebody has it */
   uint32_t count;
   struct rcpt *rcpts[]; /* NULL: has its result */
@@ -155,6 +156,7 @@ struct send {
   struct dests dests;
   uint64_t deliveries; /* the last delivery's number */
   struct job_packet *packet;
+  char const *tls; /* how the job was sent whose result is taken now; "" or NULL: unknown */
   int trigger, trigger_writer;
   struct scan *scan;
   int status_due;    /* something started or finished: a status line is due */
@@ -298,7 +300,7 @@ extern int scan_allowed(struct send const *s);
 extern void log_new(struct msg const *m);
 extern void log_end(uint64_t id);
 extern void log_start(struct msg const *m, enum channel channel, struct rcpt const *r);
-extern void log_result(struct rcpt const *r, char letter, char const *text, size_t len);
+extern void log_result(struct send const *s, struct rcpt const *r, char letter, char const *text, size_t len);
 extern void log_mangled(struct rcpt const *r);
 extern void log_status(struct send const *s);
 extern void log_exiting(void);

@@ -69,7 +69,19 @@ static void add_pairs(struct logline *l, struct rcpt const *r, char const *text,
   if (n) logline_keyb(l, "status", text + at, n);
 }
 
-void log_result(struct rcpt const *r, char letter, char const *text, size_t len)
+/* What T of job.h says, as far as it is there: tls=, cipher=, verified=, tlswhy=. */
+static void add_tls(struct logline *l, char const *text)
+{
+  static char const *const keys[] = { "tls", "cipher", "verified" };
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    size_t n = strcspn(text, " ");
+    if (n && (n > 1 || *text != '-')) logline_keyb(l, keys[i], text, n);
+    text += n + (text[n] == ' ');
+  }
+  if (*text) logline_key(l, "tlswhy", text);
+}
+
+void log_result(struct send const *s, struct rcpt const *r, char letter, char const *text, size_t len)
 {
   struct logline l = LOGLINE_ZERO;
   logline_text(&l, "delivery ");
@@ -77,6 +89,7 @@ void log_result(struct rcpt const *r, char letter, char const *text, size_t len)
   logline_text(&l, letter == 'K' ? ": success: " : letter == 'D' ? ": failure: " : ": deferral: ");
   logline_safe(&l, text, len < REPORT_MAX ? len : REPORT_MAX);
   add_pairs(&l, r, text, len);
+  if (s->tls) add_tls(&l, s->tls);
   logline_write(&l);
 }
 

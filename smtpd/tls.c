@@ -2,23 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <skalibs/types.h>
 
 #include "clock.h"
-#include "fdpass.h"
-#include "home.h"
 #include "stream.h"
 #include "tls.h"
-#include "tlswire.h"
-
-#define STEP_MS 1000 /* how late a request to stop may be noticed */
+#include "tlsclient.h"
 
 static char const *const ucspi_variables[] = { "SSLCTLFD", "SSLREADFD", "SSLWRITEFD" };
 
@@ -26,31 +20,6 @@ static int fail(struct tls_offer *o, char const *what)
 {
   snprintf(o->why, sizeof o->why, "%s", what);
   return 0;
-}
-
-/* Copy a value that strangers may have a part in. */
-static void keep(char *to, size_t size, char const *from)
-{
-  size_t i = 0;
-  for (; from[i] && i < size - 1; i++) {
-    unsigned char c = (unsigned char)from[i];
-    to[i] = c <= 32 || c > 126 || c == '(' || c == ')' || c == '\\' ? '?' : from[i];
-  }
-  to[i] = 0;
-}
-
-/* Wait until there is something to read, or an end. 1; 0 and why. */
-static int await(struct tls_offer *o, uint64_t end, volatile sig_atomic_t const *stop)
-{
-  for (;;) {
-    struct pollfd x = { .fd = o->control, .events = POLLIN };
-    uint64_t now = clock_ms();
-    if (stop && *stop) return fail(o, "shutdown");
-    if (now >= end) return fail(o, "timeout");
-    int r = poll(&x, 1, end - now < STEP_MS ? (int)(end - now) : STEP_MS);
-    if (r > 0) return 1;
-    if (r == -1 && errno != EINTR) return fail(o, strerror(errno));
-  }
 }
 
 /* --- UCSPI-TLS --- */
@@ -81,7 +50,7 @@ static void ucspi_fact(struct tls *t, char const *s)
   };
   for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
     size_t len = strlen(facts[i].name);
-    if (!strncmp(s, facts[i].name, len)) keep(facts[i].to, facts[i].size, s + len);
+    if (!strncmp(s, facts[i].name, len)) tlsclient_keep(facts[i].to, facts[i].size, s + len);
   }
 }
 
@@ -91,7 +60,7 @@ static int ucspi_facts(struct tls_offer *o, struct tls *t, uint64_t end,
 {
   char var[512], block[1024];
   size_t len = 0;
-  while (await(o, end, stop)) {
+  while (tlsclient_await(o->control, end, stop, o->why)) {
     ssize_t n = read(o->control, block, sizeof block);
     if (n <= 0) return fail(o, "the server did not do it");
     for (ssize_t i = 0; i < n; i++) {
@@ -108,66 +77,33 @@ static int ucspi_facts(struct tls_offer *o, struct tls *t, uint64_t end,
 
 /* --- pipit-tlsd --- */
 
-/* A connection to it, or -1 with errno. */
-static int reach(void)
+/* What <t> knows is the offer's. */
+static int take(struct tls_offer *o, struct tlsclient const *t, int ok)
 {
-  struct sockaddr_un sa;
-  if (!home_socket(&sa, TLSWIRE_SOCKET)) return -1;
-  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd == -1 || connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0) return fd;
-  int e = errno;
-  close(fd);
-  errno = e;
-  return -1;
-}
-
-/* A packet of kind <good>, as a string, with up to one descriptor. Its length; 0 and why. */
-static size_t hear(struct tls_offer *o, char packet[TLSWIRE_MAX], char good, uint64_t end,
-                   volatile sig_atomic_t const *stop, int *fd)
-{
-  if (!await(o, end, stop)) return 0;
-  ssize_t n = fdpass_recv(o->control, packet, TLSWIRE_MAX - 1, 0, fd, 1);
-  if (n > 0) {
-    packet[n] = 0;
-    if (packet[0] == good) return (size_t)n;
-    if (*fd != -1) close(*fd);
-  }
-  fail(o, n > 0 && packet[0] == TLSWIRE_FAILED ? packet + 1 : "pipit-tlsd went away");
-  return 0;
+  o->control = t->control;
+  o->in = o->out = t->plain;
+  if (!ok) fail(o, t->why);
+  return ok;
 }
 
 static int ask(struct tls_offer *o, int in, uint32_t limit_ms)
 {
-  char packet[TLSWIRE_MAX];
+  struct tlsclient t;
   struct tlswire_request q = { .role = TLSWIRE_SERVER, .limit_ms = limit_ms };
-  struct iovec v = { &q, sizeof q };
-  o->control = reach();
-  if (o->control == -1) return fail(o, strerror(errno));
-  if (fdpass_send(o->control, &v, 1, &in, 1) != 1) return fail(o, strerror(errno));
-  if (!hear(o, packet, TLSWIRE_GO, clock_ms() + TLS_ANSWER_MS, 0, &o->in)) return 0;
-  if (o->in == -1) return fail(o, "pipit-tlsd sent no socket");
-  o->out = o->in;
-  return 1;
+  return take(o, &t, tlsclient_ask(&t, TLSWIRE_SOCKET, in, &q, 0, 0) == TLSCLIENT_OK);
 }
 
 static int facts(struct tls_offer *o, struct tls *t, uint64_t end,
                  volatile sig_atomic_t const *stop)
 {
-  char packet[TLSWIRE_MAX];
-  struct { char *to; size_t size; } const to[TLSWIRE_FACTS] = {
-    { t->protocol, sizeof t->protocol }, { t->cipher, sizeof t->cipher },
-    { t->name, sizeof t->name }, { t->subject, sizeof t->subject }
-  };
-  int fd;
-  if (send(o->control, &(char){ TLSWIRE_BEGIN }, 1, MSG_NOSIGNAL) != 1)
-    return fail(o, "pipit-tlsd went away");
-  size_t n = hear(o, packet, TLSWIRE_OK, end, stop, &fd);
-  if (!n) return 0;
-  if (fd != -1) close(fd);
-  char const *s = packet + 1;
-  for (size_t i = 0; i < TLSWIRE_FACTS && s < packet + n; i++, s += strlen(s) + 1)
-    keep(to[i].to, to[i].size, s);
-  return 1;
+  struct tlsclient c = { .control = o->control, .plain = o->in };
+  struct tlsclient_facts f;
+  int ok = tlsclient_begin(&c, &f, end, stop) == TLSCLIENT_OK;
+  memcpy(t->protocol, f.protocol, sizeof t->protocol);
+  memcpy(t->cipher, f.cipher, sizeof t->cipher);
+  memcpy(t->name, f.third, sizeof t->name);
+  memcpy(t->subject, f.fourth, sizeof t->subject);
+  return take(o, &c, ok);
 }
 
 /* --- both --- */
@@ -181,10 +117,8 @@ int tls_is_there(int in, int out)
   if (ucspi_find(fd)) return 1;
   if (!stream_is_one_socket(in, out)) return 0;
   if (asked && now - asked < TLS_CHECK_MS) return there;
-  int sock = reach();
-  if (sock != -1) close(sock);
   asked = now;
-  return there = sock != -1;
+  return there = tlsclient_is_there(TLSWIRE_SOCKET);
 }
 
 int tls_prepare(struct tls_offer *o, int in, int out, uint32_t limit_ms)
@@ -208,7 +142,7 @@ int tls_prepare(struct tls_offer *o, int in, int out, uint32_t limit_ms)
 int tls_handshake(struct tls_offer *o, struct tls *t, int in, int out, uint32_t limit_ms,
                   volatile sig_atomic_t const *stop)
 {
-  uint64_t end = clock_ms() + limit_ms + STEP_MS; /* pipit-tlsd knows better what went wrong */
+  uint64_t end = clock_ms() + limit_ms + TLSCLIENT_STEP_MS; /* pipit-tlsd knows better what went wrong */
   int ok = 0;
   if (!o->ucspi) ok = facts(o, t, end, stop);
   else if (write(o->control, "Y", 1) == 1) ok = ucspi_facts(o, t, end, stop);

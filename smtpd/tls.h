@@ -10,9 +10,10 @@
 #include <signal.h>
 #include <stdint.h>
 
-#define TLS_WHY_MAX      160
+#include "tlsclient.h"
+
+#define TLS_WHY_MAX      TLSCLIENT_WHY_MAX
 #define TLS_CHECK_MS     1000  /* how long what tls_is_there found out holds */
-#define TLS_ANSWER_MS    5000  /* for pipit-tlsd to answer a request */
 #define TLS_HANDSHAKE_MS 60000 /* for a handshake, at most */
 
 /* What is known of a connection: printable ASCII without spaces and parentheses, for log and

@@ -10,6 +10,7 @@ class Spawner:
         theirs.close()
         self.num, self.max, self.ahead = 0, None, 0
         self.results, self.ended, self.groups = {}, set(), []
+        self.tls = {} # of jobs: what was spoken
 
     def give(self, host, sender, rcpts, fd, offset, length, extras=(), num=None, body=None, waits=False):
         """Send a job, with the message in the descriptor or in the packet; returns its number."""
@@ -46,6 +47,7 @@ class Spawner:
             if index in self.results[num]: raise AssertionError('two results for recipient %d' % index)
             self.results[num][index] = packet[9:].decode('latin-1')
         elif packet[:1] == b'G': self.groups.append(packet[5:].decode())
+        elif packet[:1] == b'T': self.tls[struct.unpack('>I', packet[1:5])[0]] = packet[5:].decode()
         elif packet[:1] == b'E':
             num = struct.unpack('>I', packet[1:5])[0]
             if num in self.ended: raise AssertionError('two ends of job %d' % num)

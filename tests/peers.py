@@ -5,12 +5,13 @@ none of their scripts runs and no service is started. What was fetched once is
 used again. Unavailable says why a peer cannot be had; tests then skip.
 
   postfix()   a Peer with smtp-source and smtp-sink
+  exim()      a Peer with Exim, which has TLS by GnuTLS
   dovecot()   a Peer with Dovecot, its imap and its lmtp
   fail2ban()  its fail2ban-regex, to be run by /usr/bin/python3
   php(), git_email(), mutt()   programs that send mail by sendmail
   fetchmail(), mpop()   programs that fetch it by POP3
   procmail(), maildrop(), mlmmj()   programs that dot-qmail files run
-  msmtp(), exim()   clients of SMTP; nodemailer(): that of npm, for node
+  msmtp()     a client of SMTP; nodemailer(): that of npm, for node
   sslscan(), testssl()   programs that look at a TLS server
 """
 import fcntl, os, shutil, subprocess
@@ -83,6 +84,9 @@ def fetch(name, wanted, program):
 def postfix():
     return fetch('postfix', ['postfix'], 'usr/sbin/smtp-source')
 
+def exim():
+    return fetch('exim', ['exim4-daemon-light', 'exim4-base'], 'usr/sbin/exim4')
+
 def dovecot():
     return fetch('dovecot', ['dovecot-core', 'dovecot-imapd', 'dovecot-lmtpd'], 'usr/lib/dovecot/lmtp')
 
@@ -106,9 +110,6 @@ def fail2ban():
 
 def msmtp():
     return fetch('msmtp', ['msmtp'], 'usr/bin/msmtp')
-
-def exim():
-    return fetch('exim', ['exim4-daemon-light'], 'usr/sbin/exim4')
 
 def sslscan():
     return fetch('sslscan', ['sslscan'], 'usr/bin/sslscan')

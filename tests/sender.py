@@ -70,8 +70,8 @@ class Job:
             x, rest = rest.split(b'\0', 1)
             extras.append(x.decode())
         # What send says of the connection comes first.
-        names = ['CONNMESSAGES', 'CONNIDLE', 'NEXTHOP']
-        own = 3 if [x.split('=')[0] for x in extras[:3]] == names else 0
+        names = ['CONNMESSAGES', 'CONNIDLE', 'NEXTHOP', 'VIA']
+        own = len(names) if [x.split('=')[0] for x in extras[:len(names)]] == names else 0
         self.connection, self.extras = extras[:own], extras[own:]
         self.rcpts = [r.decode() for r in rest[1:].split(b'\0')[:-1]]
 

@@ -167,6 +167,8 @@ class Session:
             if not t.delivered: self.sink.refused(t)
 
 class Sink:
+    session_class = Session
+
     def __init__(self, address='127.0.0.1', port=0, drop_after=None, always_354=False, rcvbuf=None,
                  path=None, lmtp=False, dots=lambda n: n, **script):
         self.address, self.port, self.drop_after, self.always_354, self.rcvbuf = address, port, drop_after, always_354, rcvbuf
@@ -214,7 +216,7 @@ class Sink:
             try: conn = self.listener.accept()[0]
             except OSError: return
             if not self.path: conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            session = Session(self, conn)
+            session = self.session_class(self, conn)
             self.sessions.append(session)
             threading.Thread(target=session.run, daemon=True).start()
 

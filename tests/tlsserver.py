@@ -22,8 +22,9 @@ def any_server():
 class Tlsd:
     def __init__(self, home, *args, wait=True, prefix=[]):
         self.home = home
+        self.client = '-c' in args # it speaks to TLS servers, and reads no keys
         r, w = os.pipe()
-        self.log = open(os.path.join(SCRATCH, 'tlsd.log'), 'w+')
+        self.log = open(os.path.join(SCRATCH, 'tlsc.log' if self.client else 'tlsd.log'), 'w+')
         self.p = as_account([*prefix, os.path.join(BIN, 'pipit-tlsd'), '-d', str(w), *args], pass_fds=[w], stdin=subprocess.DEVNULL,
                             stderr=self.log, env=dict(os.environ, PIPIT_HOME=home))
         os.close(w)
@@ -37,14 +38,14 @@ class Tlsd:
         """Have everything read anew; what is said meanwhile."""
         before = len(self.text())
         self.p.send_signal(signal.SIGHUP)
-        wait_for(lambda: self.text()[before:].endswith('certificates read\n'))
+        wait_for(lambda: self.text()[before:].endswith('settings read\n' if self.client else 'certificates read\n'))
         return self.text()[before:]
 
     def children(self):
         """The process that reads keys is the first of them."""
         return [int(p) for p in open('/proc/%d/task/%d/children' % (self.p.pid, self.p.pid)).read().split()]
 
-    def sessions(self): return self.children()[1:]
+    def sessions(self): return self.children()[0 if self.client else 1:]
 
     def stop(self, sig=signal.SIGTERM):
         self.p.send_signal(sig)

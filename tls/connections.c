@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,9 +13,11 @@
 
 #include "clock.h"
 #include "connections.h"
+#include "memory.h"
 #include "program.h"
 #include "session.h"
 #include "tickets.h"
+#include "tlswire.h"
 
 #define CHECK_MS 1000 /* how often files are looked at for changes, while sessions come */
 #define PAUSE_MS 1000 /* without connections, when there are no descriptors */
@@ -24,10 +27,10 @@ static void become_session(struct tlsd *d, int sock)
   selfpipe_finish();
   sig_altignore(SIGHUP);
   close(d->listener);
-  close(d->context.loader.fd);
+  if (d->context.loader.fd != -1) close(d->context.loader.fd);
   for (size_t i = 0; i < d->waiting; i++)
     if (d->wait[i] != sock) close(d->wait[i]);
-  session_run(sock, d->context.ctx);
+  session_run(sock, &d->context);
 }
 
 void connections_refresh(struct tlsd *d, int always)
@@ -45,28 +48,55 @@ static void refuse(int sock, char const *why)
   session_refuse(sock, why);
 }
 
+/* What the request on <sock>, which stays there, calls its server: the key of that, if it may do
+ * without TLS; else 0. */
+static uint64_t key_of_request(struct tlsd const *d, int sock)
+{
+  char packet[TLSWIRE_MAX];
+  struct tlswire_request q;
+  if (d->context.role != TLSWIRE_CLIENT) return 0;
+  ssize_t n = recv(sock, packet, sizeof packet, MSG_PEEK | MSG_DONTWAIT);
+  if (n < (ssize_t)sizeof q) return 0;
+  memcpy(&q, packet, sizeof q);
+  if (q.level != TLSWIRE_MAY) return 0;
+  return memory_key(packet + sizeof q, strnlen(packet + sizeof q, (size_t)n - sizeof q));
+}
+
 static void start_session(struct tlsd *d, int sock)
 {
+  char why[64];
+  uint64_t key = key_of_request(d, sock);
+  if (key && memory_has_failed(key)) {
+    char c;
+    recv(sock, &c, 1, MSG_DONTWAIT);
+    session_dissuade(sock, "failed lately");
+    return;
+  }
   if (d->sessions >= d->context.sessions) {
-    refuse(sock, "as many sessions as control/concurrencytlsd allows");
+    snprintf(why, sizeof why, "as many sessions as control/%s allows", context_limit(&d->context));
+    refuse(sock, why);
     return;
   }
   if (clock_ms() - d->checked >= CHECK_MS) connections_refresh(d, 0);
-  pid_t pid = tickets_renew() ? fork() : -1;
+  pid_t pid = d->context.role == TLSWIRE_CLIENT || tickets_renew() ? fork() : -1;
   if (!pid) become_session(d, sock);
-  if (pid > 0) d->sessions++;
-  else refuse(sock, "no process for this session");
+  if (pid > 0) {
+    d->sessions++;
+    if (key) memory_begun(key, pid);
+  } else {
+    refuse(sock, "no process for this session");
+  }
 }
 
-/* Only the server's account may ask: a client of TLS sees our certificate, but others are not to
- * have keys used for what they like, nor to use up sessions. */
+/* Only one account may ask: a client of TLS sees our certificate, but others are not to
+ * have keys used for what they like, nor to use up sessions, nor to say which servers fail. */
 static int is_permitted(struct tlsd const *d, int sock)
 {
   struct ucred peer;
   socklen_t len = sizeof peer;
   return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-         (!peer.uid || peer.uid == d->accounts.uid[ACCOUNT_SMTPD] ||
-          peer.uid == d->accounts.uid[ACCOUNT_TLSSERVER]);
+         (!peer.uid || peer.uid == d->accounts.uid[d->asker] ||
+          peer.uid == d->accounts.uid[d->self]);
 }
 
 /* Whoever waits for the longest time has to go for who comes. */

@@ -1,4 +1,4 @@
-/* connections.h - pipit-tlsd's state, and the connections on run/tls until they are sessions */
+/* connections.h - pipit-tlsd's state, and the connections on its socket until they are sessions */
 #ifndef PIPIT_TLS_CONNECTIONS_H
 #define PIPIT_TLS_CONNECTIONS_H
 
@@ -12,6 +12,7 @@
 
 struct tlsd {
   struct accounts accounts;
+  enum account self, asker; /* its own, and who may ask beside that and root */
   struct context context;
   int listener;
   int signals;

@@ -17,17 +17,32 @@
 #include "tickets.h"
 #include "warmup.h"
 
-#define SESSIONS       500
-#define SESSIONS_MAX   20000
-#define CLIENT_CA      "clientca.pem"
-#define CIPHERS        "tlsserverciphers"
-#define GROUPS         "tlsservergroups"
-#define VERSION        "tlsserverversion"
-#define CONCURRENCY    "concurrencytlsd"
+#define SESSIONS_MAX 20000
+#define CLIENT_CA    "clientca.pem"
 
-static char const *const files[] = { "control/me",      "control/" CLIENT_CA,
-                                     "control/" CIPHERS, "control/" GROUPS,
-                                     "control/" VERSION, "control/" CONCURRENCY };
+/* The control files of each role. */
+enum { CIPHERS, GROUPS, VERSION, CONCURRENCY, FILES };
+static char const *const server_files[FILES] = { "tlsserverciphers", "tlsservergroups",
+                                                 "tlsserverversion", "concurrencytlsd" };
+static char const *const client_files[FILES] = { "tlsclientciphers", "tlsclientgroups",
+                                                 "tlsclientversion", "concurrencytlsc" };
+#define SESSIONS        500
+#define CLIENT_SESSIONS 1000 /* as many as pipit-rspawn has workers */
+
+static int is_client(struct context const *c)
+{
+  return c->role == TLSWIRE_CLIENT;
+}
+
+static char const *const *files_of(struct context const *c)
+{
+  return is_client(c) ? client_files : server_files;
+}
+
+char const *context_limit(struct context const *c)
+{
+  return files_of(c)[CONCURRENCY];
+}
 
 /* --- while a client says hello --- */
 
@@ -64,29 +79,29 @@ static int read_text(char const *name, stralloc *sa, char const **s)
   return r != -1;
 }
 
-static int set_ciphers(SSL_CTX *ctx, stralloc *sa)
+static int set_ciphers(SSL_CTX *ctx, char const *file, stralloc *sa)
 {
   char const *s;
-  if (!read_text(CIPHERS, sa, &s)) return 0;
+  if (!read_text(file, sa, &s)) return 0;
   return !*s || SSL_CTX_set_cipher_list(ctx, s) == 1 ||
-         control_bad(CIPHERS, "no list of ciphers that OpenSSL knows (openssl ciphers -v LIST)") !=
+         control_bad(file, "no list of ciphers that OpenSSL knows (openssl ciphers -v LIST)") !=
              -1;
 }
 
-static int set_groups(SSL_CTX *ctx, stralloc *sa)
+static int set_groups(SSL_CTX *ctx, char const *file, stralloc *sa)
 {
   char const *s;
-  if (!read_text(GROUPS, sa, &s)) return 0;
+  if (!read_text(file, sa, &s)) return 0;
   return !*s || SSL_CTX_set1_groups_list(ctx, s) == 1 ||
-         control_bad(GROUPS, "no list of groups that OpenSSL knows, as X25519:P-256") != -1;
+         control_bad(file, "no list of groups that OpenSSL knows, as X25519:P-256") != -1;
 }
 
-static int set_version(SSL_CTX *ctx, stralloc *sa)
+static int set_version(SSL_CTX *ctx, char const *file, stralloc *sa)
 {
   char const *s;
-  if (!read_text(VERSION, sa, &s)) return 0;
+  if (!read_text(file, sa, &s)) return 0;
   if (*s && strcmp(s, "1.2") && strcmp(s, "1.3"))
-    return control_bad(VERSION, "write 1.2 or 1.3, the lowest version that is spoken") != -1;
+    return control_bad(file, "write 1.2 or 1.3, the lowest version that is spoken") != -1;
   return SSL_CTX_set_min_proto_version(ctx, strcmp(s, "1.3") ? TLS1_2_VERSION : TLS1_3_VERSION) ==
          1;
 }
@@ -108,20 +123,25 @@ static int set_client_ca(SSL_CTX *ctx)
 }
 
 /* All but the control files. */
-static SSL_CTX *make(struct certs *certs)
+static int prepare_server(SSL_CTX *ctx, struct certs *certs)
 {
   static unsigned char const id[] = "pipit";
-  SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+  SSL_CTX_set_num_tickets(ctx, 1);
+  SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
+  SSL_CTX_set_cert_cb(ctx, on_certificate, certs);
+  return SSL_CTX_set_session_id_context(ctx, id, sizeof id) == 1 && tickets_use(ctx);
+}
+
+static SSL_CTX *make(struct context *c)
+{
+  SSL_CTX *ctx = SSL_CTX_new(is_client(c) ? TLS_client_method() : TLS_server_method());
   if (!ctx) return 0;
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_num_tickets(ctx, 1);
   SSL_CTX_set_read_ahead(ctx, 1);
-  SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
-  SSL_CTX_set_cert_cb(ctx, on_certificate, certs);
-  if (SSL_CTX_set_session_id_context(ctx, id, sizeof id) == 1 && tickets_use(ctx)) return ctx;
+  if (is_client(c) || prepare_server(ctx, &c->certs)) return ctx;
   SSL_CTX_free(ctx);
   return 0;
 }
@@ -133,17 +153,24 @@ static int set_me(struct certs *certs, stralloc *sa)
   return 1;
 }
 
+static int set_by_files(struct context *c, SSL_CTX *ctx, stralloc *sa)
+{
+  char const *const *f = files_of(c);
+  return set_ciphers(ctx, f[CIPHERS], sa) && set_groups(ctx, f[GROUPS], sa) &&
+         set_version(ctx, f[VERSION], sa) &&
+         (is_client(c) || (set_client_ca(ctx) && set_me(&c->certs, sa)));
+}
+
 /* Take the control files as they are now. 1, or 0 and <*why>. */
 static int read_settings(struct context *c, char const **why)
 {
   stralloc sa = STRALLOC_ZERO;
-  unsigned long sessions = SESSIONS;
-  SSL_CTX *ctx = make(&c->certs);
+  unsigned long sessions = is_client(c) ? CLIENT_SESSIONS : SESSIONS;
+  SSL_CTX *ctx = make(c);
   *why = "OpenSSL cannot make a context";
   if (!ctx) return 0;
-  int ok = control_number(CONCURRENCY, &sessions, SESSIONS_MAX) != -1 && set_ciphers(ctx, &sa) &&
-           set_groups(ctx, &sa) && set_version(ctx, &sa) && set_client_ca(ctx) &&
-           set_me(&c->certs, &sa);
+  int ok = control_number(context_limit(c), &sessions, SESSIONS_MAX) != -1 &&
+           set_by_files(c, ctx, &sa);
   *why = control_why();
   ERR_clear_error();
   stralloc_free(&sa);
@@ -157,22 +184,28 @@ static int read_settings(struct context *c, char const **why)
   return 1;
 }
 
-static uint64_t stamp_of_files(void)
+static uint64_t stamp_of_files(struct context const *c)
 {
+  char path[sizeof "control/" + 32];
   uint64_t stamp = FILESTAMP_START;
-  for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-    stamp = filestamp_add(stamp, home_fd(), files[i]);
-  return stamp;
+  for (size_t i = 0; i < FILES; i++) {
+    snprintf(path, sizeof path, "control/%s", files_of(c)[i]);
+    stamp = filestamp_add(stamp, home_fd(), path);
+  }
+  if (is_client(c)) return stores_stamp(stamp);
+  stamp = filestamp_add(stamp, home_fd(), "control/me");
+  return filestamp_add(stamp, home_fd(), "control/" CLIENT_CA);
 }
 
-int context_load(struct context *c)
+static int load_stores(struct context *c)
 {
-  char const *why;
-  c->stamp = stamp_of_files();
-  if (!read_settings(c, &why)) {
-    strerr_warnw(why);
-    return 0;
-  }
+  if (stores_read(&c->stores)) return 1;
+  strerr_warnw("out of memory for certificates of CAs");
+  return 0;
+}
+
+static int load_certs(struct context *c)
+{
   if (loader_ask(&c->loader, 1) != 1 || certs_read(&c->certs, &c->loader) != 1) {
     strerr_warnw("the process that reads keys has ended");
     return 0;
@@ -186,16 +219,19 @@ int context_load(struct context *c)
   return 0;
 }
 
-int context_refresh(struct context *c, int always)
+int context_load(struct context *c)
 {
   char const *why;
-  uint64_t stamp = stamp_of_files();
-  int changed = always || stamp != c->stamp;
-  if (changed) {
-    if (read_settings(c, &why)) strerr_warni("settings read");
-    else strerr_warnw(why, "; the old settings stay");
+  c->stamp = stamp_of_files(c);
+  if (!read_settings(c, &why)) {
+    strerr_warnw(why);
+    return 0;
   }
-  c->stamp = stamp;
+  return is_client(c) ? load_stores(c) : load_certs(c);
+}
+
+static int refresh_certs(struct context *c, int changed, int always)
+{
   int r = loader_ask(&c->loader, always);
   if (r == 1) {
     changed = 1;
@@ -205,4 +241,18 @@ int context_refresh(struct context *c, int always)
   }
   if (changed) warmup(c->ctx);
   return r != -1;
+}
+
+int context_refresh(struct context *c, int always)
+{
+  char const *why;
+  uint64_t stamp = stamp_of_files(c);
+  int changed = always || stamp != c->stamp;
+  if (changed) {
+    if (is_client(c)) load_stores(c);
+    if (read_settings(c, &why)) strerr_warni("settings read");
+    else strerr_warnw(why, "; the old settings stay");
+  }
+  c->stamp = stamp;
+  return is_client(c) || refresh_certs(c, changed, always);
 }

@@ -1,7 +1,8 @@
 /* context.h - what all sessions of pipit-tlsd share: certificates, settings, tickets
  *
- * Control files: tlsserverciphers, tlsservergroups, tlsserverversion, clientca.pem,
- * concurrencytlsd.
+ * Control files, with TLS clients: tlsserverciphers, tlsservergroups, tlsserverversion, clientca.pem,
+ * concurrencytlsd. With TLS servers: tlsclientciphers, tlsclientgroups, tlsclientversion,
+ * serverca.pem, serverca/, concurrencytlsc.
  */
 #ifndef PIPIT_TLS_CONTEXT_H
 #define PIPIT_TLS_CONTEXT_H
@@ -10,14 +11,21 @@
 
 #include "certs.h"
 #include "loader.h"
+#include "stores.h"
+#include "tlswire.h"
 
 struct context {
-  struct loader loader;
+  char role; /* TLSWIRE_SERVER: with TLS clients, TLSWIRE_CLIENT: with TLS servers */
+  struct loader loader; /* the next two are for TLS clients */
   struct certs certs;
+  struct stores stores; /* for TLS servers */
   SSL_CTX *ctx;
   uint64_t stamp;         /* of the control files */
   unsigned long sessions; /* at once */
 };
+
+/* The control file with the number of sessions. */
+extern char const *context_limit(struct context const *c);
 
 /* Load everything for the first time. 1, or 0 after a line on stderr. */
 extern int context_load(struct context *c);

@@ -1,14 +1,16 @@
-/* pipit-tlsd.c - speak TLS for pipit-smtpd, so that no other program has keys or OpenSSL
+/* pipit-tlsd.c - speak TLS for the programs of SMTP, so that no other has keys or OpenSSL
  *
- * usage: pipit-tlsd [ -d fd ]
+ * usage: pipit-tlsd [ -c ] [ -d fd ]
  *        pipit-tlsd -g name file
  *
  * Listens on run/tls of the instance, and serves each connection with a child of its own
  * (session.c), which has the certificates from this process and can open nothing.
  * Started as root it becomes pipitt, and leaves behind a process that may read key
- * files (loader.c). When a child is killed by a signal, this executes itself anew, for
+ * files (loader.c). With -c it is the other side, for pipit-remote: listens on run/tlsc, becomes
+ * pipitc, and has no keys, but the CAs that are believed. When a child is killed by a signal, this executes itself anew, for
  * children have its addresses: whoever guesses at them would otherwise have many tries.
  *
+ * -c: for TLS servers.
  * -d fd: write a newline to fd and close it once connections are taken.
  * -g name file: make a self-signed certificate for the host <name>, with its key.
  * -r state: for itself, when it executes itself.
@@ -40,6 +42,7 @@
 #include "home.h"
 #include "localsocket.h"
 #include "logline.h"
+#include "memory.h"
 #include "priv.h"
 #include "program.h"
 #include "selfsigned.h"
@@ -47,7 +50,7 @@
 #include "tickets.h"
 #include "tlswire.h"
 
-#define USAGE "pipit-tlsd [ -d fd ], or pipit-tlsd -g name file"
+#define USAGE "pipit-tlsd [ -c ] [ -d fd ], or pipit-tlsd -g name file"
 
 #define MEMORY_MAX 536870912 /* bytes of address space */
 #define BACKLOG    512
@@ -62,6 +65,7 @@ static void reap(struct tlsd *d)
     if (pid == d->context.loader.pid)
       strerr_dief(EXIT_TEMPORARY, "the process that reads keys has ended");
     if (d->sessions) d->sessions--;
+    memory_ended(pid, WIFEXITED(status) ? WEXITSTATUS(status) : MEMORY_NOTHING);
     if (!WIFSIGNALED(status) || WTERMSIG(status) == SIGTERM) continue;
     struct logline l = LOGLINE_ZERO;
     logline_text(&l, "pipit-tlsd: alert: session crashed");
@@ -102,6 +106,17 @@ static void wait_and_serve(struct tlsd *d)
   if (x[1].revents && !d->stopping) connections_take(d);
 }
 
+static int is_client(struct tlsd const *d)
+{
+  return d->context.role == TLSWIRE_CLIENT;
+}
+
+/* Across execve, or not. -1 is no descriptor. */
+static int keep_open(int fd, int yes)
+{
+  return fd == -1 || fcntl(fd, F_SETFD, yes ? 0 : FD_CLOEXEC) == 0;
+}
+
 /* Become a new process image, with the same sockets and children. Returns where that is not
  * possible. */
 static void execute_anew(struct tlsd *d)
@@ -109,13 +124,12 @@ static void execute_anew(struct tlsd *d)
   char state[96];
   struct loader const *l = &d->context.loader;
   snprintf(state, sizeof state, "%d,%d,%ld,%u", d->listener, l->fd, (long)l->pid, d->sessions);
-  char *argv[] = { (char *)"pipit-tlsd", (char *)"-r", state, 0 };
+  char *argv[] = { (char *)"pipit-tlsd", (char *)"-r", state, is_client(d) ? (char *)"-c" : 0, 0 };
   d->crashed = 0;
-  if (fcntl(d->listener, F_SETFD, 0) == 0 && fcntl(l->fd, F_SETFD, 0) == 0)
-    execv("/proc/self/exe", argv);
+  if (keep_open(d->listener, 1) && keep_open(l->fd, 1)) execv("/proc/self/exe", argv);
   strerr_warnwusys("execute myself anew");
-  fcntl(d->listener, F_SETFD, FD_CLOEXEC);
-  fcntl(l->fd, F_SETFD, FD_CLOEXEC);
+  keep_open(d->listener, 0);
+  keep_open(l->fd, 0);
 }
 
 /* --- the start --- */
@@ -124,20 +138,18 @@ static void execute_anew(struct tlsd *d)
 static void start(struct tlsd *d)
 {
   struct accounts const *a = &d->accounts;
-  if (!loader_start(&d->context.loader, a))
+  char const *path = is_client(d) ? TLSWIRE_CLIENT_SOCKET : TLSWIRE_SOCKET;
+  if (!is_client(d) && !loader_start(&d->context.loader, a))
     strerr_diefusys(EXIT_TEMPORARY, "start a process that reads keys");
-  d->listener =
-      localsocket_listen(TLSWIRE_SOCKET, BACKLOG, 0660, a->uid[ACCOUNT_TLSSERVER], a->gid[ACCOUNT_SMTPD]);
-  if (d->listener == -1)
-    strerr_diefusys(EXIT_TEMPORARY, "listen on ", home_dir(), "/" TLSWIRE_SOCKET);
+  d->listener = localsocket_listen(path, BACKLOG, 0660, a->uid[d->self], a->gid[d->asker]);
+  if (d->listener == -1) strerr_diefusys(EXIT_TEMPORARY, "listen on ", home_dir(), "/", path);
 }
 
 static void start_anew(struct tlsd *d, char const *state)
 {
   long pid;
   if (sscanf(state, "%d,%d,%ld,%u", &d->listener, &d->context.loader.fd, &pid, &d->sessions) != 4 ||
-      fcntl(d->listener, F_SETFD, FD_CLOEXEC) == -1 ||
-      fcntl(d->context.loader.fd, F_SETFD, FD_CLOEXEC) == -1)
+      !keep_open(d->listener, 0) || !keep_open(d->context.loader.fd, 0))
     strerr_dieusage(EXIT_PERMANENT, USAGE);
   d->context.loader.pid = (pid_t)pid;
 }
@@ -157,20 +169,23 @@ static void prepare(struct tlsd *d, char const *state)
   if (!accounts_load(&d->accounts)) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (state) start_anew(d, state);
   else start(d);
-  if (!accounts_become(&d->accounts, ACCOUNT_TLSSERVER))
-    strerr_dief(EXIT_TEMPORARY, accounts_why());
+  if (!accounts_become(&d->accounts, d->self)) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 || !priv_no_new_privs())
     strerr_diefusys(EXIT_TEMPORARY, "give up rights");
   if (!priv_limit_memory(MEMORY_MAX)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
   d->signals = catch_signals();
-  if (!tickets_renew()) strerr_dief(EXIT_TEMPORARY, "OpenSSL has no random bytes");
+  if (!is_client(d) && !tickets_renew()) strerr_dief(EXIT_TEMPORARY, "OpenSSL has no random bytes");
   if (!context_load(&d->context)) _exit(EXIT_TEMPORARY);
   d->checked = clock_ms();
 }
 
-static int serve(char const *state, int ready_fd)
+static int serve(int client, char const *state, int ready_fd)
 {
   static struct tlsd d;
+  d.context.loader.fd = -1;
+  d.context.role = client ? TLSWIRE_CLIENT : TLSWIRE_SERVER;
+  d.self = client ? ACCOUNT_TLSCLIENT : ACCOUNT_TLSSERVER;
+  d.asker = client ? ACCOUNT_REMOTE : ACCOUNT_SMTPD;
   prepare(&d, state);
   reap(&d);
   strerr_warni(state ? "begun anew" : "ready");
@@ -194,16 +209,18 @@ int main(int argc, char const *const *argv)
 {
   subgetopt g = SUBGETOPT_ZERO;
   unsigned int ready = 0;
+  int client = 0;
   char const *name = 0, *state = 0;
   program_start("pipit-tlsd");
-  for (int opt; (opt = subgetopt_r(argc, argv, "d:g:r:", &g)) != -1;) {
+  for (int opt; (opt = subgetopt_r(argc, argv, "cd:g:r:", &g)) != -1;) {
     if (opt == 'g') name = g.arg;
     else if (opt == 'r') state = g.arg;
+    else if (opt == 'c') client = 1;
     else if (opt != 'd' || !uint0_scan(g.arg, &ready) || ready < 3)
       strerr_dieusage(EXIT_PERMANENT, USAGE);
   }
-  if (!argc || argc - g.ind != (name ? 1 : 0) || (name && (ready || state || !is_name(name))))
+  if (!argc || argc - g.ind != (name ? 1 : 0) || (name && (ready || state || client || !is_name(name))))
     strerr_dieusage(EXIT_PERMANENT, USAGE);
   if (name) return selfsigned_make(name, argv[g.ind]) ? 0 : EXIT_TEMPORARY;
-  return serve(state, (int)ready);
+  return serve(client, state, (int)ready);
 }

@@ -13,15 +13,24 @@
 
 #include "clock.h"
 #include "fdpass.h"
+#include "memory.h"
+#include "peer.h"
 #include "sandbox.h"
 #include "session.h"
 #include "shovel.h"
 #include "tlswire.h"
 
-#define BEGIN_MS 30000 /* for a server to say 220 */
+#define BEGIN_MS        30000  /* for a server of ours to say 220 */
+#define BEGIN_CLIENT_MS 360000 /* for a foreign one */
 
 /* Where this process has its descriptors; 2 is the log. There is no number for one more. */
 enum { NET = 0, PLAIN = 1, CONTROL = 3, DESCRIPTORS = 4 };
+
+struct session {
+  struct tlswire_request q;
+  struct peer peer; /* where that is a TLS server */
+  char strings[TLSWIRE_MAX];
+};
 
 static void answer(int control, char kind, char const *s, size_t len, int fd)
 {
@@ -34,7 +43,12 @@ void session_refuse(int control, char const *why)
   answer(control, TLSWIRE_FAILED, why, strlen(why), -1);
 }
 
-/* --- before the first byte of the client --- */
+void session_dissuade(int control, char const *why)
+{
+  answer(control, TLSWIRE_PLAIN, why, strlen(why), -1);
+}
+
+/* --- before the first byte of the peer --- */
 
 static int move(int from, int to)
 {
@@ -63,16 +77,40 @@ static int without_waiting(int fd)
   return flags != -1 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-/* Take the request, and give the other end of PLAIN for it. 1, or 0 after an answer. */
-static int take(int control, struct tlswire_request *q)
+/* Read the request, and the TCP socket. NULL, or why it is none. */
+static char const *receive(int control, struct session *s, char role, int fd[1])
 {
-  int fd[1], ends[2];
-  char const *why = 0;
-  ssize_t n = fdpass_recv(control, (char *)q, sizeof *q, MSG_DONTWAIT, fd, 1);
-  if (n != sizeof *q || fd[0] == -1 || q->role != TLSWIRE_SERVER) why = "malformed request";
-  else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == -1) why = strerror(errno);
-  else if (!confine()) why = "unable to confine myself";
-  else if (!move(fd[0], NET) || !move(ends[1], PLAIN)) why = strerror(errno);
+  static char const malformed[] = "malformed request";
+  char packet[TLSWIRE_MAX];
+  ssize_t n = fdpass_recv(control, packet, sizeof packet, MSG_DONTWAIT, fd, 1);
+  if (n < (ssize_t)sizeof s->q || fd[0] == -1) return malformed;
+  size_t len = (size_t)n - sizeof s->q;
+  memcpy(&s->q, packet, sizeof s->q);
+  memcpy(s->strings, packet + sizeof s->q, len);
+  if (s->q.role != role) return malformed;
+  if (role == TLSWIRE_SERVER) return len ? malformed : 0;
+  return peer_take(&s->peer, s->q.level, s->strings, len) ? 0 : malformed;
+}
+
+/* The TLS side of the session, not connected yet. NULL, or why there is none. */
+static char const *prepare(struct session *s, struct context *c, SSL **ssl)
+{
+  *ssl = SSL_new(c->ctx);
+  if (!*ssl) return "out of memory";
+  if (s->q.role == TLSWIRE_CLIENT) return peer_expect(&s->peer, *ssl, &c->stores);
+  SSL_set_accept_state(*ssl);
+  return 0;
+}
+
+/* Take the request, and give the other end of PLAIN for it. 1, or 0 after an answer. */
+static int take(int control, struct session *s, struct context *c, SSL **ssl)
+{
+  int fd[1] = { -1 }, ends[2];
+  char const *why = receive(control, s, c->role, fd);
+  if (!why) why = prepare(s, c, ssl);
+  if (!why && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == -1) why = strerror(errno);
+  if (!why && !confine()) why = "unable to confine myself";
+  if (!why && (!move(fd[0], NET) || !move(ends[1], PLAIN))) why = strerror(errno);
   if (why) {
     session_refuse(control, why);
     return 0;
@@ -84,41 +122,47 @@ static int take(int control, struct tlswire_request *q)
   return set_limit(RLIMIT_NOFILE, DESCRIPTORS);
 }
 
-static int may_begin(void)
+/* Wait for the word. Exits without it. */
+static void await_begin(struct session const *s)
 {
   struct pollfd x = { .fd = CONTROL, .events = POLLIN };
-  char c;
-  return poll(&x, 1, BEGIN_MS) == 1 && recv(CONTROL, &c, 1, MSG_DONTWAIT) == 1 &&
-         c == TLSWIRE_BEGIN && without_waiting(NET);
+  int client = s->q.role == TLSWIRE_CLIENT;
+  char c = 0;
+  if (poll(&x, 1, client ? BEGIN_CLIENT_MS : BEGIN_MS) != 1 ||
+      recv(CONTROL, &c, 1, MSG_DONTWAIT) != 1 || c != TLSWIRE_BEGIN || !without_waiting(NET))
+    _exit(client && c == TLSWIRE_REFUSED && s->peer.level == TLSWIRE_MAY ? MEMORY_FAILED
+                                                                         : MEMORY_NOTHING);
 }
 
 /* --- the handshake --- */
 
-static char const *reason(int ssl_error)
+static char const *reason(struct session const *s, int ssl_error)
 {
   unsigned long e = ERR_peek_error();
-  char const *s = e ? ERR_reason_error_string(e) : 0;
+  char const *text = e ? ERR_reason_error_string(e) : 0;
+  if (s->q.role == TLSWIRE_CLIENT && ERR_GET_REASON(e) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+    return s->peer.why;
   if (ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING ||
       (ssl_error == SSL_ERROR_SYSCALL && !errno))
-    return "closed by client";
-  if (s) return s;
+    return s->q.role == TLSWIRE_CLIENT ? "closed by server" : "closed by client";
+  if (text) return text;
   return ssl_error == SSL_ERROR_SYSCALL ? strerror(errno) : "no reason is known";
 }
 
 /* 1, or 0 and <*why>; "" when nobody waits for it any more. */
-static int handshake(SSL *ssl, uint32_t limit_ms, char const **why)
+static int handshake(struct session const *s, SSL *ssl, char const **why)
 {
-  uint64_t end = clock_ms() + limit_ms;
+  uint64_t end = clock_ms() + s->q.limit_ms;
   for (;;) {
     struct pollfd x[2] = { { .fd = NET }, { .fd = CONTROL, .events = POLLIN } };
     ERR_clear_error();
     errno = 0;
-    int r = SSL_accept(ssl);
+    int r = SSL_do_handshake(ssl);
     if (r == 1) return 1;
     int e = SSL_get_error(ssl, r);
     if (e == SSL_ERROR_WANT_READ) x[0].events = POLLIN;
     else if (e == SSL_ERROR_WANT_WRITE) x[0].events = POLLOUT;
-    else return (*why = reason(e), 0);
+    else return (*why = reason(s, e), 0);
     uint64_t now = clock_ms();
     *why = "timeout";
     if (now >= end) return 0;
@@ -128,7 +172,7 @@ static int handshake(SSL *ssl, uint32_t limit_ms, char const **why)
   }
 }
 
-static void report(SSL *ssl)
+static void report_client(SSL *ssl)
 {
   char text[TLSWIRE_MAX - 1], subject[256] = "";
   char const *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
@@ -140,18 +184,39 @@ static void report(SSL *ssl)
   answer(CONTROL, TLSWIRE_OK, text, (size_t)n + 1, -1);
 }
 
-void session_run(int control, SSL_CTX *ctx)
+static void report_server(SSL *ssl, struct peer const *p)
 {
-  struct tlswire_request q;
-  char const *why = "out of memory";
-  if (!take(control, &q) || !may_begin()) _exit(0);
-  SSL *ssl = SSL_new(ctx);
-  if (!ssl || SSL_set_fd(ssl, NET) != 1 || !handshake(ssl, q.limit_ms, &why)) {
+  char text[TLSWIRE_MAX - 1];
+  int n = snprintf(text, sizeof text, "%s%c%s%c%s%c%s", SSL_get_version(ssl), 0,
+                   SSL_get_cipher_name(ssl), 0, p->verified, 0, p->why);
+  answer(CONTROL, TLSWIRE_OK, text, (size_t)n + 1, -1);
+}
+
+/* A failure of who asked for more than TLS says nothing about who does not. */
+static int failure_code(struct session const *s, char const *why)
+{
+  int counts = s->q.role == TLSWIRE_CLIENT && s->peer.level == TLSWIRE_MAY && *why;
+  return counts ? MEMORY_FAILED : MEMORY_NOTHING;
+}
+
+void session_run(int control, struct context *c)
+{
+  static struct session s;
+  static char const nothing_came[] = "ended with the handshake";
+  char const *why = "";
+  SSL *ssl;
+  if (!take(control, &s, c, &ssl)) _exit(MEMORY_NOTHING);
+  await_begin(&s);
+  if (SSL_set_fd(ssl, NET) != 1) _exit(MEMORY_NOTHING);
+  if (!handshake(&s, ssl, &why)) {
     session_refuse(CONTROL, why);
     if (*why) shovel_linger(NET);
-    _exit(0);
+    _exit(failure_code(&s, why));
   }
-  report(ssl);
-  shovel(ssl, NET, PLAIN);
-  _exit(0);
+  if (s.q.role == TLSWIRE_CLIENT) report_server(ssl, &s.peer);
+  else report_client(ssl);
+  int used = shovel(ssl, NET, PLAIN);
+  if (s.q.role != TLSWIRE_CLIENT) _exit(MEMORY_NOTHING);
+  if (used == -1) session_refuse(CONTROL, nothing_came);
+  _exit(used == 1 ? MEMORY_WORKS : used ? failure_code(&s, nothing_came) : MEMORY_NOTHING);
 }

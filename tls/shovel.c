@@ -25,6 +25,7 @@ struct shovel {
   int net_ready; /* there may be something to read, as far as is known */
   int plain_ready;
   int lost;       /* the network: nothing can be sent any more */
+  int used;       /* something came from it */
   int gone;       /* the plain side: nobody is there */
   uint64_t until; /* when waiting for the network ends, once the plain side is gone */
   struct way in;  /* from the network */
@@ -52,7 +53,7 @@ static int read_net(struct shovel *s)
   if (n > 0) {
     w->pos = 0;
     w->len = (size_t)n;
-    return 1;
+    return s->used = 1;
   }
   if (ssl_waits(s, n)) return 0;
   int e = SSL_get_error(s->ssl, n);
@@ -149,7 +150,7 @@ void shovel_linger(int net)
       return;
 }
 
-void shovel(SSL *ssl, int net, int plain)
+int shovel(SSL *ssl, int net, int plain)
 {
   static struct shovel s;
   s.ssl = ssl;
@@ -172,4 +173,5 @@ void shovel(SSL *ssl, int net, int plain)
     if (x[1].revents & (POLLHUP | POLLERR)) s.gone = 1;
   }
   if (s.out.told) shovel_linger(net);
+  return s.used ? 1 : s.lost || s.in.ended ? -1 : 0;
 }

@@ -10,8 +10,9 @@
 
 /* Carry bytes both ways until one side is gone. Each side's end is passed on as the end
  * of that way only. There is no limit of idle time: the plain side has its own, and
- * it closes. <net> is the socket of <ssl>; neither socket blocks. */
-extern void shovel(SSL *ssl, int net, int plain);
+ * it closes. <net> is the socket of <ssl>; neither socket blocks. 1 something came over it from
+ * the network; -1 nothing, and the network has ended it; else 0. */
+extern int shovel(SSL *ssl, int net, int plain);
 
 /* Say that nothing more will come, and take what the peer still sends until it closes, for a
  * moment: a reset would cost it our last words. */

@@ -3,6 +3,7 @@ import sys
 sys.path.insert(0, 'tests')
 from instance import *
 from notices import DSN_SINK, Notice, send
+from privatepostfix import *
 from sink import Sink
 import peers
 
@@ -14,82 +15,6 @@ if not private_mounts():
     skip('a private Postfix can only be run by root')
     done()
 
-def add_account():
-    """Postfix wants users and groups of its own: where the machine has none, this test alone sees them."""
-    for kind, lines in (('passwd', 'postfix:x:64280:64280::/nonexistent:/usr/sbin/nologin\n'), ('group', 'postfix:x:64280:\npostdrop:x:64281:\n')):
-        text = open('/etc/' + kind).read()
-        new = ''.join(l for l in lines.splitlines(True) if not re.search('^%s:' % l.split(':')[0], text, re.M))
-        if not new: continue
-        with open(os.path.join(SCRATCH, kind), 'w') as f: f.write(text + new)
-        subprocess.run(['mount', '--bind', os.path.join(SCRATCH, kind), '/etc/' + kind], check=True)
-
-MASTER = '''127.0.0.1:%d inet n - n - - smtpd
-rewrite unix - - n - - trivial-rewrite
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-virtual unix - n n - - virtual
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-'''
-
-class Postfix:
-    """A Postfix of this test: its own configuration, queue and port; one Maildir gets everything for mail.example."""
-    def __init__(self, root, routes):
-        self.top, self.port = os.path.join(SCRATCH, 'postfix'), free_port()
-        for d in 'etc data boxes queue/active queue/bounce queue/corrupt queue/defer queue/deferred queue/flush queue/hold queue/incoming ' \
-                 'queue/private queue/saved queue/trace queue/maildrop queue/public queue/pid'.split():
-            path = os.path.join(self.top, d)
-            os.makedirs(path)
-            if d in ('data', 'boxes') or d.startswith('queue/') and d != 'queue/pid': shutil.chown(path, 'postfix')
-        for d, mode in (('maildrop', 0o730), ('public', 0o710)):
-            shutil.chown(os.path.join(self.top, 'queue', d), 'postfix', 'postdrop')
-            os.chmod(os.path.join(self.top, 'queue', d), mode)
-        uid = pwd.getpwnam('postfix').pw_uid
-        settings = dict(compatibility_level='3.6', queue_directory=self.top + '/queue', data_directory=self.top + '/data',
-                        daemon_directory=root + '/usr/lib/postfix/sbin', command_directory=root + '/usr/sbin',
-                        shlib_directory=root + '/usr/lib/postfix', meta_directory=self.top + '/etc', mail_owner='postfix',
-                        setgid_group='postdrop', inet_interfaces='127.0.0.1', inet_protocols='ipv4', myhostname='mail.example',
-                        mydestination='', mynetworks='127.0.0.0/8', smtpd_relay_restrictions='permit_mynetworks, reject',
-                        virtual_mailbox_domains='mail.example', virtual_mailbox_base=self.top + '/boxes', virtual_mailbox_maps='static:all/',
-                        virtual_uid_maps='static:%d' % uid, virtual_gid_maps='static:%d' % pwd.getpwnam('postfix').pw_gid, virtual_minimum_uid='1',
-                        transport_maps='inline:{%s}' % ', '.join('%s=smtp:[127.0.0.1]:%d' % r for r in routes.items()),
-                        smtp_dns_support_level='disabled', alias_maps='', alias_database='', maillog_file=self.top + '/log',
-                        maillog_file_prefixes=self.top, import_environment='MAIL_CONFIG TZ LANG=C LD_LIBRARY_PATH')
-        with open(self.top + '/etc/main.cf', 'w') as f: f.writelines('%s = %s\n' % x for x in settings.items())
-        with open(self.top + '/etc/master.cf', 'w') as f: f.write(MASTER % self.port)
-        env = dict(os.environ, LD_LIBRARY_PATH=root + '/usr/lib/postfix:' + peer.env['LD_LIBRARY_PATH'], MAIL_CONFIG=self.top + '/etc')
-        self.master = subprocess.Popen([root + '/usr/lib/postfix/sbin/master', '-c', self.top + '/etc', '-d'], env=env, stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, cwd='/')
-        atexit.register(self.stop)
-
-    def ready(self):
-        with socket.socket() as s: return s.connect_ex(('127.0.0.1', self.port)) == 0
-
-    def idle(self):
-        """Is its queue empty?"""
-        return not any(files for q in ('active', 'incoming', 'deferred', 'maildrop') for _, _, files in os.walk(os.path.join(self.top, 'queue', q)))
-
-    def mails(self):
-        return [open(f, 'rb').read() for f in glob.glob(self.top + '/boxes/all/new/*')]
-
-    def log(self):
-        try: return open(self.top + '/log', errors='replace').read()
-        except FileNotFoundError: return ''
-
-    def stop(self):
-        if self.master.poll() is None: self.master.terminate()
-        self.master.wait(20)
-
 def rcpt(session, line):
     if b'<no' in line: return '550 5.1.1 nobody here'
     if b'<full' in line: return '554 mailbox full'
@@ -97,7 +22,7 @@ def rcpt(session, line):
 add_account()
 knows, plain = Sink(rcpt=rcpt, ehlo=DSN_SINK).start(), Sink(rcpt=rcpt).start()
 routes = {'dsn.example': knows.port, 'plain.example': plain.port}
-postfix = Postfix(reachable(peer.root), routes)
+postfix = Postfix(peer, reachable(peer.root), routes)
 i = Instance()
 i.control('smtproutes', ''.join('%s:[127.0.0.1]:%d\n' % r for r in routes.items()))
 i.control('rcpthosts', 'mail.example\ndsn.example\nplain.example\n')

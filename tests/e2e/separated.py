@@ -121,6 +121,8 @@ equal(rcpt('joe', 'nosuch'), [451, 451], 'without pipit-rcptd all are asked to c
 subprocess.run(['s6-svc', '-wU', '-u', i.home + '/service/rcptd'], check=True)
 kill(i.pids('pipit-rcptd')[0])
 check(wait_for(lambda: rcpt('joe', 'nosuch') == [250, 550], 10), 'killed, it is there again')
+def runs_as(pid):
+    with open('/proc/%d/status' % pid) as f: return int(re.search(r'^Uid:\t(\d+)', f.read(), re.M)[1])
 # TLS: keys are root's, also those that come later, in directories that only root can enter.
 def secure():
     """A client over TLS, and the certificate it got."""
@@ -154,11 +156,12 @@ check(serves(live + '/fullchain.pem'), 'a directory as certbot makes it, linked'
 c, old = secure()
 victim = secure()[0]
 table = processes()
-parent = [p for p in i.pids('pipit-tlsd') if table[p][0] not in i.pids('pipit-tlsd')][0]
-rights = {p: re.findall(r'^(?:CapPrm|CapEff):\s+(\w+)$', open('/proc/%d/status' % p).read(), re.M) for p in i.pids('pipit-tlsd')}
+def tlsd(): return [p for p in i.pids('pipit-tlsd') if runs_as(p) == uid['pipitt']] # not the one for servers
+parent = [p for p in tlsd() if table[p][0] not in tlsd()][0]
+rights = {p: re.findall(r'^(?:CapPrm|CapEff):\s+(\w+)$', open('/proc/%d/status' % p).read(), re.M) for p in tlsd()}
 reader = [p for p, caps in rights.items() if caps != ['0' * 16] * 2]
 equal([rights[p] for p in reader], [['0' * 15 + '4'] * 2], 'one process may read all files, no other has any capability')
-kill([p for p in i.pids('pipit-tlsd') if p not in (parent, *reader)][-1])
+kill([p for p in tlsd() if p not in (parent, *reader)][-1])
 check(wait_for(lambda: any('begun anew' in l for l in i.log('tlsd'))), 'a crash: pipit-tlsd executes itself anew')
 renew()
 check(serves(live + '/fullchain.pem') and der(live + '/fullchain.pem') != old, 'and still gets renewed keys')
@@ -190,9 +193,9 @@ i.sendmail('-f', 'me@mail.example', 'x@far.example', input=b'Subject: far\n\nx\n
 check(wait_for(lambda: any('deferral: ' in l for l in i.log('send'))),
       'mail for elsewhere is tried, and waits')
 for name, account in (('pipit-queued', 'pipitq'), ('pipit-send', 'pipits'), ('pipit-rspawn', 'pipitr'),
-                      ('pipit-smtpd', 'pipitd'), ('pipit-rcptd', 'pipitv'), ('pipit-tlsd', 'pipitt'), ('s6-log', 'pipitl')):
+                      ('pipit-smtpd', 'pipitd'), ('pipit-rcptd', 'pipitv'), ('pipit-authc', 'pipitk'), ('pipit-tlsd', 'pipitt pipitc'), ('s6-log', 'pipitl')):
     got = {runs_as(p) for p in i.pids(name)}
-    equal(got, {uid[account]}, '%s runs as %s' % (name, account))
+    equal(got, {uid[a] for a in account.split()}, '%s runs as %s' % (name, account))
 equal({runs_as(p) for p in i.pids('pipit-lspawn')}, {0}, 'pipit-lspawn runs as root')
 equal({runs_as(p) for p in i.pids('pipit-authd')}, {0}, 'so does pipit-authd, which checkpassword programs need')
 allowed = {'pipit-lspawn', 'pipit-authd', 's6-svscan', 's6-supervise', 'pipit-run'}

@@ -154,7 +154,7 @@ equal(unknown(special), [], 'each of %d sockets and FIFOs has its line in the ta
 equal([r for r in rows if '/' in r and not any(r in row_of(p) for p in special)], [], 'and each line its socket or FIFO')
 holders = listening(i.others())
 names = sorted({name for name, pids in holders.values()})
-known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'run/tls', 'run/auth', 'run/relayopen', 'tcp port %d' % i.port]
+known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'run/tls', 'run/tlsc', 'run/authc', 'run/auth', 'run/relayopen', 'tcp port %d' % i.port]
 equal([n for n in names if n not in known], [], 'no process listens anywhere else, and none has a named socket more')
 check('TCP port of pipit-smtpd' in rows and 'tcp port %d' % i.port in names, 'the port is in the table')
 tables = processes()
@@ -226,7 +226,9 @@ FILES = [ # pattern (of the path below the home; the last that fits counts), who
     ('log', ALL, NOBODY), ('log/*', 'pipitl', 'pipitl'),
     ('run', ALL, 'pipitq'), ('run/queue', ALL, ALL), ('run/smtpd', 'pipitd', 'pipitd'),
     ('run/rcptd', 'pipitd pipitv', 'pipitd pipitv'),
-    ('run/tls', 'pipitd pipitt', 'pipitd pipitt'), ('run/auth', 'pipitd', 'pipitd'), ('run/relayopen', ALL, ALL),
+    ('run/tls', 'pipitd pipitt', 'pipitd pipitt'), ('run/tlsc', 'pipitr pipitc', 'pipitr pipitc'),
+    ('run/auth', 'pipitd', 'pipitd'), ('run/relayopen', ALL, ALL),
+    ('run/authc', 'pipitr pipitk', 'pipitr pipitk'), ('control/smtpcredentials', 'pipitk', NOBODY),
     ('service', ALL, NOBODY), ('service/*', ALL, NOBODY), ('service/.s6-svscan*', NOBODY, NOBODY),
     ('service/*/supervise*', NOBODY, NOBODY), ('service/*/event', NOBODY, NOBODY),
     ('queue', SERVICE, SERVICE), ('queue/*', SERVICE, SERVICE),

@@ -14,7 +14,7 @@ fuzz-aliases_SRCS := deliver/maillist.c
 fuzz-auth_SRCS := $(addprefix auth/,authd-answer.c authd-asker.c failures.c limits.c open.c passwd.c scram.c seats.c secret.c)
 fuzz-auth_WRAP := auth_mechanisms auth_check auth_go_on auth_log_failure checker_start logline_write
 fuzz-auth_LIBS := -lcrypt -lcrypto
-fuzz-control_SRCS := smtpd/settings.c smtpd/mode.c smtpd/netlist.c remote/route.c
+fuzz-control_SRCS := smtpd/settings.c smtpd/mode.c smtpd/netlist.c remote/route.c remote/routewords.c remote/tlspolicy.c
 fuzz-data_SRCS := smtpd/data.c remote/output.c
 fuzz-dotqmail_SRCS := local/dotqmail.c local/report.c local/loop.c
 fuzz-dotqmail_WRAP := open
@@ -29,6 +29,8 @@ fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-repair_SRCS := ofmipd/repair.c
 fuzz-reply_SRCS := remote/outcome.c remote/peerlimits.c send/report.c
+fuzz-sasl_SRCS := remote/sasl.c
+fuzz-sasl_LIBS := -lcrypto
 fuzz-session_SRCS := $(addprefix smtpd/,auth.c client.c commands.c data.c log.c mode.c netlist.c params.c receive.c recipient.c \
   recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \
   ofmipd/repair.c ofmipd/submission.c tests/fuzz/session-model.c tests/fuzz/session-queue.c
@@ -37,6 +39,8 @@ fuzz-tables_SRCS := $(addprefix tools/,assign.c mailbox-line.c mailbox-words.c) 
 fuzz-tables_WRAP := getpw_ids getgrnam
 fuzz-tls_SRCS := smtpd/tls.c
 fuzz-tls_WRAP := socket connect
+fuzz-tlsc_SRCS := remote/tlspolicy.c tls/peer.c tls/stores.c
+fuzz-tlsc_LIBS := -lssl -lcrypto
 fuzz-vacation_SRCS := $(addprefix deliver/,helper.c mailhead.c vacation-decide.c vacation-reply.c)
 
 $B/fuzz/obj/%.o: %.c $B/conf.h conf-cc tests/fuzz/dir.mk

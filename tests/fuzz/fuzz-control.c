@@ -317,7 +317,16 @@ static int is_name(char const *s)
 
 static void check_route(struct route const *r)
 {
-  char name[ROUTE_RELAY_MAX];
+  char name[ROUTE_RELAY_MAX], policy[ROUTE_POLICY_MAX];
+  route_policy(r, policy);
+  for (char *c = policy; *c; c++) REQUIRE(*c > 32 && *c < 127);
+  REQUIRE(strlen(policy) < sizeof policy && !*policy == (!*r->tls && !*r->auth && r->kind <= ROUTE_SOCKET &&
+                                                         (r->bind_default || (!r->bind[0].family && !r->bind[1].family))));
+  if (r->kind > ROUTE_SOCKET) return;
+  REQUIRE(!*r->auth || (r->fixed && r->kind != ROUTE_MX && !r->lmtp));
+  REQUIRE(!*r->secret || *r->auth);
+  REQUIRE(!r->bind[0].family || r->bind[0].family == AF_INET);
+  REQUIRE(!r->bind[1].family || r->bind[1].family == AF_INET6);
   REQUIRE(r->kind == ROUTE_SOCKET ? !r->port : r->port && r->port <= PORT_MAX);
   if (r->kind == ROUTE_SOCKET) REQUIRE(r->lmtp && *r->name == '/' && strlen(r->name) < ROUTE_PATH_MAX);
   if (r->lmtp) REQUIRE(r->fixed);
@@ -339,6 +348,8 @@ static void test_remote_route(struct fuzz f)
   struct file routes = take_and_put(&f, "control/smtproutes");
   struct fuzz part = fuzz_until(&f, 0), value = { "", 0 };
   struct file servers = take_and_put(&f, "control/lmtproutes");
+  struct file senders = take_and_put(&f, "control/senderroutes");
+  struct fuzz from = fuzz_until(&f, 0);
   char *host = malloc(part.len + 1);
   memcpy(host, part.s, part.len);
   host[part.len] = 0;
@@ -348,7 +359,14 @@ static void test_remote_route(struct fuzz f)
             (plain.kind == ROUTE_MX ? !strcmp(plain.name, host) && is_name(host) : host[0] == '['));
   else
     REQUIRE(!is_name(host));
-  enum route_result result = route_find(&r, host);
+  char *sender = malloc(from.len + 1);
+  memcpy(sender, from.s, from.len);
+  sender[from.len] = 0;
+  enum route_result result = route_find(&r, host, sender);
+  if (result == ROUTE_OK) check_route(&r);
+  free(sender);
+  fuzz_file(home, "control/senderroutes", "", 0);
+  result = route_find(&r, host, sender = 0);
   if (has_bad_line(&routes, 1) || has_bad_line(&servers, 1))
     REQUIRE(result == ROUTE_TEMPORARY);
   else if (find_value(&servers, &part, &value) && value.len)
@@ -360,10 +378,8 @@ static void test_remote_route(struct fuzz f)
       REQUIRE(result == (good ? ROUTE_OK : ROUTE_BADHOST));
     else if (!value.len)
       REQUIRE(result == (good ? ROUTE_OK : ROUTE_BADHOST));
-    else if (result == ROUTE_OK && r.kind != ROUTE_MX)
-      REQUIRE(r.fixed);
-    else
-      REQUIRE(result != ROUTE_OK || (!r.fixed && good && *value.s == ':'));
+    else if (result == ROUTE_OK)
+      REQUIRE(r.fixed ? r.kind != ROUTE_MX : good);
   }
   if (result == ROUTE_OK) check_route(&r);
   if (result == ROUTE_TEMPORARY) REQUIRE(*route_why());
@@ -372,6 +388,7 @@ static void test_remote_route(struct fuzz f)
   free(host);
   free(routes.s);
   free(servers.s);
+  free(senders.s);
 }
 
 /* --- smtpd's settings --- */

@@ -136,8 +136,13 @@ static void test_packet(char const *s, size_t len, int with_fd)
     REQUIRE(job_send_group(sockets[0], p.num, p.text, p.textlen) == 1);
     break;
   case 'C':
-    REQUIRE((p.letter == JOB_HOST || p.letter == JOB_NAMES) && p.text + p.textlen == p.buf + len);
+    REQUIRE((p.letter == JOB_HOST || p.letter == JOB_NAMES || p.letter == JOB_LOGIN) && p.text + p.textlen == p.buf + len);
     REQUIRE(job_send_class(sockets[0], p.num, p.letter, p.text, p.textlen) == 1);
+    break;
+  case 'T':
+    REQUIRE(p.textlen && p.textlen <= JOB_TLS_MAX && p.text + p.textlen == p.buf + len);
+    for (size_t i = 0; i < p.textlen; i++) REQUIRE(p.text[i] >= 32 && p.text[i] < 127);
+    REQUIRE(job_send_tls(sockets[0], p.num, p.text, p.textlen) == 1);
     break;
   case 'E': REQUIRE(job_send_end(sockets[0], p.num) == 1); break;
   case 'A': REQUIRE(job_send_ahead(sockets[0], p.max) == 1); break;

@@ -126,14 +126,15 @@ def showctl():
     bad = {'databytes': ('10k', 'line 1: not a whole number'), 'concurrencylocal': ('4001', 'line 1: more than 4000'),
            'maxline': ('0', 'line 1: less than 512'), 'queuelifetime': ('99999999999999999999', 'line 1: more than'),
            'queuereserve': ('1 2 3', 'line 1: not one or two'), 'smtpgreeting': ('', 'line 1: empty'), 'me': ('host\n', 'line 1: not a full'),
-           'smtproutes': ('#\na:b:25|user|password\n', 'line 2: not a relay'), 'helohost': ('a\0b', 'holds a NUL'),
+           'smtproutes': ('#\na:b:25|user|password\n', 'line 2: a password that everybody can read'), 'senderroutes': ('@a:b:25 auth=x encrypt\n@b:b auth=\n', 'line 2: not a relay'),
+           'smtpcredentials': ('work:joe\n', 'line 1: not NAME:user:password: work'), 'routeorder': ('both', 'line 1: write sender or recipient'), 'helohost': ('a\0b', 'holds a NUL'),
            'badmailfrom': ('@a\n^.*@b$\n', 'line 2: neither'), 'rcpthosts': ('a.example\n*.b.example\n', 'line 2: not a domain'),
            'virtualdomains': ('a:b\nnothing\na:c\n', 'line 2: has no colon'), 'locals': ('q.example\nQ.example\n', 'line 2: the second one'),
            'normalizeclients': ('printer.example', 'line 1: neither'), 'queuelifetimedomains': ('a.example:1h', 'line 1: not domain:seconds'),
            'servercert.pem': ('x', 'a key that everybody can read'), 'smtproute': ('x', 'pipit does not read this file')}
     for name, (text, why) in bad.items():
         old = os.path.exists(home + '/control/' + name) and open(home + '/control/' + name).read()
-        write(home + '/control/' + name, text)
+        write(home + '/control/' + name, text, 0o600 if name == 'smtpcredentials' else 0o644)
         code, out = show('-p')
         check(code == 1 and 'look: %s: %s' % (name, why) in out and all(l.startswith('look: ') for l in out.splitlines()),
               '%s: %r: %s' % (name, text, out.strip()))

@@ -58,6 +58,7 @@ def make_qmail():
     write('control/rcpthosts', '.old.example\nold.example\nshop.example\nout.example\nbackup.example\n')
     write('control/concurrencyremote', '50\n')
     write('control/smtproutes', 'out.example:[192.0.2.1]\nauth.example:relay:587|user|secret\n', 0o640)
+    write('control/authsenders', 'joe@old.example:relay;587|user|secret\nshop.example:[192.0.2.9]:26|us er|other|one\n!@:relay\n# x\n')
     write('control/databytes', '10M\n')
     write('control/concurrencyincoming', '30\n')
     write('control/badrcptto', 'x@old.example\n')
@@ -83,7 +84,7 @@ def make_qmail():
 
 LOOKS = {'control/badrcptto': 'a patch refuses mail', 'control/concurrencyincoming': 'control/concurrencysmtpd',
          'control/strange thing': 'pipit does not read it', 'control/databytes': 'line 1: not a whole number',
-         'control/smtproutes': 'line 2: not a relay', 'users/assign': 'line 5: =toor has uid or gid 0',
+         'control/smtpcredentials': 'logins are for TLS', 'users/assign': 'line 5: =toor has uid or gid 0',
          'alias/Mailbox': 'cp -an', 'alias/list': 'cp -an', 'alias/.qmail-list': 'runs ezmlm-send, which is not here',
          'rc': 'the default delivery is |preline nosuch -d: echo', 'supervise/qmail-smtpd/run': 'rblsmtpd',
          SCRATCH + '/services/pop3/run': 'qmail-pop3d', 'queue/': '1 messages stay'}
@@ -97,8 +98,14 @@ def first():
     equal(code, 1, 'taken, with something to look at: %s' % text[-300:])
     equal({k for k in report if k[0] == 'take'}, planned, '-n had told the same')
     equal(tree(qmail), before, 'nothing in the qmail has changed, not even a time')
-    for name in ('me', 'locals', 'virtualdomains', 'rcpthosts', 'concurrencyremote', 'smtproutes', 'badrcptto', 'strange thing', 'tls/key.pem'):
+    for name in ('me', 'locals', 'virtualdomains', 'rcpthosts', 'concurrencyremote', 'badrcptto', 'strange thing', 'tls/key.pem'):
         equal(read(inst, 'control', name), read(qmail, 'control', name), 'control/%s is taken' % name)
+    equal(read(inst, 'control/smtproutes'), 'out.example:[192.0.2.1]\nauth.example:relay:587 auth=user\n', 'the password leaves smtproutes')
+    equal((read(inst, 'control/senderroutes'), read(inst, 'control/routeorder')),
+          ('joe@old.example:relay;587 auth=user\n@shop.example:[192.0.2.9]:26 auth=us_er\n<>:relay\n# x\n', 'sender\n'), 'and authsenders, which goes first')
+    logins = [l for l in read(inst, 'control/smtpcredentials').splitlines() if l[0] != '#']
+    equal(sorted(logins), ['us_er:us er:other|one', 'user:user:secret'], 'for smtpcredentials')
+    check(not os.stat(inst + '/control/smtpcredentials').st_mode & 0o007, 'which others cannot read')
     for what, why in LOOKS.items():
         check(any(why in t for t in report.get(('look', what), [])), '%s: told: %s' % (what, report.get(('look', what))))
     check(not [w for k, w in report if 'pipit-send' in w], "pipit's own services are not told of")

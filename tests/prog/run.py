@@ -15,11 +15,11 @@ id -un | sed "s/^/user /"
 [ "$1" != -d ] || { echo >&3; exec 3>&-; }
 while :; do sleep 0.05; done
 '''
-SERVICES = ('authd', 'queued', 'rcptd', 'send', 'smtpd', 'tlsd')
+SERVICES = ('authc', 'authd', 'queued', 'rcptd', 'send', 'smtpd', 'tlsc', 'tlsd')
 
 def make(name):
     home = setup(os.path.join(SCRATCH, name), '-n', 'a.example', '-s', '2600', '-a', '127.0.0.2')
-    for program in ('authd', 'queued', 'rcptd', 'start', 'smtpd', 'tlsd'):
+    for program in ('authc', 'authd', 'queued', 'rcptd', 'start', 'smtpd', 'tlsd'):
         with open(home + '/bin/pipit-' + program, 'w') as f: f.write(STAND_IN)
         os.chmod(home + '/bin/pipit-' + program, 0o755)
     return home

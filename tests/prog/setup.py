@@ -86,7 +86,7 @@ def one_account():
     for name in ('postmaster', 'root', 'mailer-daemon', 'default'):
         equal(read(home, 'alias/.qmail-' + name), './Maildir/\n', 'alias/.qmail-' + name)
     equal(sorted(os.listdir(home + '/alias/Maildir')), ['cur', 'new', 'tmp'], 'alias/Maildir')
-    equal(sorted(os.listdir(home + '/service')), ['authd', 'queued', 'rcptd', 'send', 'smtpd', 'tlsd'], 'the services')
+    equal(sorted(os.listdir(home + '/service')), ['authc', 'authd', 'queued', 'rcptd', 'send', 'smtpd', 'tlsc', 'tlsd'], 'the services')
     certificate(home, 'mail.example')
     equal((read(home, 'service/smtpd/env/IP'), read(home, 'service/smtpd/env/PORT')), ('127.0.0.1\n', '2525\n'),
           'an instance of one account listens on the loopback address, on a port that everybody may open')

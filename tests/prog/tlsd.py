@@ -592,7 +592,7 @@ def test_memory():
 
 class Ucspi:
     """pipit-smtpd under a server that speaks TLS for it, after the first byte on SSLCTLFD. The TLS is left out."""
-    def __init__(self, block, **env):
+    def __init__(self, block, *args, **env):
         self.s, b = socket.socketpair()
         self.ctl, ctl = socket.socketpair()
         r, self.w = os.pipe()
@@ -600,7 +600,7 @@ class Ucspi:
         self.block = block
         fds = {'SSLCTLFD': ctl.fileno(), 'SSLREADFD': r, 'SSLWRITEFD': w}
         self.log = new_log()
-        self.p = as_account([BIN + '/pipit-smtpd'], stdin=b, stdout=b, stderr=self.log, pass_fds=fds.values(),
+        self.p = as_account([BIN + '/pipit-smtpd', *args], stdin=b, stdout=b, stderr=self.log, pass_fds=fds.values(),
                             env=dict(os.environ, PIPIT_HOME=home, TCPREMOTEIP='192.0.2.1', **{n: str(v) for n, v in fds.items()}, **env))
         for x in (b, ctl): x.close()
         for x in (r, w): os.close(x)
@@ -651,6 +651,14 @@ def test_ucspi():
     u = Ucspi([b'\0'])
     u.starttls()
     equal(u.cmd('EHLO x')[:3], '250', 'a server that tells nothing')
+    u.end()
+    u = Ucspi([b'\0'], 'host', 'sh', '-c', 'cat <&3 | tr "\\0" . | grep -q "^ann.secret.*$" || exit 1; exec "$0"', 'true')
+    u.cmd('EHLO x')
+    check(not any('AUTH' in l for l in u.lines) and u.cmd('AUTH PLAIN AGFubgBzZWNyZXQ=')[:3] == '538', 'AUTH: not in clear')
+    u.starttls()
+    u.cmd('EHLO x')
+    check('250-AUTH PLAIN LOGIN' in u.lines, 'but over it')
+    equal((u.cmd('AUTH PLAIN AGFubgB4')[:3], u.cmd('AUTH PLAIN AGFubgBzZWNyZXQ=')[:3]), ('535', '235'), 'a checkpassword program decides')
     u.end()
     u = Ucspi([])
     u.starttls()

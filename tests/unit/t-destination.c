@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "../../send/send.h"
@@ -27,7 +29,7 @@ static void add_all(struct dests *d)
     r->index = i;
     r->addrlen = (size_t)snprintf(r->text, 32, "u@d%u.example", next() % 40);
     r->addr = r->text;
-    struct dest *t = dests_find(d, (enum channel)(next() % CHANNELS), r->addr, r->addrlen);
+    struct dest *t = dests_find(d, (enum channel)(next() % CHANNELS), r->addr, r->addrlen, "s@a.example");
     in[i] = (char)dests_add(d, t, (enum lane)(next() % LANES), r);
   }
 }
@@ -67,9 +69,50 @@ static size_t take_turns(struct dests *d, int *ok)
   return n;
 }
 
+static void put(char const *path, char const *text)
+{
+  FILE *f = fopen(path, "w");
+  if (!f || fputs(text, f) == EOF || fclose(f)) abort();
+}
+
+static char const *hop(struct dests *d, char const *addr)
+{
+  struct dest *t = dests_find(d, CHANNEL_REMOTE, addr, strlen(addr), "s@a.example");
+  return t ? dest_nexthop(t, 1) : "";
+}
+
+static void obey(struct dests *d, char const *policies)
+{
+  struct dest_rules r = DEST_RULES_ZERO;
+  char const *why;
+  put("control/tlsdestinations", policies);
+  if (!dest_rules_load(&r, &why)) abort();
+  dests_obey(d, &r);
+}
+
+/* Domains with one policy of TLS share a relay; one with its own has it for itself. */
+static void check_policies(void)
+{
+  static struct dests d;
+  char b[300];
+  put("control/smtproutes", ":relay.example\n");
+  obey(&d, "b.example:encrypt\nc.example:encrypt\nd.example:verify\n:may\n");
+  check(!strcmp(hop(&d, "u@a.example"), "relay.example:25"), "a relay as next hop");
+  snprintf(b, sizeof b, "%s", hop(&d, "u@b.example"));
+  check(!strncmp(b, "relay.example:25/tls.", 21), "with a policy of its own another one");
+  check(!strcmp(hop(&d, "u@c.example"), b), "shared by those that have the same");
+  check(strcmp(hop(&d, "u@d.example"), b) && strstr(hop(&d, "u@d.example"), "/tls."), "and by no other");
+  obey(&d, "relay.example:encrypt\n");
+  check(!strcmp(hop(&d, "u@b.example"), "relay.example:25"), "the relay's own policy is that of all");
+}
+
 int main(void)
 {
   struct dests d = { .turns = { 0 } };
+  if (!getenv("SCRATCH") || chdir(getenv("SCRATCH")) == -1 || setenv("PIPIT_HOME", ".", 1) == -1)
+    return 111;
+  mkdir("control", 0755);
+  check_policies();
   int ok = 1;
   check(!dests_sweep(&d, pick, 0), "of nothing, nothing is taken away");
   for (int round = 0; round < 3; round++) {

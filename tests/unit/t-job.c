@@ -117,6 +117,10 @@ static void check_reports(int const s[2])
         "a name of no or too many bytes is refused");
   check(job_send_class(s[0], 6, JOB_HOST, "no\n", 3) == 1 && job_recv(s[1], &p) == 1 && p.type == 'C' &&
             p.num == 6 && p.letter == JOB_HOST && p.textlen == 3, "the class of a failure");
+  check(job_send_tls(s[0], 7, "no - - why not", 14) == 1 && job_recv(s[1], &p) == 1 && p.type == 'T' &&
+            p.num == 7 && p.textlen == 14 && !memcmp(p.text, "no - - why not", 14), "what was spoken");
+  check(job_send_tls(s[0], 7, "", 0) == -1 && job_send_tls(s[0], 7, big, JOB_TLS_MAX + 1) == -1,
+        "of no or too many bytes it is refused");
   check(job_send_end(s[0], 5) == 1 && job_recv(s[1], &p) == 1 && p.type == 'E' && p.num == 5, "end");
 }
 
@@ -128,6 +132,8 @@ static struct {
 } const bad[] = {
   { "an unknown type", "Q\0\0\0\1", 5, 0 },
   { "a result that is too short", "R\0\0\0\1\0\0\0\1", 9, 0 },
+  { "what was spoken, of no bytes", "T\0\0\0\1", 5, 0 },
+  { "what was spoken, with a line end", "T\0\0\0\1a\n", 7, 0 },
   { "an end that is too long", "E\0\0\0\1x", 6, 0 },
   { "a hello that is too short", "H\0\0\0", 4, 0 },
   { "a number of jobs that is too long", "A\0\0\0\1x", 6, 0 },

@@ -6,7 +6,7 @@
 #include "check.h"
 #include "../../remote/mxgroup.h"
 
-static char out[JOB_GROUP_MAX + 1];
+static char out[MXGROUP_MAX + 1];
 
 static int is(struct dns_mx const *list, size_t n, char const *expected)
 {
@@ -22,13 +22,13 @@ int main(void)
   check(is(list, 1, "mx2.example.org"), "one");
   check(is(list, 0, ""), "none");
   check(mxgroup_name(out, list, 1, 2525) == 20 && !strcmp(out, "mx2.example.org:2525"), "another port");
-  char before[JOB_GROUP_MAX + 1];
+  char before[MXGROUP_MAX + 1];
   for (size_t i = 0; i < 40; i++) {
     list[i].preference = 5;
     snprintf(list[i].name, sizeof list[i].name, "host-%zu.of.a.large.operator.example", i);
   }
   size_t len = mxgroup_name(before, list, 40, 25);
-  check(len <= JOB_GROUP_MAX && strlen(before) == len && before[len - 17] == '#', "many: a hash at the end");
+  check(len <= MXGROUP_MAX && strlen(before) == len && before[len - 17] == '#', "many: a hash at the end");
   struct dns_mx first = list[0];
   list[0] = list[39];
   list[39] = first;
