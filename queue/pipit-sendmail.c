@@ -313,11 +313,12 @@ static void inject(struct options const *o, char const *const *rcpts)
 }
 
 /* -bv */
-static void verify(char const *const *rcpts) __attribute__((noreturn));
-static void verify(char const *const *rcpts)
+static void verify(struct options const *o, char const *const *rcpts) __attribute__((noreturn));
+static void verify(struct options const *o, char const *const *rcpts)
 {
   genalloc argv = GENALLOC_ZERO;
   append(&argv, "pipit-verify");
+  add_option(&argv, "-f", o->sender);
   append(&argv, "--");
   run_for("pipit-verify", &argv, rcpts);
 }
@@ -333,7 +334,7 @@ int sendmail_main(int argc, char const *const *argv)
   if (o.mode == 'i' || !strcmp(called, "newaliases")) newaliases(o.aliases);
   if (o.mode == 'p' || !strcmp(called, "mailq")) qread();
   if (o.mode == 'q') flush(o.which);
-  if (o.mode == 'v') verify(argv + o.first);
+  if (o.mode == 'v') verify(&o, argv + o.first);
   if (closed) strerr_dief(EXIT_TEMPORARY, "standard input is closed: there is no message");
   if (o.mode == 's') smtpd();
   inject(&o, argv + o.first);

@@ -1,13 +1,13 @@
 /* verify.c - say where mail for an address would go, without sending any: sendmail -bv
  *
- * usage: pipit-verify address...
+ * usage: pipit-verify [-f sender] address...
  *
  * One line for each, as sendmail words them:
  *   ADDRESS... deliverable: mailer local, user NAME
  *   ADDRESS... deliverable: mailer smtp, host HOST, user ADDRESS   (lmtp for an LMTP server)
  *   ADDRESS... User unknown
  *   ADDRESS... cannot tell: WHY
- * HOST is the relay of control/smtproutes, or the domain, whose mail exchangers are not looked up.
+ * HOST is the relay of control/smtproutes, or of control/senderroutes for mail from <sender>, or the domain, whose mail exchangers are not looked up.
  * Anybody may use it: what is closed to him is something that cannot be told.
  *
  * exit: 0 all are deliverable; 100 wrong usage, or one is not; 111 it cannot be told of one.
@@ -36,13 +36,14 @@
 #include "program.h"
 #include "rewrite.h"
 
-#define USAGE "pipit-verify address..."
+#define USAGE "pipit-verify [-f sender] address..."
 
 struct verify {
   struct complete hosts;
   struct rewrite routes;
   struct accounts accounts;
   struct finduser_stamps stamps;
+  char const *sender; /* or NULL */
   int code;
 };
 
@@ -142,7 +143,7 @@ static void remote(struct verify *v, stralloc const *addr)
   if (at == addr->len || !stralloc_catb(&host, addr->s + at + 1, addr->len - at - 1) ||
       !stralloc_0(&host))
     nomem(); /* rewriting has given it a host */
-  switch (route_find(&r, host.s)) {
+  switch (route_find(&r, host.s, v->sender)) {
   case ROUTE_OK:
     route_relay_name(&r, relay);
     puts_text(r.lmtp ? "deliverable: mailer lmtp, host " : "deliverable: mailer smtp, host ");
@@ -178,8 +179,9 @@ int verify_main(int argc, char const *const *argv)
   struct verify v = { .hosts = COMPLETE_ZERO, .routes = REWRITE_ZERO };
   subgetopt l = SUBGETOPT_ZERO;
   char const *why;
-  if (subgetopt_r(argc, argv, "", &l) != -1 || l.ind == argc)
-    strerr_dieusage(EXIT_PERMANENT, USAGE);
+  for (int opt; (opt = subgetopt_r(argc, argv, "f:", &l)) != -1; v.sender = l.arg)
+    if (opt != 'f') strerr_dieusage(EXIT_PERMANENT, USAGE);
+  if (l.ind == argc) strerr_dieusage(EXIT_PERMANENT, USAGE);
   int r = complete_load(&v.hosts, &why);
   if (r) strerr_dief(r, why);
   if (!rewrite_load(&v.routes)) strerr_dief(EXIT_TEMPORARY, control_why());

@@ -225,6 +225,8 @@ equal(verify('known', 'x@v.example'), 'known@host.example... deliverable: mailer
 equal(verify('nobody-here', 'x@w.example', code=100), 'nobody-here@host.example... User unknown\nx@w.example... User unknown\n', '-bv: unknown ones')
 equal(verify('Joe <a@Far.example>', 'b@mx.example'), 'a@Far.example... deliverable: mailer smtp, host relay.example:26, user a@Far.example\n'
       'b@mx.example... deliverable: mailer smtp, host mx.example, user b@mx.example\n', '-bv: other hosts')
+control(home, 'senderroutes', 'me@x.org:mine.example:587\n')
+equal(verify('-f', 'me@x.org', 'b@mx.example'), 'b@mx.example... deliverable: mailer smtp, host mine.example:587, user b@mx.example\n', '-bv: the route of a sender')
 control(home, 'lmtproutes', 'l.example:/run/l\n')
 equal(verify('a@l.example'), 'a@l.example... deliverable: mailer lmtp, host /run/l, user a@l.example\n', '-bv: an LMTP server')
 equal(verify('x\x1b[y@w.example', code=100)[:13], 'x?[y@w.exampl', '-bv: control characters are not printed')
