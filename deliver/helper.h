@@ -16,8 +16,8 @@
 
 extern names_main autoresponder_main, bouncesaying_main, condredirect_main, datemail_main,
     dotforward_main, except_main, fastforward_main, forward_main, maildir2mbox_main,
-    maildirmake_main, mailsubj_main, newaliases_main, newinclude_main, predate_main, preline_main,
-    printforward_main, printmaillist_main, qreceipt_main, setforward_main, setmaillist_main,
+    maildirmake_main, mailsubj_main, newaliases_main, newinclude_main, pop3d_main, predate_main,
+    preline_main, printforward_main, printmaillist_main, qreceipt_main, setforward_main, setmaillist_main,
     vacation_main;
 
 #define HELPER_STOP 99 /* exit code: done, and qmail-local ignores the lines that follow */

@@ -3,7 +3,8 @@
  * usage: newaliases [aliases [cdb]]
  *        newinclude list
  *
- * newaliases reads /etc/aliases and writes /etc/aliases.cdb, or those named;
+ * newaliases reads the file that control/aliasfile names, else /etc/aliases, and writes one of that
+ * name with .cdb behind it; or those named;
  * newinclude makes list.bin of an :include: file.
  *
  * exit: 0 written, 100 wrong usage, 111 the old file is still in its place.
@@ -21,6 +22,7 @@
 #include "aliases.h"
 #include "cdbwrite.h"
 #include "complete.h"
+#include "control.h"
 #include "helper.h"
 #include "maillist.h"
 #include "program.h"
@@ -155,6 +157,16 @@ static int says_something(char const *s, size_t len)
   return *s != '#' && i < len;
 }
 
+/* The file of aliases where none is named. */
+static char const *default_file(void)
+{
+  static stralloc file = STRALLOC_ZERO;
+  int r = control_line("aliasfile", &file);
+  if (r == 1 && *file.s != '/') r = control_bad("aliasfile", "write the path of a file, from the root");
+  if (r == -1) strerr_dief(EXIT_TEMPORARY, control_why());
+  return r ? file.s : ALIASES;
+}
+
 static void read_source(struct source *s, char const *path, stralloc *text)
 {
   s->path = path;
@@ -169,7 +181,7 @@ int newaliases_main(int argc, char const *const *argv)
   stralloc text = STRALLOC_ZERO, cdb = STRALLOC_ZERO;
   if (argc > 3 || (argc > 1 && *argv[1] == '-'))
     strerr_dieusage(EXIT_PERMANENT, "newaliases [aliases [cdb]]");
-  read_source(&s, argc > 1 ? argv[1] : ALIASES, &text);
+  read_source(&s, argc > 1 ? argv[1] : default_file(), &text);
   helper_add(&cdb, argc > 2 ? argv[2] : s.path, strlen(argc > 2 ? argv[2] : s.path));
   helper_add_string(&cdb, argc > 2 ? "" : ".cdb");
   if (!cdbwrite_begin(&s.w, AT_FDCWD, cdb.s)) strerr_diefusys(EXIT_TEMPORARY, "create ", cdb.s);

@@ -29,6 +29,7 @@ static struct names const programs[] = {
     {"printforward", printforward_main},
     {"printmaillist", printmaillist_main},
     {"autoresponder", autoresponder_main},
+    {"pop3d", pop3d_main},
     {"qreceipt", qreceipt_main},
     {"setforward", setforward_main},
     {"setmaillist", setmaillist_main},

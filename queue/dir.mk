@@ -4,7 +4,7 @@ pipit-queued_SRCS := queue/pipit-queued.c queue/queued.c queue/settings.c queue/
 pipit-queue_SRCS := queue/pipit-queue.c
 
 # taking messages from programs on this machine
-PROGRAMS += pipit-inject pipit-sendmail
+PROGRAMS += pipit-inject
+pipit-inject_NAMES := pipit-sendmail
 pipit-inject_SRCS := queue/pipit-inject.c queue/inject-settings.c queue/inject-rewrite.c \
-	queue/inject-header.c queue/inject-input.c
-pipit-sendmail_SRCS := queue/pipit-sendmail.c
+	queue/inject-header.c queue/inject-input.c queue/pipit-sendmail.c

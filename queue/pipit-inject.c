@@ -25,6 +25,7 @@
 #include "dsn.h"
 #include "header.h"
 #include "inject.h"
+#include "names.h"
 #include "priv.h"
 #include "program.h"
 #include "submit.h"
@@ -227,7 +228,7 @@ static void inject(struct inject *j, struct options const *o)
   finish(&out, j, o, header);
 }
 
-int main(int argc, char const *const *argv)
+static int inject_main(int argc, char const *const *argv)
 {
   static struct inject j;
   struct options o = { .rcpts = RCPTS_DEFAULT, .envid = STRALLOC_ZERO };
@@ -245,4 +246,11 @@ int main(int argc, char const *const *argv)
     for (; *argv; argv++) inject_argument(&j, *argv);
   inject(&j, &o);
   return 0;
+}
+
+/* Under any other name it is the sendmail command. */
+int main(int argc, char const *const *argv)
+{
+  int is_inject = names_ours(program_called(argc ? argv[0] : 0), "inject");
+  return is_inject ? inject_main(argc, argv) : sendmail_main(argc, argv);
 }

@@ -2,8 +2,8 @@ PROGRAMS += pipit-smtpd
 pipit-smtpd_SRCS := $(addprefix smtpd/,pipit-smtpd.c access.c auth.c client.c commands.c data.c handed.c \
   listen.c log.c mode.c netlist.c params.c receive.c recipient.c recipient-list.c recipient-program.c \
   recipient-rcptd.c rules.c session.c sessions.c settings.c sockets.c \
-  starttls.c stream.c tls.c worker.c) ofmipd/repair.c ofmipd/submission.c
-pipit-smtpd_NAMES := pipit-ofmipd
+  starttls.c stream.c tls.c worker.c) ofmipd/repair.c ofmipd/submission.c pop3/popup.c
+pipit-smtpd_NAMES := pipit-ofmipd pipit-popup
 # tcpserver starts it for each connection, and loading two libraries is a fifth of what that costs.
 pipit-smtpd_LIBS := -Wl,-Bstatic -lcdb -lskarnet -Wl,-Bdynamic
 

@@ -23,6 +23,7 @@
 #include <skalibs/sig.h>
 #include <skalibs/strerr.h>
 
+#include "auth.h"
 #include "clock.h"
 #include "handed.h"
 #include "listen.h"
@@ -110,19 +111,18 @@ static int admit(struct loop *p, int fd, char const *ip, uint64_t network)
   struct listener const *l = p->l;
   switch (access_check(&l->access, ip, &p->rule)) {
     case 1: break;
-    case 0: turn_away(fd, ip, "554 access denied", "denied by the tcprules file"); return 0;
+    case 0: turn_away(fd, ip, mode.denied, "denied by the tcprules file"); return 0;
     default:
-      turn_away(fd, ip, "421 4.3.0 local trouble, try again later", "damaged tcprules file");
+      turn_away(fd, ip, mode.trouble, "damaged tcprules file");
       return 0;
   }
   if (is_full(p)) {
-    turn_away(fd, ip, "421 4.3.2 too many connections, try again later", "concurrencysmtpd");
+    turn_away(fd, ip, mode.full, mode.limit);
     return 0;
   }
   if (sessions_of(&p->running, network) >= limit(l->per_client, l->settings->per_client) &&
       !is_relay(&p->rule)) {
-    turn_away(fd, ip, "421 4.3.2 too many connections from you, try again later",
-              "concurrencysmtpdclient");
+    turn_away(fd, ip, mode.full_client, mode.limit_client);
     return 0;
   }
   return 1;
@@ -143,7 +143,7 @@ static unsigned int port_of(struct sockaddr_storage const *sa)
   return ntohs(((struct sockaddr_in const *)sa)->sin_port);
 }
 
-/* What tcpserver would have set: only a program of QMAILQUEUE or RCPTCHECK can see it. */
+/* What tcpserver would have set: only a program that a session runs can see it. */
 static void make_environment(struct client *c, int fd)
 {
   struct sockaddr_storage local, peer;
@@ -174,7 +174,8 @@ static void child(struct loop *p, struct guest *g, int from)
   selfpipe_finish();
   sig_catch(SIGTERM, on_term); /* a skalibs without signalfd has reset it */
   if (a->allow_program) access_apply(&p->rule);
-  if (submit_uses_program() || recipient_runs_program()) make_environment(&g->client, g->fd);
+  if (submit_uses_program() || recipient_runs_program() || auth_runs_program())
+    make_environment(&g->client, g->fd);
   worker_run(&w, g, a->allow_program ? 0 : &p->rule);
 }
 
@@ -191,7 +192,7 @@ static void start_child(struct loop *p, struct guest *g, uint64_t network)
   if (pid == -1 && g->front != -1)
     hand_back(g->front, g->client.ip, strerror(errno));
   else if (pid == -1)
-    turn_away(g->fd, g->client.ip, "421 4.3.0 local trouble, try again later", strerror(errno));
+    turn_away(g->fd, g->client.ip, mode.trouble, strerror(errno));
   if (!pid) {
     if (ends[0] != -1) close(ends[0]);
     child(p, g, ends[1]);
@@ -250,7 +251,7 @@ static void serve_handed(struct loop *p, int front, struct sockaddr_storage cons
   }
   hear_idle(p);
   if (p->l->access.allow_program) hand_back(front, g.client.ip, "program");
-  else if (is_full(p)) hand_back(front, g.client.ip, "concurrencysmtpd");
+  else if (is_full(p)) hand_back(front, g.client.ip, mode.limit);
   else serve(p, &g, SESSIONS_NO_NETWORK);
   close(g.fd);
 }

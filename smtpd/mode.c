@@ -2,4 +2,5 @@
 
 #include "mode.h"
 
-struct mode mode = { .program = "pipit-smtpd", .port = "25", .rules = "control/tcp.smtp.cdb" };
+struct mode mode = { .program = "pipit-smtpd", .port = "25", .rules = "control/tcp.smtp.cdb",
+                     MODE_SMTP };

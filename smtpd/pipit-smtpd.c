@@ -1,5 +1,6 @@
 /* pipit-smtpd.c - the SMTP server: take mail in and hand it to the queue; as pipit-ofmipd, from those
- * alone who have logged in, with their headers mended
+ * alone who have logged in, with their headers mended; as pipit-popup, let users log in to their mail by
+ * POP3
  *
  * usage: pipit-smtpd [-trAmk] [host program arg...]
  *        pipit-smtpd -l [-trAmk] [-a address]... [-p port] [-s socket] [-x cdb] [-c sessions]
@@ -7,6 +8,13 @@
  *
  * pipit-ofmipd takes the same, and before host or in its place a name cdb (which has a / in it, ends
  * in .cdb, or is empty: the one in control/). Without program it asks pipit-authd.
+ *
+ *        pipit-popup [-trm] [host program arg...]
+ *        pipit-popup -l [-tm] [-a address]... [-p port] [-x cdb] [-c sessions] [-C sessions]
+ *                    [-b backlog] [-d readyfd] [host program arg...]
+ *
+ * program arg... of pipit-popup: a checkpassword program, and what it executes as the user with the
+ * client on descriptors 0 and 1 (pipit-pop3d Maildir). Without it pipit-authd does both.
  *
  * Without -l, serves one client on descriptors 0 and 1, as tcpserver and its
  * like start it. With -l it listens itself; with -s it also takes the clients that
@@ -33,6 +41,7 @@
 #include <skalibs/types.h>
 
 #include "../ofmipd/submission.h"
+#include "../pop3/popup.h"
 #include "accounts.h"
 #include "auth.h"
 #include "home.h"
@@ -53,6 +62,10 @@
   "pipit-ofmipd [ -tmk ] [ -l [ -a address ] [ -p port ] [ -x cdb ] [ -c sessions ] [ -C sessions ] " \
   "[ -b backlog ] [ -d readyfd ] ] [ name.cdb ] [ host program arg... ]"
 
+#define USAGE_POP3 \
+  "pipit-popup [ -trm ] [ -l [ -a address ] [ -p port ] [ -x cdb ] [ -c sessions ] [ -C sessions ] " \
+  "[ -b backlog ] [ -d readyfd ] ] [ host program arg... ]"
+
 #define MEMORY_SESSION  134217728 /* bytes of address space that a session may have */
 #define MEMORY_LISTENER 536870912 /* and the listener, which may hold two sets of settings */
 #define BACKLOG         128
@@ -63,6 +76,7 @@ struct options {
   int authd;
   int required;
   struct auth auth;
+  char const *host;
   char const *addresses[SOCKETS_MAX];
   size_t naddresses;
   char const *port;
@@ -76,7 +90,7 @@ struct options {
 
 static void usage(void)
 {
-  strerr_dieusage(EXIT_PERMANENT, mode.submission ? USAGE_SUBMISSION : USAGE);
+  strerr_dieusage(EXIT_PERMANENT, mode.submission ? USAGE_SUBMISSION : mode.pop3 ? USAGE_POP3 : USAGE);
 }
 
 static unsigned int number(char const *s, unsigned int min)
@@ -122,8 +136,9 @@ static void read_options(struct options *o, int argc, char const *const *argv)
     g.ind++;
   }
   int programs = argc - g.ind; /* host is one of them */
-  if (programs == 1 || (programs && o->authd) || (others && !o->listen)) usage();
-  if (programs) o->auth.checker = (char **)argv + g.ind + 1;
+  if (programs == 1 || (programs && o->authd) || (others && !o->listen) || (mode.pop3 && o->handover)) usage();
+  if (programs) o->host = argv[g.ind], o->auth.checker = (char **)argv + g.ind + 1;
+  else if (mode.pop3) o->authd = 1;
   else if (o->auth.has_cram || (o->required && !o->authd)) usage();
 }
 
@@ -149,9 +164,9 @@ static int confine(char const *cdb)
 
 static enum served refuse(int out, char const *why)
 {
-  static char const reply[] = "421 4.3.0 local trouble, try again later\r\n";
   strerr_warnw(why);
-  fd_write(out, reply, sizeof reply - 1);
+  fd_write(out, mode.trouble, strlen(mode.trouble));
+  fd_write(out, "\r\n", 2);
   return SERVED_NOT;
 }
 
@@ -163,6 +178,7 @@ enum served smtpd_serve(struct smtpd *d, struct client *client, stralloc const *
   if (!d->confined && !auth_runs_program() && !recipient_runs_program() && !submit_uses_program() && !confine(0))
     return refuse(out, "unable to confine myself");
   d->confined = 1;
+  if (mode.pop3) return popup_serve(d->settings, client, in, out, d->stop);
   return session_serve(d->settings, client, in, out, d->stop, d->again) ? SERVED_AGAIN : SERVED_OVER;
 }
 
@@ -171,7 +187,8 @@ static enum served serve_one(struct settings *settings)
   struct smtpd d = { .settings = settings };
   struct client c = { .ip = "" };
   struct accounts a;
-  if (!geteuid() && !(accounts_load(&a) && accounts_become(&a, ACCOUNT_SMTPD)))
+  int root = mode.pop3 && auth_runs_program(); /* it becomes the user */
+  if (!root && !geteuid() && !(accounts_load(&a) && accounts_become(&a, ACCOUNT_SMTPD)))
     return refuse(1, accounts_why());
   if (!settings_load(settings, 0)) return refuse(1, settings_why());
   client_find(&c, 0, 0);
@@ -210,17 +227,31 @@ static int serve_all(struct settings *settings, struct options const *o)
 }
 
 static struct mode const submission = { .program = "pipit-ofmipd", .submission = 1, .port = "587",
-                                        .rules = "control/tcp.submission.cdb" };
+                                        .rules = "control/tcp.submission.cdb", MODE_SMTP };
+
+static struct mode const pop3 = {
+  .program = "pipit-popup", .pop3 = 1, .port = "110", .rules = "control/tcp.pop3.cdb",
+  .limit = "concurrencypop3", .limit_client = "concurrencypop3client", .denied = "-ERR access denied",
+  .trouble = "-ERR [SYS/TEMP] local trouble, try again later",
+  .full = "-ERR [SYS/TEMP] too many connections, try again later",
+  .full_client = "-ERR [SYS/TEMP] too many connections from you, try again later"
+};
 
 int main(int argc, char const *const *argv)
 {
   static struct settings settings;
   struct options o = { .backlog = BACKLOG, .ready_fd = -1 };
   if (argc && strstr(program_called(argv[0]), "ofmipd")) mode = submission;
+  else if (argc && strstr(program_called(argv[0]), "popup")) mode = pop3;
   program_start(mode.program);
   if (!argc) usage();
   read_options(&o, argc, argv);
-  if (mode.submission) auth_offer(&o.auth, AUTHWIRE_SUBMISSION, 1);
+  if (mode.pop3) {
+    /* qmail-popup's clients have always had APOP, and their passwords were taken in clear. */
+    if (o.auth.checker && !strcmp(program_called(argv[0]), "qmail-popup")) o.auth.has_cram = 1;
+    popup_offer(&o.auth, o.host, !o.listen && !o.required);
+    auth_offer(&o.auth, AUTHWIRE_POP3, 0);
+  } else if (mode.submission) auth_offer(&o.auth, AUTHWIRE_SUBMISSION, 1);
   else if (o.authd || o.auth.checker) auth_offer(&o.auth, AUTHWIRE_SMTP, o.required);
   if (o.tls) setenv("SMTPS", "1", 1);
   if (o.listen) return serve_all(&settings, &o);

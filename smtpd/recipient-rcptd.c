@@ -13,6 +13,7 @@
 #define WAIT_MS 6000 /* for an answer; pipit-rcptd itself gives up earlier */
 
 static int sock = -1;
+static int closed;
 
 static void leave(void)
 {
@@ -29,6 +30,7 @@ static int reach(void)
   sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (sock == -1) return 0;
   if (connect(sock, (struct sockaddr const *)&sa, sizeof sa) == 0) return 1;
+  closed = errno == EACCES;
   leave();
   return 0;
 }
@@ -52,6 +54,11 @@ static int ask(char const *addr, size_t len, uint64_t end)
   if (!reach()) return -1;
   if (send(sock, addr, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)len) return -1;
   return answer(end);
+}
+
+int recipient_is_closed(void)
+{
+  return closed;
 }
 
 enum known recipient_ask(char const *addr, size_t len)

@@ -20,6 +20,8 @@ static enum known look_up(struct session const *s, char const *addr, size_t len)
   if (listed != KNOWN_NO_LIST && listed != KNOWN_NOT_LISTED) return listed;
   if (!s->settings->rcptd) return listed == KNOWN_NO_LIST ? KNOWN_YES : KNOWN_NO;
   enum known r = recipient_ask(addr, len);
+  /* A user who speaks SMTP by sendmail -bs: as with any message of his, who is not there bounces. */
+  if (r == KNOWN_TROUBLE && s->client.relay && recipient_is_closed()) return KNOWN_YES;
   if (r == KNOWN_REMOTE) return listed == KNOWN_NO_LIST ? KNOWN_YES : KNOWN_NO;
   return r;
 }

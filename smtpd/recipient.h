@@ -44,6 +44,8 @@ extern enum known recipient_in_list(char const *addr, size_t len);
 
 /* recipient-rcptd.c: KNOWN_YES, KNOWN_REMOTE, KNOWN_NO or KNOWN_TROUBLE. */
 extern enum known recipient_ask(char const *addr, size_t len);
+/* Was pipit-rcptd asked by somebody whom its socket is closed to? */
+extern int recipient_is_closed(void);
 
 /* recipient-program.c: 1, or 0 and <a>. */
 extern int recipient_run(struct session const *s, char const *addr, size_t len,

@@ -18,7 +18,7 @@ static char const *const files[] = {
 #define FILES_SUBMISSION 6
   "me", "smtpgreeting", "localiphost", "rcpthosts", "badmailfrom", "normalizeclients", "authinclear", "authdelay", "relayopentime",
   "databytes", "maxrcpt", "maxline", "maxerrors", "brtlimit", "rcptcheck", "timeoutsmtpd", "timeoutsession",
-  "concurrencysmtpd", "concurrencysmtpdclient", 0
+  "concurrencysmtpd", "concurrencysmtpdclient", "concurrencypop3", "concurrencypop3client", 0
 };
 
 static char const *const *my_files(void)
@@ -129,8 +129,8 @@ static int load_numbers(struct settings *s)
       !load_number("timeoutsession", &s->session, SECONDS_MAX) ||
       !load_number("authdelay", &s->authdelay, 60) ||
       !load_number("relayopentime", &s->relayopen, SECONDS_MAX) ||
-      !load_number("concurrencysmtpd", &s->sessions, SESSIONS_MAX) ||
-      !load_number("concurrencysmtpdclient", &s->per_client, SESSIONS_MAX))
+      !load_number(mode.limit, &s->sessions, SESSIONS_MAX) ||
+      !load_number(mode.limit_client, &s->per_client, SESSIONS_MAX))
     return 0;
   if (s->maxline < SETTINGS_LINE_MIN)
     return fail_file("maxline", "line 1: too small", "; a command may have 512 bytes");
@@ -178,15 +178,20 @@ static void settings_free(struct settings *s)
   stralloc_free(&s->idhost);
 }
 
+/* What SMTP needs and POP3 does not: a fault in there is not to keep people from their mail. */
+static int load_smtp(struct settings *s)
+{
+  return mode.pop3 ||
+         (load_rcptcheck(s) && load_map("rcpthosts", &s->rcpthosts, &s->has_rcpthosts) &&
+          load_map("badmailfrom", &s->badmailfrom, 0) && load_networks("normalizeclients", &s->normalize));
+}
+
 int settings_load(struct settings *s, int watch)
 {
   struct settings fresh;
   memset(&fresh, 0, sizeof fresh);
   if (watch) fresh.stamp = control_stamp(my_files());
-  if (!load_names(&fresh) || !load_submission(&fresh) || !load_numbers(&fresh) || !load_rcptcheck(&fresh) ||
-      !load_map("rcpthosts", &fresh.rcpthosts, &fresh.has_rcpthosts) ||
-      !load_map("badmailfrom", &fresh.badmailfrom, 0) ||
-      !load_networks("normalizeclients", &fresh.normalize) ||
+  if (!load_names(&fresh) || !load_submission(&fresh) || !load_numbers(&fresh) || !load_smtp(&fresh) ||
       !load_networks("authinclear", &fresh.authinclear)) {
     settings_free(&fresh);
     s->stamp = fresh.stamp;

@@ -93,12 +93,12 @@ static enum stream_result judge(struct stream const *io, int64_t began)
   return t - began >= io->idle ? STREAM_IDLE : STREAM_OK;
 }
 
-static enum stream_result write_all(struct stream *io)
+static enum stream_result write_all(struct stream *io, char const *s, size_t len)
 {
   size_t done = 0;
   int64_t began = (int64_t)clock_ms();
-  while (done < io->outlen) {
-    ssize_t n = write_some(io, io->outbuf + done, io->outlen - done);
+  while (done < len) {
+    ssize_t n = write_some(io, s + done, len - done);
     if (n >= 0) {
       done += (size_t)n;
       continue;
@@ -111,14 +111,18 @@ static enum stream_result write_all(struct stream *io)
 
 enum stream_result stream_flush(struct stream *io)
 {
-  if (io->broken == STREAM_OK && io->outlen) io->broken = write_all(io);
+  if (io->broken == STREAM_OK && io->outlen) io->broken = write_all(io, io->outbuf, io->outlen);
   io->outlen = 0;
   return io->broken;
 }
 
 void stream_put(struct stream *io, char const *s, size_t len)
 {
-  while (len) {
+  if (len >= sizeof io->outbuf && stream_flush(io) == STREAM_OK) {
+    io->broken = write_all(io, s, len);
+    return;
+  }
+  while (len && io->broken == STREAM_OK) {
     size_t room = sizeof io->outbuf - io->outlen;
     size_t n = len < room ? len : room;
     memcpy(io->outbuf + io->outlen, s, n);

@@ -9,6 +9,7 @@ used again. Unavailable says why a peer cannot be had; tests then skip.
   dovecot()   a Peer with Dovecot, its imap and its lmtp
   fail2ban()  its fail2ban-regex, to be run by /usr/bin/python3
   php(), git_email(), mutt()   programs that send mail by sendmail
+  fetchmail(), mpop()   programs that fetch it by POP3
   procmail(), maildrop(), mlmmj()   programs that dot-qmail files run
   msmtp()     a client of SMTP; nodemailer(): that of npm, for node
   sslscan(), testssl()   programs that look at a TLS server
@@ -97,6 +98,12 @@ def git_email():
 
 def mutt():
     return fetch('mutt', ['mutt'], 'usr/bin/mutt')
+
+def fetchmail():
+    return fetch('fetchmail', ['fetchmail'], 'usr/bin/fetchmail')
+
+def mpop():
+    return fetch('mpop', ['mpop'], 'usr/bin/mpop')
 
 def fail2ban():
     return fetch('fail2ban', ['fail2ban'], 'usr/bin/fail2ban-regex')

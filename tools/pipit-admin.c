@@ -26,6 +26,7 @@ static struct names const programs[] = {
     {"release", release_main},
     {"tcpok", tcpok_main},
     {"tcpto", tcpto_main},
+    {"verify", verify_main},
 };
 
 int main(int argc, char const *const *argv)

@@ -1,5 +1,5 @@
 """What programs on the machine send by sendmail reaches the Maildir"""
-import sys
+import pwd, sys
 sys.path.insert(0, 'tests')
 from email import message_from_bytes, policy
 from instance import *
@@ -54,6 +54,20 @@ code, text = i.sendmail('-bs', input=b'EHLO me\r\nMAIL FROM:<u@mail.example>\r\n
 check(code == 0 and text.startswith('220 ') and '\n354 ' in text and '\n221 ' in text,
       'sendmail -bs speaks SMTP: %r' % text)
 arrived('bs', 'bs', 'a message handed over by sendmail -bs arrives')
+
+# as any other user, who may ask pipit-rcptd nothing
+i.mailbox('bsuser')
+if ROOT:
+    r = subprocess.run([sendmail, '-bs'], user='daemon', group='daemon', extra_groups=[], env=i.env, capture_output=True, timeout=60,
+                       input=b'EHLO me\r\nMAIL FROM:<u@mail.example>\r\nRCPT TO:<bsuser@mail.example>\r\nDATA\r\n'
+                       b'Received: from forged\r\nSubject: bs\r\n\r\nhello\r\n.\r\nQUIT\r\n')
+    check(r.returncode == 0 and b'\n354 ' in r.stdout, 'another user speaks SMTP too: %r %r' % (r.stdout, r.stderr))
+    m = i.wait_mails('bsuser', 1)
+    check(m and b'from uid %d)' % pwd.getpwnam('daemon').pw_uid in m[0].split(b'forged')[0], 'and his uid stands in it: %r' % m)
+    r = subprocess.run([sendmail, '-q'], user='daemon', group='daemon', extra_groups=[], env=i.env, capture_output=True, timeout=60)
+    check(r.returncode == 100 and r.stderr.count(b'\n') == 1, 'but -q is not for him: %r' % r.stderr)
+code, text = i.sendmail('-q')
+equal(code, 0, 'sendmail -q: %r' % text)
 
 # s-nail
 i.mailbox('snail')

@@ -5,7 +5,8 @@ Needs root. Where the accounts of conf-users do not exist, the test sees an
 """
 import sys
 sys.path.insert(0, 'tests')
-import grp, pwd
+import grp, poplib, pwd
+from authd import passwd
 from instance import *
 from tlsserver import *
 
@@ -38,7 +39,8 @@ if not all(map(exists, NAMES)) and not (private_mounts() and own_accounts()):
     done()
 uid = {n: pwd.getpwnam(n).pw_uid for n in NAMES}
 
-i = Instance(separated=True, options=('-a', '127.0.0.1'))
+pop3_port = free_port()
+i = Instance(separated=True, options=('-a', '127.0.0.1', '-p', str(pop3_port)))
 # A user with a home, and a dot-qmail file that says who reads it.
 home = os.path.join(SCRATCH, 'user')
 for d in ('', 'Maildir', 'Maildir/tmp', 'Maildir/new', 'Maildir/cur'):
@@ -165,6 +167,26 @@ renew()
 check(serves(live + '/fullchain.pem') and der(live + '/fullchain.pem') != old, 'and still gets renewed keys')
 equal(deliver(c, 'ann@sender.example', 'postmaster@mail.example', b'Subject: over TLS\n\nx\n')[:8], '2.0.0 ok', 'a session from before takes mail')
 for x in (c, victim): x.close()
+
+def runs_as(pid):
+    with open('/proc/%d/status' % pid) as f: return int(re.search(r'^Uid:\t(\d+)', f.read(), re.M)[1])
+# POP3: who asks for the password has no rights; who gives the mail has the user's.
+reader = pwd.getpwnam('daemon')
+box = os.path.join(SCRATCH, 'reader')
+for d in ('', '/Maildir', '/Maildir/tmp', '/Maildir/new', '/Maildir/cur'):
+    os.mkdir(box + d, 0o700)
+    os.chown(box + d, reader.pw_uid, reader.pw_gid)
+with open(box + '/Maildir/new/1', 'w') as f: f.write('Subject: x\n')
+os.chown(f.name, reader.pw_uid, reader.pw_gid)
+equal(passwd(i.home, '-u', 'daemon', '-h', box, 'reader', password='secret'), (0, ''), 'a login')
+c = poplib.POP3('127.0.0.1', pop3_port, timeout=60)
+c.stls(any_server())
+c.user('reader')
+equal(c.pass_('secret'), b'+OK', 'it logs in by POP3')
+equal(({runs_as(p) for p in i.pids('pipit-popup')}, {runs_as(p) for p in i.pids('pipit-pop3d')}), ({uid['pipitd']}, {reader.pw_uid}),
+      'pipit-popup runs as pipitd, pipit-pop3d as the user')
+c.dele(1)
+equal((c.quit(), os.listdir(box + '/Maildir/new')), (b'+OK', []), 'who may remove his mail')
 
 # A message that waits, so that every process exists.
 i.sendmail('-f', 'me@mail.example', 'x@far.example', input=b'Subject: far\n\nx\n')

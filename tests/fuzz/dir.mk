@@ -22,6 +22,9 @@ fuzz-inject_SRCS := $(addprefix queue/inject-,header.c rewrite.c settings.c inpu
 fuzz-job_SRCS := $(addprefix send/,rprogram.c bounce_text.c bounce_status.c bounce_put.c bounce.c \
   report.c lines.c state.c records.c)
 fuzz-maildirsize_SRCS := local/sizefile.c local/quota.c
+fuzz-popup_SRCS := pop3/popup.c $(addprefix smtpd/,stream.c tls.c netlist.c)
+fuzz-popup_WRAP := poll recv stream_put stream_flush stream_linger stream_is_one_socket stream_is_pending \
+  stream_start logline_write tls_is_there tls_prepare auth_mechanisms auth_check
 fuzz-queue_SRCS := $(addprefix send/,records.c lines.c state.c journal.c)
 fuzz-queue_WRAP := syncfs
 fuzz-repair_SRCS := ofmipd/repair.c

@@ -58,6 +58,13 @@ root: again
         check(code == 111 and 'newaliases: fatal: bad line 2: ' in err and why in err and err.count('\n') == 1, 'refused: %r: %r' % (line[:20], err))
     equal((open('aliases.cdb', 'rb').read() == old, [n for n in os.listdir('.') if 'tmp' in n]), (True, []), 'the old one stays, nothing else')
     equal([call('newaliases', *a)[0] for a in (['none'], ['-x'], ['a', 'b', 'c'], ['aliases', 'none/x'])], [111, 100, 100, 111], 'called wrongly, or where it cannot')
+    control(ENV['PIPIT_HOME'], 'aliasfile', os.path.abspath('aliases'))
+    os.unlink('aliases.cdb')
+    equal((call('newaliases')[0], shown().count('postmaster@')), (0, 1), 'control/aliasfile names the file')
+    control(ENV['PIPIT_HOME'], 'aliasfile', 'aliases')
+    code, out, err = call('newaliases')
+    check(code == 111 and 'control/aliasfile' in err and 'from the root' in err, 'a path that is not one from the root: %r' % err)
+    control(ENV['PIPIT_HOME'], 'aliasfile', None)
     put('empty', '# only\n')
     equal((call('newaliases', 'empty')[0], shown('empty.cdb')), (0, ''), 'no alias at all')
 

@@ -13,7 +13,7 @@ plain.update(PIPIT_HOME=home, USER='joe', LOGNAME='joe', HOME=SCRATCH)
 lab = os.path.join(SCRATCH, 'lab')
 os.mkdir(lab)
 shutil.copy(sendmail, lab)
-for p in ('pipit-inject', 'pipit-qread', 'pipit-smtpd', 'newaliases'):
+for p in ('pipit-inject', 'pipit-qread', 'pipit-smtpd', 'newaliases', 'pipit-flush', 'pipit-verify'):
     with open(os.path.join(lab, p), 'w') as f:
         f.write('#!/bin/sh\necho "$0"\nfor a; do printf "<%s>" "$a"; done\necho\nenv\n')
     os.chmod(f.name, 0o755)
@@ -43,6 +43,13 @@ becomes(['-f', 'joe@x.org', '-i', 'a@x.org', 'b@x.org'], ['-a', '-f', 'joe@x.org
 becomes(['-oi', '-t', '-oem'], ['-H', '--'], 'mailutils')
 becomes(['-FAnacron', '-odi', 'root'], ['-a', '--', 'root'], 'anacron')
 becomes(['-i', 'root'], ['-a', '--', 'root'], 'at and mail(1)')
+becomes(['-t', '-oi', '-oem', '-fwww@x.org'], ['-H', '-f', 'www@x.org', '--'], 'MIME::Lite')
+becomes(['-i', '-fjoe@x.org', '--', 'a@x.org'], ['-a', '-f', 'joe@x.org', '--', 'a@x.org'], 'Mail::Mailer')
+becomes(['-oi', '-f', 'root@x.org', '-t'], ['-H', '-f', 'root@x.org', '--'], "GNU mail")
+becomes(['-oem', '-odb', '-oi', '-r', 'joe@x.org', 'root'], ['-a', '-f', 'joe@x.org', '--', 'root'], 'smartd and others with -r')
+becomes(['-G', '-U', '-n', '-h', '3', '-L', 'tag', '-Am', '-Ac', '-O', 'DeliveryMode=b', '-OErrorMode=q', '-o7', '-o', 'db', '-B', '7bit', '-ep', 'a'],
+        ['-a', '--', 'a'], 'all that is about how and when')
+becomes(['-oi', '-t', '-f', ''], ['-H', '-f', '', '--'], "-f '' beside others")
 becomes(['-bm', '-v', '-m', '-x', '-e', 'm', '-p', 'smtp:h', '-Efoo', '-J', '-o*', '-oQ' + SCRATCH + '/x', '-oX', 'a'],
         ['-a', '--', 'a'], 'all that is accepted without effect')
 becomes(['-it', '-oi'], ['-H', '--'], 'letters together')
@@ -86,6 +93,13 @@ with socket.create_server(('127.0.0.1', 0)) as s, socket.create_connection(s.get
 a.close(); b.close()
 equal(call(name='newaliases')[:3], (0, 'newaliases', ['']), 'newaliases')
 equal(call('-bi')[:3], (0, 'newaliases', ['']), '-bi')
+equal(call('-I')[:3], (0, 'newaliases', ['']), '-I')
+for args in (['-bi', '-oA/x/aliases'], ['-bi', '-O', 'AliasFile=/x/aliases']):
+    equal(call(*args)[:3], (0, 'newaliases', ['/x/aliases']), 'the file of ' + ' '.join(args))
+for args, out in ((['-q'], ['all']), (['-qf'], ['all']), (['-v', '-q'], ['all']), (['-qI123'], ['-i', '123']),
+                  (['-qRx.org'], ['-d', 'x.org']), (['-qSa@x.org'], ['-s', 'a@x.org'])):
+    equal(call(*args)[:3], (0, 'pipit-flush', out), ' '.join(args))
+equal(call('-bv', 'a', 'B <b@x.org>, c', '-x')[:3], (0, 'pipit-verify', ['--', 'a', 'b@x.org', 'c', '-x']), '-bv')
 os.unlink(lab + '/pipit-smtpd')
 r = call('-bs', env={'PIPIT_HOME': SCRATCH + '/none'})
 check(r[0] == 111 and r[1].startswith('sendmail: fatal: unable to run '), 'a missing program: 111')
@@ -95,9 +109,14 @@ check(r.returncode == 100 and b'Argument list too long' in r.stderr, 'more recip
 
 # What is refused makes no file.
 before = sorted(os.listdir(SCRATCH))
-for args in (['-C', '/etc/passwd'], ['-C' + SCRATCH + '/c'], ['-D' + SCRATCH + '/d'], ['-X', SCRATCH + '/x'], ['-X' + SCRATCH + '/x'], ['-be'], ['-bd'],
-             ['-bt'], ['-bmx'], ['-b'], ['-O', 'QueueDirectory=' + SCRATCH], ['-q'],
-             ['-r', 'x'], ['-L', 'x'], ['-G'], ['-A', 'x'], ['-f'], ['-F'], ['--help'], ['-'  + '\x01']):
+def refused(*args):
+    r = call(*args, 'a', cwd=SCRATCH)
+    check(r[0] == 100 and r[1].startswith('sendmail: fatal: -' + args[0][1]) and ' is refused: ' in r[1] and r[1].count('\n') == 1,
+          'refused, with the reason: ' + ' '.join(args).replace(SCRATCH, ''))
+for args in (['-C', '/etc/passwd'], ['-C' + SCRATCH + '/c'], ['-D' + SCRATCH + '/d'], ['-d0.1'], ['-X', SCRATCH + '/x'], ['-X' + SCRATCH + '/x'], ['-XV'],
+             ['-bd'], ['-bD'], ['-bl'], ['-bt'], ['-bd', '-q1h'], ['-O', 'QueueDirectory=' + SCRATCH], ['-q1h'], ['-q', '-q30m'], ['-qR'], ['-qx'], ['-B', 'BINARYMIME']):
+    refused(*args)
+for args in (['-be'], ['-ba'], ['-bmx'], ['-b'], ['-f'], ['-F'], ['-Z'], ['--help'], ['-'  + '\x01']):
     r = call(*args, 'a', cwd=SCRATCH) if args[-1] not in ('-b', '-f', '-F') else call(*args, cwd=SCRATCH)
     check(r[0] == 100 and 'sendmail: usage: ' in r[1], 'refused with 100: ' + ' '.join(args).replace(SCRATCH, '').replace('\x01', '\\1'))
 equal(sorted(os.listdir(SCRATCH)), before, 'and nothing was written')
@@ -189,4 +208,37 @@ if all(subprocess.run(c, capture_output=True).returncode == 0 for c in (['perl',
     env, msg = result()
     equal((r.returncode, env[:1], sorted(env[1:])), (0, ['Fenv@x.org'], ['Ta@x.org', 'Tc@x.org']), 'git send-email')
 else: skip('no git send-email, or not all that it needs')
+
+# -bv, as anybody.
+for name in ('.qmail-known', '.qmail-list-default'):
+    with open(os.path.join(home, 'alias', name), 'w') as f: f.write('./Maildir/\n')
+control(home, 'locals', 'host.example\n')
+control(home, 'virtualdomains', 'v.example:list\nw.example:none\n')
+control(home, 'smtproutes', 'far.example:relay.example:26\nbad..example:[x\n')
+def verify(*args, code=0, user=None):
+    kw = dict(user=user, group=user, extra_groups=[]) if user else {}
+    r = subprocess.run([sendmail, '-bv', *args], env=plain, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, **kw)
+    equal((r.returncode, r.stderr), (code, ''), 'exit of -bv ' + ' '.join(args))
+    return r.stdout
+equal(verify('known', 'x@v.example'), 'known@host.example... deliverable: mailer local, user alias\nx@v.example... deliverable: mailer local, user alias\n',
+      '-bv: local addresses')
+equal(verify('nobody-here', 'x@w.example', code=100), 'nobody-here@host.example... User unknown\nx@w.example... User unknown\n', '-bv: unknown ones')
+equal(verify('Joe <a@Far.example>', 'b@mx.example'), 'a@Far.example... deliverable: mailer smtp, host relay.example:26, user a@Far.example\n'
+      'b@mx.example... deliverable: mailer smtp, host mx.example, user b@mx.example\n', '-bv: other hosts')
+control(home, 'senderroutes', 'me@x.org:mine.example:587\n')
+equal(verify('-f', 'me@x.org', 'b@mx.example'), 'b@mx.example... deliverable: mailer smtp, host mine.example:587, user b@mx.example\n', '-bv: the route of a sender')
+control(home, 'lmtproutes', 'l.example:/run/l\n')
+equal(verify('a@l.example'), 'a@l.example... deliverable: mailer lmtp, host /run/l, user a@l.example\n', '-bv: an LMTP server')
+equal(verify('x\x1b[y@w.example', code=100)[:13], 'x?[y@w.exampl', '-bv: control characters are not printed')
+if ROOT:
+    equal(verify('known', user='daemon'), 'known@host.example... deliverable: mailer local, user alias\n', '-bv: as another user')
+    os.chmod(os.path.join(home, 'alias'), 0o700)
+    equal(verify('known', user='daemon', code=111), 'known@host.example... cannot tell: his home is closed to you\n', '-bv: a closed home')
+    os.chmod(os.path.join(home, 'alias'), 0o755)
+if subprocess.run(['perl', '-MMail::Mailer', '-e', '1'], capture_output=True).returncode == 0:
+    r = subprocess.run(['perl', '-MMail::Mailer', '-e', 'my $m = Mail::Mailer->new("sendmail"); $m->open({To => "a\@x.org", Subject => "s"}); print $m "x\n"; $m->close or exit 1'],
+                       env=dict(full, PERL_MAILERS='sendmail:' + sendmail), capture_output=True, timeout=60)
+    env, msg = result()
+    equal((r.returncode, env), (0, ['Fjoe@host.example', 'Ta@x.org']), 'Mail::Mailer')
+else: skip('no Mail::Mailer')
 done()

@@ -130,6 +130,10 @@ def again(home):
           [('ofmipd', 'IP', '127.0.0.1\n'), ('ofmipd', 'PORT', '2587\n'),
            ('ofmipds', 'IP', '127.0.0.1\n'), ('ofmipds', 'PORT', '2465\n'), ('ofmipds', 'SMTPS', '1\n')], 'services for submission')
     check('port 2587' in p.stdout and 'port 2465' in p.stdout and 'pipit-ofmipd' in read(home, 'service/ofmipds/run'), 'it tells their ports: %r' % p.stdout)
+    p = run('-p', '2110', '-P', '2995', *AS, home)
+    equal([(n, f, read(home, 'service', n, 'env', f)) for n in ('popup', 'popups') for f in sorted(os.listdir('%s/service/%s/env' % (home, n))) if f != 'MEMORY'],
+          [('popup', 'IP', '127.0.0.1\n'), ('popup', 'PORT', '2110\n'), ('popups', 'IP', '127.0.0.1\n'), ('popups', 'PORT', '2995\n'), ('popups', 'SMTPS', '1\n')], 'services for POP3')
+    check('POP3: port 2110' in p.stdout and 'pipit-popup' in read(home, 'service/popups/run') and 'ofmi' not in read(home, 'service/popup/run'), 'with their own script')
     write(home, 'service/ofmipd/run', 'old')
     run(*AS, home)
     check('pipit-ofmipd' in read(home, 'service/ofmipd/run') and read(home, 'service/ofmipd/env/PORT') == '2587\n', 'they are brought up to date too')
