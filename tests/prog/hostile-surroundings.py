@@ -114,7 +114,7 @@ def descriptors():
         status, out, err = run(['pipit-sendmail', '-bp'], closed)
         check(status in (0, 111), 'sendmail -bp, %s' % name(closed))
         for program in PROGRAMS:
-            if program in ('pipit-queue', 'pipit-qread', 'pipit-remote', 'pipit-start', 'pipit-queued', 'pipit-authd', 'pipit-rcptd', 'pipit-smtpd', 'pipit-ofmipd', 'pipit-popup', 'pipit-inject', 'pipit-sendmail'): continue
+            if program in ('pipit-queue', 'pipit-qread', 'pipit-remote', 'pipit-start', 'pipit-queued', 'pipit-authc', 'pipit-authd', 'pipit-rcptd', 'pipit-smtpd', 'pipit-ofmipd', 'pipit-popup', 'pipit-inject', 'pipit-sendmail'): continue
             status, out, err = run([program], closed, account=True)
             check(status in (2, 100, 111) if program == 'pipit-checkpass' else status in (100, 111), '%s, %s, and wrongly called: %s' % (program, name(closed), status))
     q.terminate()
