@@ -67,7 +67,7 @@ def main():
     for s in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(s) == signal.SIG_IGN: signal.signal(s, signal.SIG_DFL)
     ap = argparse.ArgumentParser()
-    ap.add_argument('-j', type=int, default=os.cpu_count())
+    ap.add_argument('-j', type=int, default=os.cpu_count() + 1) # most of them wait most of the time
     ap.add_argument('-t', type=int, default=300)
     ap.add_argument('-k', default='')
     ap.add_argument('-v', action='store_true')
