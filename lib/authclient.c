@@ -16,7 +16,7 @@
 #include "clock.h"
 #include "control.h"
 #include "fdpass.h"
-#include "home.h"
+#include "localsocket.h"
 #include "logline.h"
 #include "program.h"
 
@@ -119,19 +119,6 @@ static enum auth_result ask_program(struct auth const *a, struct auth_who const 
 
 /* --- pipit-authd --- */
 
-/* A connection to it, or -1 with errno. */
-static int reach(void)
-{
-  struct sockaddr_un sa;
-  if (!home_socket(&sa, AUTHWIRE_SOCKET)) return -1;
-  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd == -1 || connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0) return fd;
-  int e = errno;
-  close(fd);
-  errno = e;
-  return -1;
-}
-
 /* Wait for an answer. 1; 0 with errno. */
 static int await(int fd, unsigned int ms, volatile sig_atomic_t const *stop)
 {
@@ -206,7 +193,7 @@ static enum auth_result ask(struct authwire_request *q, struct auth_try const *t
   q->loginlen = (uint16_t)t->loginlen;
   q->secretlen = (uint16_t)t->secretlen;
   q->extralen = (uint16_t)t->extralen;
-  out->conversation = reach();
+  out->conversation = localsocket_reach(AUTHWIRE_SOCKET);
   if (out->conversation == -1) {
     char text[AUTH_WHY_MAX];
     snprintf(text, sizeof text, "pipit-authd cannot be reached: %s", strerror(errno));

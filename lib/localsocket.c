@@ -1,4 +1,4 @@
-/* localsocket.c - a Unix socket to listen on, in a directory of somebody else's; see localsocket.h */
+/* localsocket.c - Unix sockets of the instance, in a directory of somebody else's; see localsocket.h */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "home.h"
 #include "localsocket.h"
 
 static int unix_socket(void)
@@ -71,6 +72,18 @@ int localsocket_listen(char const *path, unsigned int backlog, mode_t mode, uid_
   memcpy(sa.sun_path, path, len + 1);
   int fd = unix_socket();
   if (fd == -1 || bind_and_listen(fd, &sa, backlog, mode, uid, gid)) return fd;
+  int e = errno;
+  close(fd);
+  errno = e;
+  return -1;
+}
+
+int localsocket_reach(char const *name)
+{
+  struct sockaddr_un sa;
+  if (!home_socket(&sa, name)) return -1;
+  int fd = unix_socket();
+  if (fd == -1 || connect(fd, (struct sockaddr const *)&sa, sizeof sa) == 0) return fd;
   int e = errno;
   close(fd);
   errno = e;

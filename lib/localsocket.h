@@ -1,4 +1,4 @@
-/* localsocket.h - a Unix socket to listen on, made as root for an account */
+/* localsocket.h - Unix sockets: one to listen on, made as root for an account, and a connection to one */
 #ifndef PIPIT_LOCALSOCKET_H
 #define PIPIT_LOCALSOCKET_H
 
@@ -10,5 +10,9 @@
  * when somebody listens there, EEXIST when that is no socket, ENAMETOOLONG over 107 bytes. */
 extern int localsocket_listen(char const *path, unsigned int backlog, mode_t mode, uid_t uid,
                               gid_t gid);
+
+/* Connect to the SOCK_SEQPACKET socket <name> of the instance, run/... A descriptor
+ * (close-on-exec, it does not wait), or -1 with errno. */
+extern int localsocket_reach(char const *name);
 
 #endif

@@ -9,10 +9,14 @@
 
 #include <skalibs/allreadwrite.h>
 #include <skalibs/djbunix.h>
+#include <skalibs/sgetopt.h>
 #include <skalibs/sig.h>
 #include <skalibs/strerr.h>
+#include <skalibs/types.h>
 
 #include "program.h"
+
+#define READY_MAX 65535 /* the highest descriptor that -d names */
 
 int program_plug(int fd)
 {
@@ -55,3 +59,17 @@ char const *__asan_default_options(void)
   return "detect_leaks=0:abort_on_error=1";
 }
 #endif
+
+int program_only_ready(int argc, char const *const *argv, char const *usage)
+{
+  subgetopt g = SUBGETOPT_ZERO;
+  unsigned int fd;
+  int ready = -1;
+  for (int opt; (opt = subgetopt_r(argc, argv, "d:", &g)) != -1;) {
+    if (opt != 'd' || !uint0_scan(g.arg, &fd) || fd < 3 || fd > READY_MAX)
+      strerr_dieusage(EXIT_PERMANENT, usage);
+    ready = (int)fd;
+  }
+  if (!argc || g.ind < argc) strerr_dieusage(EXIT_PERMANENT, usage);
+  return ready;
+}

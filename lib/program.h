@@ -21,6 +21,10 @@ extern char const *program_called(char const *argv0);
  * fails: a message that is not there is not an empty one. 1, or 0 with errno. */
 extern int program_plug(int fd);
 
+/* For a program whose only option is -d fd, with what program_ready takes: that, or -1. Any other
+ * argument is wrong usage. */
+extern int program_only_ready(int argc, char const *const *argv, char const *usage);
+
 /* For supervision: write a newline to <fd> and close it (s6's notification-fd).
  * Nothing when <fd> is negative or not open. */
 extern void program_ready(int fd);

@@ -9,7 +9,7 @@
 
 #include "clock.h"
 #include "fdpass.h"
-#include "home.h"
+#include "localsocket.h"
 #include "tlsclient.h"
 
 static enum tlsclient_result lost(struct tlsclient *t, char const *what)
@@ -48,22 +48,9 @@ int tlsclient_await(int fd, uint64_t end, volatile sig_atomic_t const *stop,
   return 0;
 }
 
-/* A connection to it, or -1 with errno. */
-static int reach(char const *path)
-{
-  struct sockaddr_un sa;
-  if (!home_socket(&sa, path)) return -1;
-  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd == -1 || connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0) return fd;
-  int e = errno;
-  close(fd);
-  errno = e;
-  return -1;
-}
-
 int tlsclient_is_there(char const *path)
 {
-  int fd = reach(path);
+  int fd = localsocket_reach(path);
   if (fd != -1) close(fd);
   return fd != -1;
 }
@@ -91,7 +78,7 @@ enum tlsclient_result tlsclient_ask(struct tlsclient *t, char const *path, int n
   char packet[TLSWIRE_MAX];
   struct iovec v[2] = { { (void *)(uintptr_t)q, sizeof *q }, { (void *)(uintptr_t)s, len } };
   *t = (struct tlsclient)TLSCLIENT_NONE;
-  t->control = reach(path);
+  t->control = localsocket_reach(path);
   if (t->control == -1) return lost(t, strerror(errno));
   if (fdpass_send(t->control, v, len ? 2 : 1, &net, 1) != 1) return lost(t, strerror(errno));
   if (!hear(t, packet, clock_ms() + TLSCLIENT_ANSWER_MS, 0, &t->plain)) return TLSCLIENT_LOST;

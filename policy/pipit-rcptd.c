@@ -18,10 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <skalibs/sgetopt.h>
 #include <skalibs/sig.h>
 #include <skalibs/strerr.h>
-#include <skalibs/types.h>
 
 #include "control.h"
 #include "home.h"
@@ -133,16 +131,8 @@ int main(int argc, char const *const *argv)
 {
   static struct rcptd d;
   static struct accounts a;
-  subgetopt g = SUBGETOPT_ZERO;
-  unsigned int fd = 0;
   program_start("pipit-rcptd");
-  d.ready_fd = -1;
-  for (int opt; (opt = subgetopt_r(argc, argv, "d:", &g)) != -1;) {
-    if (opt != 'd' || !uint0_scan(g.arg, &fd) || fd < 3 || fd > 65535)
-      strerr_dieusage(EXIT_PERMANENT, USAGE);
-    d.ready_fd = (int)fd;
-  }
-  if (!argc || g.ind < argc) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  d.ready_fd = program_only_ready(argc, argv, USAGE);
   set_up(&d, &a);
   loop_run(&d);
   return 0;

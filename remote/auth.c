@@ -9,13 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "auth.h"
 #include "authcwire.h"
 #include "clock.h"
-#include "home.h"
+#include "localsocket.h"
 #include "job.h"
 #include "limits.h"
 #include "logline.h"
@@ -122,10 +121,8 @@ static enum auth_result refused(struct login *l)
 
 static int reach(struct login *l)
 {
-  struct sockaddr_un sa;
-  if (!home_socket(&sa, AUTHCWIRE_SOCKET)) return 0;
-  l->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  return l->sock != -1 && connect(l->sock, (struct sockaddr const *)&sa, sizeof sa) == 0;
+  l->sock = localsocket_reach(AUTHCWIRE_SOCKET);
+  return l->sock != -1;
 }
 
 /* Ask, and wait for the answer. Its kind; 0: there is none, with errno. */

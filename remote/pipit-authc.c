@@ -22,11 +22,9 @@
 #include <unistd.h>
 
 #include <skalibs/selfpipe.h>
-#include <skalibs/sgetopt.h>
 #include <skalibs/sig.h>
 #include <skalibs/stralloc.h>
 #include <skalibs/strerr.h>
-#include <skalibs/types.h>
 
 #include "accounts.h"
 #include "authcwire.h"
@@ -289,16 +287,8 @@ static void set_up(struct authc *d)
 int main(int argc, char const *const *argv)
 {
   static struct authc d;
-  subgetopt g = SUBGETOPT_ZERO;
-  unsigned int fd;
   program_start("pipit-authc");
-  d.ready_fd = -1;
-  for (int opt; (opt = subgetopt_r(argc, argv, "d:", &g)) != -1;) {
-    if (opt != 'd' || !uint0_scan(g.arg, &fd) || fd < 3 || fd > 65535)
-      strerr_dieusage(EXIT_PERMANENT, USAGE);
-    d.ready_fd = (int)fd;
-  }
-  if (!argc || g.ind < argc) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  d.ready_fd = program_only_ready(argc, argv, USAGE);
   set_up(&d);
   strerr_warni("ready");
   program_ready(d.ready_fd);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "home.h"
+#include "localsocket.h"
 #include "rcptwire.h"
 #include "recipient.h"
 
@@ -24,14 +24,10 @@ static void leave(void)
 /* 1 there is a connection, 0. */
 static int reach(void)
 {
-  struct sockaddr_un sa;
   if (sock != -1) return 1;
-  if (!home_socket(&sa, RCPTWIRE_SOCKET)) return 0;
-  sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (sock == -1) return 0;
-  if (connect(sock, (struct sockaddr const *)&sa, sizeof sa) == 0) return 1;
+  sock = localsocket_reach(RCPTWIRE_SOCKET);
+  if (sock != -1) return 1;
   closed = errno == EACCES;
-  leave();
   return 0;
 }
 
