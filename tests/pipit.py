@@ -1,5 +1,5 @@
 """pipit.py - what the Python tests share: a home to run programs in, cases, waiting"""
-import os, pwd, random, re, shutil, socket, subprocess, sys, time
+import fcntl, os, pwd, random, re, shutil, socket, subprocess, sys, time
 
 SCRATCH = os.environ['SCRATCH']
 BIN = os.environ['BIN']
@@ -34,10 +34,33 @@ def wait_for(condition, seconds=10, step=0.02):
         if value or time.monotonic() > end: return value
         time.sleep(step)
 
+PORTS = '/tmp/pipit.ports' # a byte for each port, locked by the process that has it
+
+def ports_file():
+    for flags in (os.O_RDWR, os.O_RDWR | os.O_CREAT): # root may not create where another one's file is in /tmp
+        try: fd = os.open(PORTS, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        except OSError: continue
+        try: os.fchmod(fd, 0o666)
+        except OSError: pass
+        return fd
+
+ports_fd = None
+def reserve(port):
+    """Is the port for this process alone, as long as it lives? Others that run tests ask here too."""
+    global ports_fd
+    if ports_fd is None: ports_fd = ports_file()
+    if ports_fd is None: return True # nobody can tell
+    try: fcntl.lockf(ports_fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError: return False
+    return True
+
+taken_ports = set()
 def free_port():
-    """A port of 127.0.0.1 that no outgoing connection will take meanwhile: below the range of theirs."""
+    """A port of 127.0.0.1 that no outgoing connection will take meanwhile, for it is below the range of theirs, and no other test."""
     while True:
         port = random.randrange(10000, 32768)
+        if port in taken_ports or not reserve(port): continue
+        taken_ports.add(port)
         with socket.socket() as s:
             try: s.bind(('127.0.0.1', port))
             except OSError: continue

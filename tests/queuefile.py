@@ -1,5 +1,5 @@
 """queuefile.py - files of the queue (lib/qfile.h), and a client of pipit-queued"""
-import glob, os, socket, struct
+import glob, os, socket, stat, struct
 
 LIVE, DONE, BUSY = b'LIVE', b'DONE', b'BUSY'
 TABLE = []
@@ -17,16 +17,30 @@ def header(state=DONE, id=1, msglen=0, envlen=0, nonce=b'n' * 16, body=b'', rcpt
     h = struct.pack('>IQQ16sQQIII', 1, id, id, nonce, msglen, envlen, 0, rcpts, sum)
     return (b'pipit-q\n' + state + h + struct.pack('>I', crc32c(h))).ljust(128, b'\0')
 
+LOOKS = 20 # at a queue that does not stay as it is
+
 def live_files(home):
     """The files that hold mail, oldest first: (id, path). They lie in mess/, or still in free/."""
-    found = []
+    last = None
+    for _ in range(LOOKS): # files move meanwhile, and a bounce comes for one that goes: what was seen twice was so
+        found, moved = look(home)
+        if found == last and not moved: break
+        last = found
+    return found
+
+def look(home):
+    """The same, by one walk; and whether a file went away during it."""
+    found, moved = [], False
     for path in glob.glob(home + '/queue/free/*') + glob.glob(home + '/queue/mess/*/*'):
-        if os.path.islink(path) or not os.path.isfile(path): continue
         try:
+            if not stat.S_ISREG(os.lstat(path).st_mode): continue
             with open(path, 'rb') as f: header = f.read(24)
+        except FileNotFoundError:
+            moved = True
+            continue
         except OSError: continue
         if header[:12] == b'pipit-q\n' + LIVE: found.append((struct.unpack('>Q', header[16:])[0], path))
-    return sorted(found)
+    return sorted(found), moved
 
 class Message:
     """A queue file, read and checked."""

@@ -14,7 +14,7 @@ class RelayHost:
         self.mails = []       # (sender, [recipients], content with CRLF, MAIL's parameters) taken with 250
         self.transactions = 0 # that reached DATA
         self.sessions = set()
-        self.controller = Controller(self, hostname=host, port=self.port, **options)
+        self.controller = Controller(self, hostname=host, port=self.port, ready_timeout=60, **options)
         self.controller.start()
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):

@@ -100,15 +100,16 @@ class Session:
             start = max(0, len(self.buffer) - 5)
             self.more()
 
-    def put(self, reply):
-        """Send a reply; returns its code."""
-        if isinstance(reply, Raw):
-            self.conn.sendall(reply.data)
-            return reply.data[:3].decode('latin-1')
-        self.conn.sendall(b''.join(l.encode('utf-8') + b'\r\n' for l in reply.split('\n')))
-        return reply[:3]
+    def put(self, reply, before=None):
+        """Send a reply; returns its code. before(code) is called before the client can have it."""
+        if isinstance(reply, Raw): data = reply.data
+        else: data = b''.join(l.encode('utf-8') + b'\r\n' for l in reply.split('\n'))
+        code = data[:3].decode('latin-1')
+        if before: before(code)
+        self.conn.sendall(data)
+        return code
 
-    def answer(self, stage, line):
+    def answer(self, stage, line, before=None):
         reply = self.sink.reply(stage)
         while True:
             if callable(reply) and reply not in (Silent, Reset): reply = reply(self, line)
@@ -124,7 +125,7 @@ class Session:
             elif isinstance(reply, Close):
                 if reply.reply is not None: self.put(reply.reply)
                 raise Gone
-            else: return self.put(reply)
+            else: return self.put(reply, before)
 
     def command(self, line):
         self.commands.append(line.decode('latin-1'))
@@ -152,17 +153,17 @@ class Session:
         t, self.trans = self.trans, None
         t.data = self.data()
         if not t.rcpts: return None if self.sink.lmtp else self.put('554 5.5.1 no valid recipients')
-        # Recorded before the reply: who has the reply finds the message here.
+        # Recorded before the reply, or taken out again: who has the reply finds here what it says.
         self.sink.taken(t)
         if self.sink.lmtp: self.each(t)
-        elif self.answer('dot', b'')[:1] != '2': self.sink.refused(t)
+        else: self.answer('dot', b'', lambda code: code[:1] == '2' or self.sink.refused(t))
 
     def each(self, t):
         """The dots of LMTP. A transaction that was taken for somebody stays, whatever comes then."""
         try:
             for i in range(self.sink.dots(len(t.rcpts))):
                 rcpt = t.rcpts[i] if i < len(t.rcpts) else ''
-                if self.answer('dot', rcpt.encode())[:1] == '2': t.delivered.append(rcpt)
+                self.answer('dot', rcpt.encode(), lambda code: code[:1] == '2' and t.delivered.append(rcpt))
         finally:
             if not t.delivered: self.sink.refused(t)
 

@@ -108,7 +108,7 @@ i.stop(); i.start()
 i.send('ann@mail.example', 'old@far.example', original)
 wait_for(lambda: any('450_4.7.1' in l for l in i.log('send')))
 time.sleep(1.1)
-for _ in range(8):
+for _ in range(40):
     if len(i.mails('ann')) > report.seen['ann']: break
     i.alrm()
     time.sleep(0.7)

@@ -62,7 +62,7 @@ def stored():
     found = {}
     for id, path in live_files(i.home):
         try: found[str(id)] = open(path, 'rb').read()
-        except FileNotFoundError: pass # it was just finished
+        except FileNotFoundError: pass # it was just finished, or put elsewhere
     return found
 refusals = [c for c in cases if c[1] == 'refusal']
 troubles = [c for c in cases if c[1] == 'trouble']
@@ -75,16 +75,26 @@ for domain, kind, name, stage in cases:
     check(len(r) == 1 and re.match(r'delivery \d+: %s: ' % want, r[0]) and len(r[0]) < 4096, '%s at %s: %s, in one line' % (name, stage, want)) or print(r)
 check(not any(re.search(r'[^\x20-\x7e]', l) for l in log), 'the log is printable')
 equal([l for l in log if re.fullmatch(r'end msg 1', l) or 'alert' in l], [], 'no line was forged, and nothing crashed')
-wait_for(lambda: set(stored()) == {ids[d] for d, *_ in troubles}, 60, 0.5)
-waiting = stored()
+waiting = {}
+def settled():
+    waiting.clear()
+    waiting.update(stored())
+    return set(waiting) == {ids[d] for d, *_ in troubles}
+wait_for(settled, 60, 0.5)
 wrong = set(waiting) ^ {ids[d] for d, *_ in troubles}
 check(not wrong, 'what could not be understood waits in the queue, what was refused does not') or print('\n'.join(l for l in i.log('send') if any(w in l for w in list(wrong)[:3])))
 ok = all(waiting[ids[d]][128:].split(b'\n', 3)[3:] and BODY + b'Fann@mail.example\0Trcpt@' + d.encode() + b'\0' in waiting[ids[d]] and
          waiting[ids[d]].count(b'\0T') == 1 for d, *_ in troubles if ids[d] in waiting)
 check(ok, 'with message and envelope as they were')
+before = sum(': deferral: ' in l for l in i.log('send'))
 i.alrm()
-time.sleep(3)
-again = stored()
+check(wait_for(lambda: sum(': deferral: ' in l for l in i.log('send')) > before, 60, 0.2), 'ALRM: tried again')
+again = {}
+def as_before():
+    again.clear()
+    again.update(stored())
+    return all(again.get(n) == waiting[n] for n in waiting)
+wait_for(as_before, 20, 0.5) # a file may be on its way from one place to another
 equal({n for n in waiting if again.get(n) != waiting[n]}, set(), 'another attempt changes no byte of them')
 for path in glob.glob(i.home + '/queue/state/*/*'):
     if re.search(rb'[^\n\x20-\x7e]', open(path, 'rb').read()): check(False, 'a state file holds what a server said: ' + path)

@@ -72,11 +72,10 @@ check(any('450_4.2.1_mailbox_busy' in l for l in deferrals), 'the log has the de
 check(any('451_4.3.0_come_back' in l for l in deferrals), 'the log has the deferral of the message')
 equal(len(i.queue()), 2, 'both messages wait in the queue')
 i.alrm()
-time.sleep(1)
+wait_for(lambda: len([l for l in i.log('send') if 'deferral: ' in l]) >= len(deferrals) + 2, 20)
 equal(len(i.queue()), 2, 'they wait on while the answer is the same')
 busy['on'] = False
-i.alrm()
-check(i.wait_queue_empty(), 'ALRM delivers them when they are welcome')
+check(wait_for(lambda: i.alrm() or not i.queue(), 30, 0.5), 'ALRM delivers them when they are welcome')
 equal(sorted(m[1] for m in sink.mails if m[0].startswith('mixed')),
       [['later@relayed.example'], ['now@relayed.example']], 'nobody has the message twice')
 equal(len([m for m in sink.mails if m[0].startswith('slow')]), 1,

@@ -115,14 +115,20 @@ def rcpt(*names):
 user_file('.qmail-list-default', './Maildir/\n')
 equal(rcpt('joe', 'joe-who', 'joe-list-x', 'joe-list', 'joe-nosuch', 'nosuch', 'postmaster'), [250, 250, 250, 550, 550, 550, 250],
       'recipients that exist are taken, others refused')
-check(any(' refused ' in l and 'rcpt=<joe-nosuch@mail.example> code=550' in l for l in i.log('smtpd')), 'which is logged')
+check(wait_for(lambda: any(' refused ' in l and 'rcpt=<joe-nosuch@mail.example> code=550' in l for l in i.log('smtpd'))), 'which is logged')
 subprocess.run(['s6-svc', '-wD', '-d', i.home + '/service/rcptd'], check=True)
 equal(rcpt('joe', 'nosuch'), [451, 451], 'without pipit-rcptd all are asked to come again')
 subprocess.run(['s6-svc', '-wU', '-u', i.home + '/service/rcptd'], check=True)
 kill(i.pids('pipit-rcptd')[0])
 check(wait_for(lambda: rcpt('joe', 'nosuch') == [250, 550], 10), 'killed, it is there again')
+def status(pid):
+    """/proc/PID/status; empty when the process has just ended."""
+    try:
+        with open('/proc/%d/status' % pid) as f: return f.read()
+    except (FileNotFoundError, ProcessLookupError): return ''
 def runs_as(pid):
-    with open('/proc/%d/status' % pid) as f: return int(re.search(r'^Uid:\t(\d+)', f.read(), re.M)[1])
+    m = re.search(r'^Uid:\t(\d+)', status(pid), re.M)
+    return int(m[1]) if m else None
 # TLS: keys are root's, also those that come later, in directories that only root can enter.
 def secure():
     """A client over TLS, and the certificate it got."""
@@ -157,9 +163,9 @@ c, old = secure()
 victim = secure()[0]
 table = processes()
 def tlsd(): return [p for p in i.pids('pipit-tlsd') if runs_as(p) == uid['pipitt']] # not the one for servers
-parent = [p for p in tlsd() if table[p][0] not in tlsd()][0]
-rights = {p: re.findall(r'^(?:CapPrm|CapEff):\s+(\w+)$', open('/proc/%d/status' % p).read(), re.M) for p in tlsd()}
-reader = [p for p, caps in rights.items() if caps != ['0' * 16] * 2]
+parent = [p for p in tlsd() if p in table and table[p][0] not in tlsd()][0]
+rights = {p: re.findall(r'^(?:CapPrm|CapEff):\s+(\w+)$', status(p), re.M) for p in tlsd()}
+reader = [p for p, caps in rights.items() if caps and caps != ['0' * 16] * 2]
 equal([rights[p] for p in reader], [['0' * 15 + '4'] * 2], 'one process may read all files, no other has any capability')
 kill([p for p in tlsd() if p not in (parent, *reader)][-1])
 check(wait_for(lambda: any('begun anew' in l for l in i.log('tlsd'))), 'a crash: pipit-tlsd executes itself anew')
@@ -194,7 +200,7 @@ check(wait_for(lambda: any('deferral: ' in l for l in i.log('send'))),
       'mail for elsewhere is tried, and waits')
 for name, account in (('pipit-queued', 'pipitq'), ('pipit-send', 'pipits'), ('pipit-rspawn', 'pipitr'),
                       ('pipit-smtpd', 'pipitd'), ('pipit-rcptd', 'pipitv'), ('pipit-authc', 'pipitk'), ('pipit-tlsd', 'pipitt pipitc'), ('s6-log', 'pipitl')):
-    got = {runs_as(p) for p in i.pids(name)}
+    got = {runs_as(p) for p in i.pids(name)} - {None}
     equal(got, {uid[a] for a in account.split()}, '%s runs as %s' % (name, account))
 equal({runs_as(p) for p in i.pids('pipit-lspawn')}, {0}, 'pipit-lspawn runs as root')
 equal({runs_as(p) for p in i.pids('pipit-authd')}, {0}, 'so does pipit-authd, which checkpassword programs need')

@@ -52,7 +52,7 @@ equal(len(i.wait_mails('joe', 3)), 3, 's6: and is delivered after the next start
 kill(old, signal.SIGTERM)
 check(wait_for(lambda: i.send_pids() and old not in i.send_pids() and i.ready(), START_SECONDS),
       's6: TERM to send restarts it')
-check(any('status: exiting' in l for l in i.log('send')), 's6: it said that it was exiting')
+check(wait_for(lambda: any('status: exiting' in l for l in i.log('send'))), 's6: it said that it was exiting')
 i.send('ann@sender.example', 'joe@mail.example', b'Subject: four\n\nx\n')
 equal(len(i.wait_mails('joe', 4)), 4, 's6: and mail goes on')
 equal(i.stop(), [], 's6: stopping leaves no process')

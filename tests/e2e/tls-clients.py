@@ -18,7 +18,7 @@ i.start()
 wrapped = free_port()
 wrapper = i.popen(os.path.join(BIN, 'pipit-smtpd'), '-l', '-t', '-a', '127.0.0.1', '-p', str(wrapped), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 atexit.register(wrapper.terminate)
-wait_for(lambda: socket.socket().connect_ex(('127.0.0.1', wrapped)) == 0)
+wait_for(lambda: socket.socket().connect_ex(('127.0.0.1', wrapped)) == 0, 30)
 PORT = str(i.port)
 TEXT = b'From: sender@client.example\nTo: x@mail.example\nSubject: over TLS\n\nbody\n'
 
@@ -30,7 +30,7 @@ def sends(name, local, *command, input=TEXT, env={}, peer=None, cwd=None):
         p = subprocess.run(args, input=input, env=dict(peer.env if peer else os.environ, **{k: v.replace('@CA@', trust) for k, v in env.items()}), timeout=60,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd or SCRATCH)
         if right:
-            mails = i.wait_mails(local, 1, 20)
+            mails = i.wait_mails(local, 1, 60)
             if not check(p.returncode == 0 and len(mails) == 1 and re.search(rb'with E?SMTPS?\n\t\(TLSv1\.[23] \S+\) id ', mails[0]), name + ': delivered over TLS'):
                 print(p.returncode, p.stdout[-600:], mails[:1])
         else: check(len(i.mails(local)) == 1, name + ': not to a server with another certificate')

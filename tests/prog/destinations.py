@@ -21,12 +21,16 @@ class World:
     def __init__(self, **how):
         self.how, self.lock = how, threading.Lock()
         self.running, self.most, self.jobs, self.times = {}, {}, {}, {}
+        self.together = () # domains of which it counts what runs at the same time, as <both>
+        self.both = self.all = 0
 
     def __call__(self, j):
         domain = j.host.lower()
         with self.lock:
             n = self.running[domain] = self.running.get(domain, 0) + 1
             self.most[domain] = max(n, self.most.get(domain, 0))
+            self.all = max(self.all, sum(self.running.values()))
+            self.both = max(self.both, sum(self.running.get(d, 0) for d in self.together))
             self.jobs[domain] = self.jobs.get(domain, 0) + 1
             self.times.setdefault(domain, []).append(time.monotonic())
         def over():
@@ -41,19 +45,22 @@ class World:
 def succeed(j): j.all('K', '192.0.2.1 accepted message.\n')
 def trouble(j): j.host_trouble()
 
-def live_rate(s, home, world):
-    """Messages a second to live.example."""
-    before = world.jobs.get('live.example', 0)
-    began = time.monotonic()
+def processor(pid):
+    """Seconds that the first thread of a process has run: what else the machine does is not in them."""
+    with open('/proc/%d/schedstat' % pid) as f: return int(f.read().split()[0]) / 1e9
+
+def live_cost(s, home, world):
+    """What a message to live.example costs send, in microseconds of its processor time; None when not all go out."""
+    before, spent = world.jobs.get('live.example', 0), processor(s.pid)
     for _ in range(LIVE_MAIL): Mail(home, 's@a.example', ['x@live.example']).announce()
     ok = wait_for(lambda: world.jobs.get('live.example', 0) >= before + LIVE_MAIL, 60)
-    return LIVE_MAIL / (time.monotonic() - began) if ok else 0
+    return (processor(s.pid) - spent) / LIVE_MAIL * 1e6 if ok else None
 
 def test_dead():
     home = fresh_home()
     world = World(live=(0, succeed), dead=(0, trouble))
     s = Send(home, remote=world)
-    alone = live_rate(s, home, world)
+    alone = live_cost(s, home, world)
     for _ in range(DEAD_MAIL):
         Mail(home, 's@a.example', ['x@dead.example'], where=None).announce()
     line = s.wait_log(r'^destination dead: dead\.example failures=5 waiting=\d+ probe=(\d+) reply="Sorry, I wasn')
@@ -61,9 +68,8 @@ def test_dead():
     check(wait_for(lambda: s.log().count('info msg') >= LIVE_MAIL + DEAD_MAIL, 60), 'its mail is taken in')
     time.sleep(0.3)
     equal(world.jobs['dead.example'], DEAD_AFTER, 'and is not tried')
-    beside = live_rate(s, home, world)
-    print('# live destination: %.0f messages a second alone, %.0f beside %d for a dead one' % (alone, beside, DEAD_MAIL))
-    check(beside > alone * 0.5, 'the live one keeps its rate')
+    beside = live_cost(s, home, world)
+    check(alone and beside and beside < alone * 4, 'a message to the live one costs no more work beside them: %s of %s' % (beside, alone))
     check(wait_for(lambda: len(states(home)) == DEAD_AFTER), 'of what waits nothing is written to disk')
     equal(len(re.findall('deferral', s.log())), DEAD_AFTER, 'nor logged')
     log = len(s.log())
@@ -125,13 +131,15 @@ def test_single_in_time():
     big = Mail(home, 's@a.example', ['u%d@big.example' % i for i in range(100000)]).announce()
     for i in range(1500): Mail(home, 's@a.example', ['x@slow.example']).announce()
     check(wait_for(lambda: world.jobs.get('big.example', 0) > 5 and world.jobs.get('slow.example', 0) > 5), 'a message with 100,000 recipients and 1,500 messages to a slow host are under way')
-    waits = []
+    def others():
+        with world.lock: return world.jobs['big.example'] + world.jobs['slow.example']
+    passed = []
     for i in range(3):
-        began = time.monotonic()
+        before = others()
         world.how['one%d' % i] = 0, succeed
         Mail(home, 's@a.example', ['x@one%d.example' % i]).announce()
-        waits.append(time.monotonic() - began if wait_for(lambda: world.jobs.get('one%d.example' % i), 5, 0.005) else 99)
-    check(max(waits) < 1, 'three single ones to others leave within a second each (%.3f)' % max(waits))
+        passed.append(others() - before if wait_for(lambda: world.jobs.get('one%d.example' % i), 20, 0.005) else 9999)
+    check(max(passed) < 500, 'three single ones to others leave before nearly all of that (%d)' % max(passed))
     check(memory(s.pid) < 16384, 'memory of send: %d KB' % memory(s.pid))
     s.stop(signal.SIGKILL)
 
@@ -140,7 +148,7 @@ def test_limits():
     def via(j):
         j.group('a.mx.example,b.mx.example')
         succeed(j)
-    world = World(capped=(0.03, succeed), fast=(0, succeed), one=(0.03, via), two=(0.03, via), free=(0.03, succeed))
+    world = World(capped=(0.04, succeed), fast=(0, succeed), one=(0.04, via), two=(0.04, via), free=(0.04, succeed))
     seen, last = {}, {}
     def answer(j):
         seen.setdefault(j.host, j.connection)
@@ -150,20 +158,17 @@ def test_limits():
     for n, d in enumerate(('one', 'two'), 1): # one job may go out before its next hop is known
         Mail(home, 's@a.example', ['x@%s.example' % d]).announce()
         check(wait_for(lambda: s.log().count('end msg') == n), d + ' is known')
+    world.together = 'one.example', 'two.example'
     for i in range(60):
         for d in ('capped', 'free', 'one', 'two'): Mail(home, 's@a.example', ['x@%s.example' % d]).announce()
-    both = 0
-    def look():
-        nonlocal both
-        with world.lock: both = max(both, world.running.get('one.example', 0) + world.running.get('two.example', 0))
-        return s.log().count('end msg') == 242
-    check(wait_for(look, 30, 0.001), 'all arrive')
-    equal((world.most['capped.example'], both), (3, 4), 'connections= caps a domain, and two domains together by their mail exchangers')
+    check(wait_for(lambda: s.log().count('end msg') == 242, 60), 'all arrive')
+    equal((world.most['capped.example'], world.both), (3, 4), 'connections= caps a domain, and two domains together by their mail exchangers')
     check(world.most['free.example'] > START, 'without a line it opens further (%d)' % world.most['free.example'])
+    began = time.monotonic()
     for i in range(40): Mail(home, 's@a.example', ['x@fast.example']).announce()
-    check(wait_for(lambda: world.jobs.get('fast.example') == 40, 10), 'rate=40')
-    t = world.times['fast.example']
-    check(0.8 < t[-1] - t[0] < 2.5, '40 messages take a second (%.2f)' % (t[-1] - t[0]))
+    check(wait_for(lambda: world.jobs.get('fast.example') == 40, 20), 'rate=40')
+    took = world.times['fast.example'][-1] - began
+    check(took > 0.8, '40 messages take a second (%.2f)' % took)
     equal(seen['fast.example'], ['CONNMESSAGES=7', 'CONNIDLE=9', 'NEXTHOP=', 'VIA='], 'what a connection may do is told')
     equal((seen['one.example'][2], last['one.example'][2]), ('NEXTHOP=', 'NEXTHOP=a.mx.example,b.mx.example'), 'and where it leads, once that is known')
     world.how['forged'] = 0, succeed
@@ -195,14 +200,9 @@ def test_relay():
 def relayed(file, server, name):
     home = fresh_home(concurrencydomains=name + ':connections=2', **{file: '.relayed.example:%s\n' % server})
     world = World(**{x: (0.03, succeed) for x in 'abcd'})
-    total = 0
     s = Send(home, remote=world)
     m = [Mail(home, 's@a.example', ['x@%s.relayed.example' % d for d in 'abcd']).announce() for _ in range(10)]
-    def look():
-        nonlocal total
-        total = max(total, sum(world.running.values()))
-        return all(x.finished() for x in m)
-    check(wait_for(look, 20, 0.001) and total == 2, 'its limit holds for all of them')
+    check(wait_for(lambda: all(x.finished() for x in m), 60) and world.all == 2, 'its limit holds for all of them')
     equal(set(world.jobs), {d + '.relayed.example' for d in 'abcd'}, 'a job has one domain')
     world.how.update({x: (0, trouble) for x in 'abcd'})
     for d in 'abcdabcd': Mail(home, 's@a.example', ['x@%s.relayed.example' % d]).announce()
@@ -225,8 +225,8 @@ def test_expire():
     time.sleep(3.2)
     check('failure: ' not in s.log(), 'nothing is given up for its age alone')
     for n in (1, 2):
-        s.give(signal.SIGALRM)
-        wait_for(lambda: world.jobs['dead.example'] >= DEAD_AFTER + n)
+        # Once is not enough where the probe before has not ended.
+        wait_for(lambda: s.give(signal.SIGALRM) or world.jobs['dead.example'] >= DEAD_AFTER + n, 20, 0.3)
         time.sleep(0.3)
     check(wait_for(lambda: len(re.findall(r'failure: .*too_long.*rcpt=x@dead.example', s.log())) >= 20 - DEAD_AFTER - 1, 20),
           'after two failed probes what waits and is too old is, by queuelifetimedomains')

@@ -117,6 +117,7 @@ def refused():
         with Sink(**dict(logins.script(mech), mail='250 ok')) as s:
             r = send(s.port, 'auth=work,clear')
             check(r.letter == 'Z' and r.kind == 'l' and why in r.text and not s.transactions, 'a server that cheats (%s): %r' % (fault, r.text))
+            wait_for(lambda: s.sessions[0].closed)
             if fault not in ('early', '235 2.7.0 come in'): equal(s.sessions[0].commands[-2:], ['*', 'QUIT'], 'the login is cancelled')
     logins = Logins(USERS, 'lines')
     with Sink(**logins.script('CRAM-MD5')) as s: equal(send(s.port, 'auth=work,clear').letter, 'Z', 'a challenge of two lines')
@@ -257,6 +258,7 @@ def rights(a):
     def look(session, line):
         held.extend(open('/proc/%s/status' % p).read() for p in a.children())
         return '454 4.7.0 later'
+    wait_for(lambda: not a.children())
     with Sink(**dict(Logins(USERS).script('CRAM-MD5'), other=look)) as s: send(s.port, 'auth=work,clear')
     check(len(held) == 1 and 'NoNewPrivs:\t1' in held[0] and 'Seccomp:\t2' in held[0], 'a login has a process, which is confined')
     check(wait_for(lambda: not a.children()), 'and which ends')

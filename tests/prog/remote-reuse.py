@@ -20,7 +20,8 @@ DUPLICATE = 'Possible duplicate!'
 
 def route(sink, **controls):
     control(home, 'smtproutes', ':[127.0.0.1]:%d' % sink.port)
-    for name in ('timeoutremote', 'connectionmessages', 'connectionidle', 'resolvers'): control(home, name, None)
+    for name in ('timeoutremote', 'connectionmessages', 'resolvers'): control(home, name, None)
+    control(home, 'connectionidle', '60') # no connection goes away because the machine is slow
     for name, value in controls.items(): control(home, name, str(value))
 
 def start(sink, **controls):
@@ -230,12 +231,15 @@ def limits():
     for idle, least, most in ((0, 0, 1.5), (1, 0.9, 2.8)):
         with Sink() as s:
             r = start(s, connectionidle=idle)
-            equal(letters([r.finish(give(r, 0))]), 'K', 'connectionidle=%d' % idle)
-            began = time.monotonic()
-            check(wait_for(lambda: s.sessions[0].closed, 6), 'an idle connection is closed')
-            took = time.monotonic() - began
-            check(least <= took < most and s.sessions[0].commands[-1] == 'QUIT', 'after connectionidle=%d seconds, with QUIT' % idle) or print(took)
-            equal(letters([r.finish(give(r, 0))]), 'K', 'and the next job goes out')
+            for tries in range(5): # a busy machine takes its time; not each time
+                n, began = len(s.sessions), time.monotonic()
+                equal(letters([r.finish(give(r, 0))]), 'K', 'connectionidle=%d' % idle)
+                done = time.monotonic()
+                check(wait_for(lambda: s.sessions[n].closed, 30), 'an idle connection is closed')
+                over = time.monotonic()
+                if over - done < most: break
+            check(over - began >= least and over - done < most and s.sessions[n].commands[-1] == 'QUIT',
+                  'after connectionidle=%d seconds, with QUIT' % idle) or print(over - began, over - done)
             r.close()
     limits = ['CONNMESSAGES=2', 'CONNIDLE=1'] # as send tells them for a next hop of concurrencydomains
     with Sink() as s:
@@ -243,8 +247,7 @@ def limits():
         equal(letters([r.finish(give(r, n, extras=limits)) for n in range(4)]), 'KKKK', 'jobs that bring limits of their own')
         equal([x.commands.count('DATA') for x in s.sessions], [2, 2], 'their messages of a connection count')
         equal(letters([r.finish(give(r, 0, extras=limits))]), 'K', 'one more')
-        began = time.monotonic()
-        check(wait_for(lambda: len(s.sessions) == 3 and s.sessions[2].closed, 8) and time.monotonic() - began < 5, 'and so do their idle seconds')
+        check(wait_for(lambda: len(s.sessions) == 3 and s.sessions[2].closed, 7), 'and so do their idle seconds')
         r.close()
     with Sink() as s:
         for name, value in (('connectionmessages', '0'), ('connectionmessages', 'many'), ('connectionmessages', '1000001'),

@@ -119,6 +119,7 @@ def connections():
     home = make_home(os.path.join(SCRATCH, 'rspawn'))
     with Sink() as s:
         control(home, 'smtproutes', ':[127.0.0.1]:%d' % s.port)
+        control(home, 'connectionidle', '60')
         control(home, 'senderroutes', '@one.example:[127.0.0.1]:%d bind=127.0.0.2\n@two.example:[127.0.0.1]:%d\n' % (s.port, s.port))
         r = rspawn(home, os.path.join(SCRATCH, 'log'))
         hop = '[127.0.0.1]:%d' % s.port

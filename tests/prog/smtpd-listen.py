@@ -157,8 +157,8 @@ def test_full():
     crowd = []
     for i in range(100): crowd.append(l.connect())
     began = time.monotonic()
-    check(wait_for(lambda: l.greeting(source='127.0.0.9')[:3] == '220', 5), 'a crowd from one client')
-    check(time.monotonic() - began < 2, 'does not hold others up')
+    check(wait_for(lambda: l.greeting(source='127.0.0.9')[:3] == '220', 20), 'a crowd from one client')
+    check(time.monotonic() - began < 15, 'does not hold others up')
     for s in crowd: s.close()
     settings(concurrencysmtpd='4', concurrencysmtpdclient='1')
     rules('127.0.0.5:allow,RELAYCLIENT=""\n:allow\n')

@@ -245,7 +245,7 @@ def test_limits():
     began = time.monotonic()
     for i in range(1000): s.send(b'FOO\r\n' * 100)
     s.end()
-    check(time.monotonic() - began < 5 and len(s.text) < 1000, '100,000 bad commands end the session soon')
+    check(time.monotonic() - began < 30 and len(s.text) < 1000, '100,000 bad commands end the session soon')
 
 def test_lines():
     settings(maxline='600')
@@ -275,10 +275,10 @@ def test_lines():
 
 def test_timeouts():
     settings(timeoutsmtpd='1')
-    s = Session()
     began = time.monotonic()
+    s = Session()
     equal(s.reply(), '421 4.4.2 timeout', 'a silent client')
-    check(s.closed() and 0.8 < time.monotonic() - began < 5, 'after timeoutsmtpd')
+    check(s.closed() and 0.8 < time.monotonic() - began < 30, 'after timeoutsmtpd')
     s.end()
     s = begin()
     s.cmd('DATA')
@@ -289,12 +289,12 @@ def test_timeouts():
     settings(timeoutsession='2')
     s = Session()
     began = time.monotonic()
-    while time.monotonic() - began < 10:
+    while time.monotonic() - began < 40:
         s.send(b'x')
         if s.s.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) if readable(s.s) else b'': break
         time.sleep(0.1)
     equal(s.reply(), '421 4.4.2 this session has lasted too long', 'a client that keeps sending a little')
-    check(time.monotonic() - began < 5, 'after timeoutsession')
+    check(time.monotonic() - began < 30, 'after timeoutsession')
     s.end()
     check('reason="session timeout"' in s.text, 'which is logged')
     settings(timeoutsession='1')
