@@ -13,6 +13,8 @@
  * once, in all (40) and for one client (8), and how many POP3 sessions (400).
  * -t: seconds that the checker may take (40); then it is killed.
  *
+ * Called as pipit-authok or pipit-relayopen it is that program: pipit-relayopen.c.
+ *
  * HUP: read control files again. TERM: end; POP3 sessions go on.
  *
  * exit: 0 after TERM, 100 wrong usage, 111 trouble at the start.
@@ -39,6 +41,7 @@
 #include "limits.h"
 #include "localsocket.h"
 #include "open.h"
+#include "pipit-relayopen.h"
 #include "priv.h"
 #include "program.h"
 #include "signals.h"
@@ -203,11 +206,9 @@ static int read_options(struct authd *d, int argc, char const *const *argv)
   return ready;
 }
 
-int main(int argc, char const *const *argv)
+static int authd_main(int argc, char const *const *argv)
 {
   static struct authd d; /* set up here, so that its size is not the program's */
-  program_start("pipit-authd");
-  if (!argc) strerr_dieusage(EXIT_PERMANENT, USAGE);
   d.maildir = "Maildir";
   d.checks = 40;
   d.checks_per_client = 8;
@@ -221,4 +222,15 @@ int main(int argc, char const *const *argv)
   while (!d.stopping) wait_and_serve(&d);
   strerr_warni("stopped");
   return 0;
+}
+
+static struct names const programs[] = {
+    {"authd", authd_main},
+    {"authok", authok_main},
+    {"relayopen", relayopen_main},
+};
+
+int main(int argc, char const *const *argv)
+{
+  return names_run("pipit-authd", programs, sizeof programs / sizeof *programs, argc, argv);
 }

@@ -9,6 +9,8 @@
  * -s: descriptor 3 is a socket, over which SCRAM-SHA-256 is spoken, packets as in lib/authwire.h
  * (AUTHWIRE_DATA both ways; AUTHWIRE_OK or AUTHWIRE_NO with the login at the end).
  *
+ * Called as pipit-passwd it is that program: tools/pipit-passwd.c.
+ *
  * exit: 1 no such login or the wrong password, 2 wrong usage, 111 trouble, about which one line
  * is on stderr; else that of the program.
  */
@@ -27,6 +29,7 @@
 #include "home.h"
 #include "program.h"
 #include "secret.h"
+#include "../tools/pipit-passwd.h"
 
 #define USAGE "pipit-checkpass [ -p | -s ] program arg..."
 #define INPUT 3
@@ -79,12 +82,11 @@ static void set(char const *name, char const *value)
   if (setenv(name, value, 1) == -1) strerr_diefusys(EXIT_TEMPORARY, "set ", name);
 }
 
-int main(int argc, char const *const *argv)
+static int checkpass_main(int argc, char const *const *argv)
 {
   static struct checkpass c = CHECKPASS_ZERO;
   subgetopt g = SUBGETOPT_ZERO;
   int use_pam = 0, scram = 0;
-  program_start("pipit-checkpass");
   for (int opt; (opt = subgetopt_r(argc, argv, "ps", &g)) != -1;) {
     if (opt == 'p') use_pam = 1;
     else if (opt == 's') scram = 1;
@@ -106,4 +108,14 @@ int main(int argc, char const *const *argv)
   argv += g.ind;
   execvp(argv[0], (char **)argv);
   strerr_diefusys(EXIT_TEMPORARY, "execute ", argv[0]);
+}
+
+static struct names const programs[] = {
+    {"checkpass", checkpass_main},
+    {"passwd", passwd_main},
+};
+
+int main(int argc, char const *const *argv)
+{
+  return names_run("pipit-checkpass", programs, sizeof programs / sizeof *programs, argc, argv);
 }

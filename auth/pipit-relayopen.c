@@ -9,6 +9,7 @@
  * checkpassword chain, or in Dovecot's script after a login.
  *
  * pipit-authok tells the pipit-authd that runs the chain, on descriptor 4, that the login was right.
+ * Both are names of pipit-authd.
  *
  * exit: that of the program; without one 0 done, 111 not done; 100 wrong usage.
  */
@@ -27,11 +28,13 @@
 
 #include "authwire.h"
 #include "home.h"
+#include "pipit-relayopen.h"
 #include "program.h"
 
-#define USAGE     "pipit-relayopen [ -i address ] [ program arg... ], or pipit-authok program arg..."
-#define MARK_FD   4
-#define ANSWER_MS 3000
+#define USAGE        "pipit-relayopen [ -i address ] [ program arg... ]"
+#define USAGE_AUTHOK "pipit-authok program arg..."
+#define MARK_FD      4
+#define ANSWER_MS    3000
 
 static int ask(struct sockaddr_un const *sa, struct authwire_open const *q)
 {
@@ -64,30 +67,33 @@ static int open_relay(char const *ip)
   return 0;
 }
 
+static void execute(char const *const *argv) __attribute__((noreturn));
 static void execute(char const *const *argv)
 {
   execvp(argv[0], (char **)argv);
   strerr_diefusys(EXIT_TEMPORARY, "execute ", argv[0]);
 }
 
-int main(int argc, char const *const *argv)
+int relayopen_main(int argc, char const *const *argv)
 {
   subgetopt g = SUBGETOPT_ZERO;
   char const *ip = getenv("TCPREMOTEIP");
-  int is_mark = argc && !strcmp(program_called(argv[0]), "pipit-authok");
-  program_start(is_mark ? "pipit-authok" : "pipit-relayopen");
-  for (int opt; (opt = subgetopt_r(argc, argv, is_mark ? "" : "i:", &g)) != -1;) {
+  for (int opt; (opt = subgetopt_r(argc, argv, "i:", &g)) != -1;) {
     if (opt != 'i') strerr_dieusage(EXIT_PERMANENT, USAGE);
     ip = g.arg;
   }
-  if (!argc || (is_mark && g.ind == argc)) strerr_dieusage(EXIT_PERMANENT, USAGE);
   argv += g.ind;
-  if (is_mark) {
-    if (fd_write(MARK_FD, "K", 1) != 1) strerr_diefusys(EXIT_TEMPORARY, "write to descriptor 4");
-    close(MARK_FD);
-    execute(argv);
-  }
   int ok = open_relay(ip);
   if (*argv) execute(argv);
   return ok ? 0 : EXIT_TEMPORARY;
+}
+
+int authok_main(int argc, char const *const *argv)
+{
+  subgetopt g = SUBGETOPT_ZERO;
+  if (subgetopt_r(argc, argv, "", &g) != -1 || g.ind == argc)
+    strerr_dieusage(EXIT_PERMANENT, USAGE_AUTHOK);
+  if (fd_write(MARK_FD, "K", 1) != 1) strerr_diefusys(EXIT_TEMPORARY, "write to descriptor 4");
+  close(MARK_FD);
+  execute(argv + g.ind);
 }

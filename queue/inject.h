@@ -60,6 +60,9 @@ struct inject {
 /* pipit-sendmail.c: the sendmail command. It returns only an exit code, if at all. */
 extern int sendmail_main(int argc, char const *const *argv);
 
+/* pipit-queue.c. Its exit code. */
+extern int queue_main(int argc, char const *const *argv);
+
 extern void inject_nomem(void) __attribute__((noreturn));
 
 /* Read the environment and the control files. */

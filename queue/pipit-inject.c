@@ -248,9 +248,17 @@ static int inject_main(int argc, char const *const *argv)
   return 0;
 }
 
+/* qmail-queue.orig is one too: people put a program of their own in its place. */
+static int is_queue(char const *called)
+{
+  static char const ours[] = "pipit-queue", qmails[] = "qmail-queue";
+  return !strncmp(called, ours, sizeof ours - 1) || !strncmp(called, qmails, sizeof qmails - 1);
+}
+
 /* Under any other name it is the sendmail command. */
 int main(int argc, char const *const *argv)
 {
-  int is_inject = names_ours(program_called(argc ? argv[0] : 0), "inject");
-  return is_inject ? inject_main(argc, argv) : sendmail_main(argc, argv);
+  char const *called = program_called(argc ? argv[0] : 0);
+  if (is_queue(called)) return queue_main(argc, argv);
+  return names_ours(called, "inject") ? inject_main(argc, argv) : sendmail_main(argc, argv);
 }

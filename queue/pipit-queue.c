@@ -8,6 +8,8 @@
  * pipe, or ERROR_FD names a descriptor, a line for people is left there: D or
  * Z (permanent, temporary) and a text.
  *
+ * It is a name of pipit-inject.
+ *
  * exit: 0 queued; 11 address too long; 31 refused; 51 no memory; 52 timeout;
  * 53 write error, disk full; 54 read error, envelope cut off; 61 no home; 64 no
  * file can be made; 71 no pipit-queued; 72, 74 it does not answer, went away;
@@ -29,6 +31,7 @@
 #include <skalibs/types.h>
 
 #include "envelope.h"
+#include "inject.h"
 #include "priv.h"
 #include "program.h"
 #include "submit.h"
@@ -131,7 +134,7 @@ static void leave_text(int fd, struct submit const *s, int permanent)
   (void)!fd_write(fd, text, n + 1);
 }
 
-int main(int argc, char const *const *argv)
+int queue_main(int argc, char const *const *argv)
 {
   static struct queue_job j; /* all zeros, which take no room in the file */
   int text = is_pipe(TEXT_FD) ? TEXT_FD : -1;

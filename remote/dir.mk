@@ -3,9 +3,11 @@ REMOTE := remote/deliver.c remote/transact.c remote/session.c remote/conn.c remo
   remote/outcome.c remote/rcpts.c remote/params.c remote/peerlimits.c remote/mxgroup.c remote/confine.c remote/auth.c \
   remote/tls.c remote/tlspolicy.c
 
+# pipit-rspawn, which executes it, has its account too, and needs no library that it does not.
 PROGRAMS += pipit-remote
-pipit-remote_NAMES := pipit-lmtp
-pipit-remote_SRCS := remote/pipit-remote.c remote/pipit-lmtp.c remote/worker.c remote/cli.c remote/explain.c $(REMOTE)
+pipit-remote_NAMES := pipit-lmtp pipit-rspawn
+pipit-remote_SRCS := remote/pipit-remote.c remote/pipit-lmtp.c remote/worker.c remote/cli.c remote/explain.c $(REMOTE) \
+  send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogram.c
 pipit-remote_LIBS := -lcares
 
 PROGRAMS += pipit-authc

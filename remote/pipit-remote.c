@@ -10,7 +10,7 @@
  * NUL. The second is a worker of pipit-rspawn: jobs come in on descriptor 0, a
  * socket (lib/job.h), and the connection is kept from one to the next. The third prints where mail
  * would go, and why.
- * Called as pipit-lmtp it is that program: pipit-lmtp.c.
+ * Called as pipit-lmtp or pipit-rspawn it is that program: pipit-lmtp.c, send/pipit-rspawn.c.
  *
  * exit: 0 the report is complete (first form; also when it says D), or
  * descriptor 0 has ended (second); 111 temporary trouble.
@@ -31,6 +31,7 @@
 #include "program.h"
 #include "spool.h"
 #include "worker.h"
+#include "../send/pipit-rspawn.h"
 
 #define TEXT_ROOM 4096
 
@@ -64,7 +65,9 @@ static int run_command(int n, char const *const *args)
 
 int main(int argc, char const *const *argv)
 {
-  if (names_ours(program_called(argv[0]), "lmtp")) return lmtp_main(argc, argv);
+  char const *called = program_called(argv[0]);
+  if (names_ours(called, "lmtp")) return lmtp_main(argc, argv);
+  if (names_ours(called, "rspawn")) return rspawn_main(argc, argv);
   program_start("pipit-remote");
   tain_now_set_stopwatch_g();
   if (argc == 2 && !strcmp(argv[1], "-w")) return run_worker();

@@ -1,6 +1,3 @@
-PROGRAMS += pipit-rspawn
-pipit-rspawn_SRCS := send/pipit-rspawn.c send/rslot.c send/rworker.c send/rprogram.c
-
 PROGRAMS += pipit-lspawn
 pipit-lspawn_NAMES := pipit-local pipit-start
 pipit-lspawn_SRCS := send/pipit-lspawn.c send/lspawn-child.c send/lspawn-worker.c send/lspawn-known.c local/worker.c \

@@ -7,6 +7,8 @@
  * host, the next of which may be given to it before the present one has ended; with QMAILREMOTE set, to a process of that program for each job. A local
  * fault (no process, no descriptor, a crash) is always temporary.
  *
+ * It is a name of pipit-remote.
+ *
  * exit: 0 descriptor 0 has ended, 100 wrong usage, 111 temporary trouble.
  */
 
@@ -25,6 +27,7 @@
 
 #include "accounts.h"
 #include "home.h"
+#include "pipit-rspawn.h"
 #include "priv.h"
 #include "program.h"
 #include "rprogram.h"
@@ -110,6 +113,7 @@ static unsigned int prepare(struct rspawn *r, iopause_fd *x, struct rslot **owne
   return n;
 }
 
+static void serve(struct rspawn *r, int sigfd, struct rlimit const *memory) __attribute__((noreturn));
 static void serve(struct rspawn *r, int sigfd, struct rlimit const *memory)
 {
   iopause_fd *x = calloc(r->room + 2, sizeof *x);
@@ -175,7 +179,7 @@ static int set_up(struct rspawn *r, struct rlimit *memory)
   return sigfd;
 }
 
-int main(int argc, char const *const *argv)
+int rspawn_main(int argc, char const *const *argv)
 {
   struct rspawn r = { .send = 0 };
   struct rlimit memory;

@@ -10,8 +10,3 @@ t-usersdb_SRCS := tools/assign.c
 t-mailboxes_SRCS := tools/mailbox-line.c tools/mailbox-put.c tools/mailbox-words.c local/quota.c
 
 SCRIPTS += tools/pipit-showctl
-
-PROGRAMS += pipit-passwd
-pipit-passwd_SRCS := tools/pipit-passwd.c tools/table.c auth/passwd.c auth/secret.c
-pipit-passwd_LIBS := -lcrypt -lcrypto
-$B/tools/pipit-passwd.o: private CC_MORE := -Iauth

@@ -36,6 +36,7 @@
 #include "fileat.h"
 #include "home.h"
 #include "passwd.h"
+#include "pipit-passwd.h"
 #include "program.h"
 #include "secret.h"
 #include "table.h"
@@ -416,12 +417,11 @@ static void become(void)
   if (!a.separated && !accounts_become(&a, ACCOUNT_SMTPD)) strerr_dief(EXIT_TEMPORARY, accounts_why());
 }
 
-int main(int argc, char const *const *argv)
+int passwd_main(int argc, char const *const *argv)
 {
   static struct job j;
-  program_start("pipit-passwd");
   umask(077);
-  if (!argc || !read_options(&j, argc, argv)) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  if (!read_options(&j, argc, argv)) strerr_dieusage(EXIT_PERMANENT, USAGE);
   become();
   if (j.action == SET) make_secret(&j);
   work(&j);
