@@ -11,7 +11,7 @@
 #include "senders.h"
 #include "session.h"
 
-#define TRIES_TEXT 80
+#define LIMIT_TEXT 80
 
 static struct auth const *offered;
 static enum authwire_service service;
@@ -45,7 +45,10 @@ void auth_ehlo(struct session *s, char out[AUTH_EHLO_MAX])
   char names[SASL_NAMES_MAX];
   *out = 0;
   if (!offered || s->login[0] || !may_use(s)) return;
-  if (sasl_names(names, auth_mechanisms(offered))) snprintf(out, AUTH_EHLO_MAX, "250-AUTH%s\r\n", names);
+  unsigned int set = auth_mechanisms(offered);
+  /* Where it is required, and nothing can be checked, a client shall try, and hear 454. */
+  if (!set && required) set = AUTHWIRE_HAS_PLAIN;
+  if (sasl_names(names, set)) snprintf(out, AUTH_EHLO_MAX, "250-AUTH%s\r\n", names);
 }
 
 void auth_forget(struct session *s)
@@ -180,19 +183,21 @@ int auth_may_mail(struct session *s, struct smtppath const *p)
 {
   if (s->login[0]) return is_own(s, p);
   if (!required || s->client.relay || auth_address_may_relay(s)) return 1;
+  if (may_use(s) && !auth_mechanisms(offered))
+    return refuse(s, 451, "4.3.0", "logins cannot be checked now, try again later");
   return refuse(s, 530, "5.7.0", may_use(s) ? "log in first" : "STARTTLS first, then log in");
 }
 
 int auth_may_send_now(struct session *s)
 {
   struct auth_answer a;
-  char text[TRIES_TEXT];
+  char text[LIMIT_TEXT];
   if (!s->login[0]) return 1;
   switch (auth_may_send(s->login, (unsigned int)s->nrcpts, &a)) {
     case AUTH_OK: return 1;
     case AUTH_LATER:
-      snprintf(text, sizeof text, "you have sent too much, try again in %u seconds", a.seconds);
-      return refuse(s, 451, "4.7.0", text);
+      snprintf(text, sizeof text, "you have sent too much within an hour, try again in %u seconds", a.seconds);
+      return refuse(s, 450, "4.7.1", text);
     default: return refuse(s, 451, "4.3.0", "unable to tell how much you have sent, try again later");
   }
 }

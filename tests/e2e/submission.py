@@ -1,6 +1,7 @@
-"""submission.py - an instance with ports for submission: people log in over TLS, and their mail arrives"""
+"""submission.py - an instance with ports for submission: people log in over TLS, their mail arrives, and no more than they may send"""
 import sys
 sys.path.insert(0, 'tests')
+import ssl
 from instance import *
 
 # As root with an account for each part, as people have it.
@@ -47,5 +48,58 @@ check('AUTH' not in swaks('-s', here % port).split('STARTTLS')[0] and '530 5.7.0
 check('530 5.7.0 log in first' in swaks('-s', here % port, '-tls'), 'nor without login over TLS')
 check('535 5.7.8' in swaks('-s', here % port, '-tls', '--auth', 'PLAIN', '-au', 'ann', '-ap', 'wrong'), 'a wrong password')
 equal(len(i.mails('joe')), 3, 'nothing else arrived')
+
+# --- what a login may send in an hour: both ports count
+
+def client(p=tls_port):
+    """Logged in, as ann."""
+    unverified = ssl._create_unverified_context()
+    s = smtplib.SMTP_SSL('127.0.0.1', p, timeout=60, context=unverified) if p == tls_port else smtplib.SMTP('127.0.0.1', p, timeout=60)
+    if p != tls_port: s.starttls(context=unverified)
+    s.login('ann', 'secret')
+    return s
+
+def data(s, recipients):
+    """The answer to DATA, and with 354 that to an empty message."""
+    equal([s.mail('ann')[0]] + [s.rcpt('joe')[0] for n in range(recipients)], [250] * (recipients + 1), 'MAIL and %d RCPT' % recipients)
+    code, text = s.docmd('DATA')
+    if code != 354: return code, text
+    s.send(b'\r\n.\r\n')
+    return s.getreply()
+
+def refused(answer): return answer[0] == 450 and re.fullmatch(rb'4\.7\.1 you have sent too much within an hour, try again in \d+ seconds', answer[1])
+
+i.control('loginlimits', 'ann:2:6')
+time.sleep(1.1) # a change is seen after a second
+with client() as a, client(port) as b:
+    answers = [data(a, 7), data(a, 5), data(b, 2), data(a, 1), data(b, 1), data(a, 1)]
+check(refused(answers[0]), 'more recipients than the limit: %r' % (answers[0],))
+equal([c for c, text in answers[1:2] + answers[3:4]], [250, 250], 'up to the limits')
+check(refused(answers[2]), 'over the limit of recipients, in another session at another port: %r' % (answers[2],))
+check(refused(answers[4]) and refused(answers[5]), 'over that of messages, in both: %r' % (answers[4:],))
+check(any('code=450' in l and 'too much' in l and 'login=ann' in l for l in i.log('ofmipd')), 'the log says so')
+before = 3 + 5 + 1
+equal(len(i.wait_mails('joe', before)), before, 'what was accepted arrives')
+
+# Who cannot tell lets nobody send more.
+i.control('loginlimits', 'ann:1000:1000')
+time.sleep(1.1)
+with client() as a:
+    equal(data(a, 1)[0], 250, 'with other limits')
+    subprocess.run(['s6-svc', '-wd', '-T', '20000', '-d', i.home + '/service/authd'], check=True)
+    code, text = data(a, 1)
+    check(code == 451 and text.startswith(b'4.3.0 unable to tell how much you have sent'), 'without pipit-authd: %d %r' % (code, text))
+    check(any('code=451' in l for l in i.log('ofmipds')) and any('pipit-authd cannot be reached' in l for l in i.log('ofmipds')), 'the log says what to mend')
+    try: code = client(port) and 235
+    except smtplib.SMTPAuthenticationError as e: code = e.smtp_code
+    equal(code, 454, 'nor can anybody log in')
+    check('451 4.3.0 logins cannot be checked now' in swaks('-s', here % port, '-tls'), 'who has not is refused for now, for he could not')
+    subprocess.run(['s6-svc', '-u', i.home + '/service/authd'], check=True)
+    def sends():
+        a.rset()
+        return data(a, 1)[0] == 250
+    check(wait_for(sends, 20, 0.5), 'and when it is back, they can')
+equal(len(i.wait_mails('joe', before + 2)), before + 2, 'nothing was accepted meanwhile')
+check(i.wait_queue_empty(), 'and nothing waits')
 equal(i.stop(), [], 'all of it ends')
 done()

@@ -338,7 +338,7 @@ def test_limits():
         for k in range(40): c.rcpt('x%d@elsewhere.example' % k)
         code, text = c.docmd('DATA')
         c.close()
-        equal((code, text[:5]), (354, b'go ah') if n < 3 else (451, b'4.7.0'), 'pipit-smtpd asks about message %d' % n)
+        equal((code, text[:5]), (354, b'go ah') if n < 3 else (450, b'4.7.1'), 'pipit-smtpd asks about message %d' % n)
     l.stop()
     control(home, 'loginlimits', 'bob:x')
     time.sleep(1.1)
