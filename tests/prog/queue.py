@@ -89,6 +89,9 @@ equal(messages(), [], 'nothing of these is queued')
 p = subprocess.run(['sh', '-c', 'exec "$0/pipit-queue" <&- >&-', BIN])
 equal(p.returncode, 54, 'closed descriptors 0 and 1: 54')
 equal(subprocess.run([BIN + '/pipit-queue', 'x'], capture_output=True).returncode, 100, 'wrong usage: 100')
+os.symlink(os.path.realpath(BIN + '/pipit-queue'), SCRATCH + '/qmail-queue.orig')
+p = subprocess.run([SCRATCH + '/qmail-queue.orig', 'x'], capture_output=True, text=True)
+check(p.returncode == 100 and 'pipit-queue: usage' in p.stderr, 'as qmail-queue.orig too, where people keep it: %r' % p.stderr)
 equal(messages(), [], 'nothing of these is queued')
 
 # texts
