@@ -14,14 +14,20 @@ def passwd(home, *args, password=''):
 class Authd:
     def __init__(self, home, *args, env={}, prefix=(), account=True):
         self.home = home
+        # A child of the one before that is being killed may hold its socket still.
+        wait_for(lambda: self.start(args, env, prefix, account) or 'already in use' not in self.text(), 20, 0.1)
+
+    def start(self, args, env, prefix, account):
         r, w = os.pipe()
         self.log = open(os.path.join(SCRATCH, 'authd.log'), 'w+')
         start = as_account if account else subprocess.Popen
         self.p = start([*prefix, os.path.join(BIN, 'pipit-authd'), '-d', str(w), *args], stdin=subprocess.DEVNULL, stderr=self.log,
-                       pass_fds=[w], env=dict(os.environ, PIPIT_HOME=home, **env))
+                       pass_fds=[w], env=dict(os.environ, PIPIT_HOME=self.home, **env))
         os.close(w)
         self.ready = os.read(r, 1)
         os.close(r)
+        if not self.ready: self.p.wait(30)
+        return self.ready
 
     def text(self):
         with open(self.log.name) as f: return f.read()

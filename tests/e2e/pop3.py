@@ -91,7 +91,7 @@ if fetchmail:
                        env=dict(fetchmail.env, HOME=work, FETCHMAILHOME=work, FETCHMAIL_DISABLE_CBC_IV_COUNTERMEASURE='1'), stdin=subprocess.DEVNULL, capture_output=True, timeout=90)
     check(r.returncode == 0 and len(got('fetchmail')) == 2, 'fetchmail takes it away over TLS: %r' % (r.stdout + r.stderr))
     check(wait_for(lambda: new() == [], 10), 'and it is gone: %r' % new())
-check(any('auth failed ip=127.0.0.1 service=pop3' in l for l in i.log('authd')) and any('login ip=127.0.0.1 service=pop3' in l for l in i.log('authd')), 'logins are in the log')
+check(all(wait_for(lambda: any(w in l for l in i.log('authd'))) for w in ('auth failed ip=127.0.0.1 service=pop3', 'login ip=127.0.0.1 service=pop3')), 'logins are in the log')
 check(wait_for(lambda: any('pipit-pop3d: end ip=127.0.0.1 user=ann@box.example ' in l for l in i.log('authd')), 10), 'and sessions')
 equal(i.stop(), [], 'all of it ends')
 done()

@@ -25,7 +25,7 @@ def session(text, why=None, maildir='Maildir', **kw):
     p = as_account([pop3d, maildir], cwd=user, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                    env={'TCPREMOTEIP': '192.0.2.7', 'USER': 'joe', 'PATH': os.environ['PATH']})
     out, err = p.communicate(text, 60)
-    session.log, session.code = err.decode(), p.returncode
+    session.log, session.code = re.sub(' seconds=[0-9] ', ' seconds=0 ', err.decode()), p.returncode # on a busy machine they are more
     return out.decode('latin-1').split('\r\n')[:-1]
 
 class Client(poplib.POP3):
