@@ -1,14 +1,16 @@
-"""Who can reach what in a separated instance: sockets, FIFOs, files, other processes' descriptors
+"""Who can reach what in a separated instance: sockets, FIFOs, files, other processes' descriptors; what each process has
 
-Needs root. Every account of conf-users and two strangers try everything; what is
-allowed is the table "Sockets" of ARCHITECTURE.md, and FILES below. A socket, FIFO
-or file that has no line there fails the test.
+Needs root. Every account of conf-users and strangers try everything; what is
+allowed are the tables of ARCHITECTURE.md on sockets, processes and secrets, and FILES
+below. A socket, FIFO, file or process that has no line there fails the test.
 """
 import errno, fnmatch, json, os, pwd, ssl, stat, sys
 sys.path.insert(0, 'tests')
 from instance import *
 from queuefile import Client
 from sink import Sink, Silent
+from tlsserver import certificate
+from tlssink import CA, TlsSink
 
 if not ROOT:
     skip('an instance with an account for each part needs root')
@@ -23,7 +25,7 @@ if sys.argv[1:] != ['separated']:
 ACCOUNTS = open('conf-users').read().split('\n\n')[0].split()
 WHO = {name: pwd.getpwnam(name) for name in ACCOUNTS}
 UID = {name: p.pw_uid for name, p in WHO.items()}
-UID.update(user=65532, stranger=65533) # a user with a mailbox program that runs, and somebody else
+UID.update(user=65532, stranger=65533, nobody=pwd.getpwnam('nobody').pw_uid) # a user with a mailbox program that runs, and others
 EVERYONE = set(UID)
 
 def as_account_of(name, function):
@@ -57,8 +59,18 @@ def quiet(name, text=None):
     i.dot_qmail(name, text or '|exec sleep 60\n')
 
 sink = Sink(greeting=Silent).start()
-i = Instance(separated=True, options=('-a', '127.0.0.1'))
-i.control('smtproutes', 'far.example:[127.0.0.1]:%d\ndead.example:[127.0.0.1]:1' % sink.port)
+# A relay that goes on thinking about a login over TLS: with it a worker, its session of TLS and its login stay.
+ca = CA()
+relay = TlsSink(ca.issue('relay.example'), ehlo=lambda session, line: '250-relay.example\n250 ' + ('AUTH PLAIN' if session.secure else 'STARTTLS'), other=Silent).start()
+ports = {name: free_port() for name in ('ofmipd', 'ofmipds')}
+i = Instance(separated=True, options=('-a', '127.0.0.1', '-m', str(ports['ofmipd']), '-M', str(ports['ofmipds'])))
+i.control('smtproutes', 'far.example:[127.0.0.1]:%d\ndead.example:[127.0.0.1]:1\nrelay.example:[127.0.0.1]:%d verify match=relay.example auth=relay' % (sink.port, relay.port))
+i.control('serverca.pem', open(ca.pem).read())
+i.control('clientca.pem', open(ca.pem).read())
+with open(i.home + '/control/smtpcredentials', 'a') as f: f.write('relay:joe:secret\n')
+os.makedirs(i.home + '/control/certs', exist_ok=True)
+certificate(i.home + '/control/certs/other.example.pem', 'other.example')
+os.chown(i.home + '/control/certs/other.example.pem', 0, 0)
 i.control('relayopentime', '60')
 i.mailbox('box')
 quiet('slow')
@@ -77,7 +89,7 @@ os.chmod(i.home + '/service/handed/run', 0o755)
 os.mkdir(i.home + '/log/handed', 0o700)
 os.chown(i.home + '/log/handed', UID['pipitl'], UID['pipitl'])
 i.start()
-i.run(i.home + '/bin/pipit-passwd', 'ann@mail.example', input=b'secret\n')
+i.run(i.home + '/bin/pipit-passwd', '-s', '-i', '4096', 'ann@mail.example', input=b'secret\n')
 check(wait_for(lambda: os.path.exists(i.home + '/run/smtpd')), 'a listener for pipit-handover')
 i.run(i.home + '/bin/pipit-hold', '-d', 'held.example')
 session = i.smtp()
@@ -85,11 +97,77 @@ session.starttls(context=ssl._create_unverified_context())
 session.ehlo('client.example')
 session.mail('a@c.example')
 session.rcpt('box@mail.example') # which opens a connection to queued
-for rcpt, size in (('slow@mail.example', 1), ('joe@mail.example', 1), ('x@dead.example', 1),
+# A session of submission that has logged in, and one in the middle of it.
+wait_for(lambda: os.path.exists(i.home + '/run/auth'))
+def submission():
+    s = smtplib.SMTP('127.0.0.1', ports['ofmipd'], timeout=30)
+    s.starttls(context=ssl._create_unverified_context())
+    s.ehlo('client.example')
+    return s
+sender, guest = submission(), submission()
+sender.login('ann@mail.example', 'secret')
+equal([sender.mail('ann@mail.example')[0], sender.rcpt('x@far.example')[0]], [250, 250], 'a session of submission')
+equal(guest.docmd('AUTH', 'SCRAM-SHA-256 biwsbj1hbm5AbWFpbC5leGFtcGxlLHI9cnlQ')[0], 334, 'and one that is to log in') # n,,n=ann@mail.example,r=ryP
+for rcpt, size in (('slow@mail.example', 1), ('joe@mail.example', 1), ('x@dead.example', 1), ('x@relay.example', 1),
                    ('x@far.example', 100000)): # a large one lies in queue/mess
     i.sendmail('-f', 'a@c.example', rcpt, input=b'Subject: x\n\n' + b'x' * size + b'\n')
-check(wait_for(lambda: i.pids('pipit-remote') and len(i.pids('sleep')) == 2, 30), 'a delivery of each kind is under way')
+check(wait_for(lambda: i.pids('pipit-remote') and len(i.pids('sleep')) == 2 and any('AUTH' in c for x in relay.sessions for c in x.commands), 30), 'a delivery of each kind is under way')
 check(wait_for(lambda: glob.glob(i.home + '/queue/state/[0-9]*/*'), 30), 'and one was put off')
+
+# --- what each process is, by the kernel
+
+def table_of(heading):
+    """The rows of the first table behind a line of ARCHITECTURE.md."""
+    text = open('ARCHITECTURE.md').read().split('\n' + heading + '\n')[1].lstrip()
+    return [[c.strip() for c in l.strip('| ').split(' | ')] for l in text.split('\n\n')[0].splitlines()[2:]]
+
+def status_of(pid): return dict(re.findall(r'^(\w+):[ \t]*(.*?)[ \t]*$', open('/proc/%d/status' % pid).read(), re.M))
+OURS = int(status_of(os.getpid())['CapEff'], 16)
+READ_SEARCH, OVERRIDE = 1 << 2, 1 << 1
+LOOKS = READ_SEARCH if OURS & READ_SEARCH else OVERRIDE # a container may lack the first
+NAME_OF = {uid: name for name, uid in UID.items()}
+NAME_OF[0] = 'root'
+
+def kind_of(link):
+    """What a descriptor is."""
+    link = link.replace(i.home, '~')
+    for pattern, kind in (('~', 'home'), ('~/queue', 'queue'), ('~/queue/lock/*', 'locks'), ('~/queue/*', 'message'), ('~.out', 'output'), ('~/log/*', 'log'),
+                          ('~/service/*', 'service'), ('socket:*', 'sockets'), ('pipe:*', 'pipes'), ('anon_inode:*', 'signals'), ('/dev/null', 'null')):
+        if fnmatch.fnmatchcase(link, pattern): return kind
+    return 'files'
+
+def state_of(pid):
+    """As in the table: account, capabilities, no_new_privs, seccomp, descriptors from 3 on."""
+    f = status_of(pid)
+    account = NAME_OF.get(int(f['Uid'].split()[0]), f['Uid'])
+    ids = [set(f[k].split()) for k in ('Uid', 'Gid')]
+    groups = set(f['Groups'].split()) - ids[1]
+    if len(ids[0]) != 1 or ids[1] != {str(UID.get(account, 0))} or groups: account += ' uid %(Uid)s gid %(Gid)s groups %(Groups)s' % f
+    caps = [int(f[k], 16) for k in ('CapEff', 'CapPrm', 'CapInh', 'CapAmb')]
+    rights = {(0, 0, 0, 0): 'none', (OURS, OURS, 0, 0): 'all', (LOOKS, LOOKS, 0, 0): 'read'}.get(tuple(caps), 'capabilities %r' % caps)
+    held = {int(fd): kind_of(os.readlink('/proc/%d/fd/%s' % (pid, fd))) for fd in os.listdir('/proc/%d/fd' % pid)}
+    return account, rights, {'1': 'yes', '0': 'no'}[f['NoNewPrivs']], {'2': 'yes', '0': 'no'}.get(f['Seccomp'], f['Seccomp']), held
+
+def processes_are():
+    """{row of the table: states of processes}, and those that fit no row."""
+    rows, found, strange = table_of('What each process has:'), {}, []
+    everything, parents = i.others(), processes()
+    for pid, name in everything.items():
+        try: state, command = state_of(pid), open('/proc/%d/cmdline' % pid).read().split('\0')
+        except (FileNotFoundError, ProcessLookupError): continue # it has ended
+        if name == 'pipit-tlsd' and '-c' in command: name += ' -c'
+        child = everything.get(parents[pid][0]) == everything[pid]
+        fits = [r for r in rows if r[0].split(' (')[0] == name and ('(' in r[0]) == child and state[0] in r[1].split(', ')
+                and tuple(r[2:5]) == state[1:4] and {k for fd, k in state[4].items() if fd > 2} <= set(r[5].split(', '))]
+        if fits: found.setdefault(fits[0][0], []).append(state)
+        else: strange.append('%s%s: %s' % (name, ' (child)' if child else '', state))
+    return found, strange, [r[0] for r in rows]
+
+found, strange, named = processes_are()
+equal(strange, [], 'each of %d processes has just the account, rights and descriptors of its row' % sum(map(len, found.values())))
+equal([n for n in named if n not in found], [], 'and each row its process')
+equal([sorted(s[4].items()) for n in found if n.startswith('pipit-tlsd') and n.endswith('(session)') for s in found[n]
+       if {0: 'sockets', 1: 'sockets', 2: 'pipes', 3: 'sockets'} != s[4]], [], 'sessions of pipit-tlsd hold four descriptors')
 
 # --- sockets and FIFOs
 
@@ -154,9 +232,9 @@ equal(unknown(special), [], 'each of %d sockets and FIFOs has its line in the ta
 equal([r for r in rows if '/' in r and not any(r in row_of(p) for p in special)], [], 'and each line its socket or FIFO')
 holders = listening(i.others())
 names = sorted({name for name, pids in holders.values()})
-known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'run/tls', 'run/tlsc', 'run/authc', 'run/auth', 'run/relayopen', 'tcp port %d' % i.port]
+known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'run/tls', 'run/tlsc', 'run/authc', 'run/auth', 'run/relayopen', *('tcp port %d' % p for p in (i.port, *ports.values()))]
 equal([n for n in names if n not in known], [], 'no process listens anywhere else, and none has a named socket more')
-check('TCP port of pipit-smtpd' in rows and 'tcp port %d' % i.port in names, 'the port is in the table')
+check('TCP port of pipit-smtpd' in rows and 'TCP ports of pipit-ofmipd' in rows and {'tcp port %d' % p for p in (i.port, *ports.values())} <= set(names), 'the ports are in the table')
 tables = processes()
 for inode, (name, pids) in holders.items():
     top = [p for p in pids if tables[p][0] not in pids]
@@ -220,7 +298,8 @@ NOBODY, ALL = '', ' '.join(EVERYONE)
 SERVICE = 'pipitq pipits'
 FILES = [ # pattern (of the path below the home; the last that fits counts), who reads, who writes
     ('.', ALL, NOBODY), ('bin', ALL, NOBODY), ('bin/*', ALL, NOBODY),
-    ('control', ALL, NOBODY), ('control/*', ALL, NOBODY), ('control/servercert.pem', NOBODY, NOBODY), ('users', ALL, NOBODY), ('users/*', ALL, NOBODY), ('users/passwd*', NOBODY, NOBODY),
+    ('control', ALL, NOBODY), ('control/*', ALL, NOBODY), ('control/servercert.pem', NOBODY, NOBODY), ('control/certs/*', NOBODY, NOBODY), ('control/serverca.pem', ALL, NOBODY), ('control/clientca.pem', ALL, NOBODY),
+    ('users', ALL, NOBODY), ('users/*', ALL, NOBODY), ('users/passwd*', NOBODY, NOBODY),
     ('alias', ALL, 'pipita'), ('alias/.qmail-*', ALL, 'pipita'), ('alias/Maildir*', 'pipita', 'pipita'),
     ('alias/.qmail-box', 'pipita', 'pipita'), ('alias/.qmail-slow', 'pipita', 'pipita'), ('alias/box*', 'pipita', 'pipita'),
     ('log', ALL, NOBODY), ('log/*', 'pipitl', 'pipitl'),
@@ -248,7 +327,7 @@ def walk():
 
 paths = [p for p in walk() if not os.path.islink(os.path.join(i.home, p))]
 equal([p for p in paths if not rule_of(p)], [], 'each of %d files and directories has its rule' % len(paths))
-seen = ('users/passwd', 'users/passwd.cdb', 'queue/mess/*/*', 'queue/free/*', 'queue/state/[0-9]*/*', 'log/*/current', 'alias/box/new/*', 'users/cdb')
+seen = ('control/servercert.pem', 'control/certs/*', 'control/clientca.pem', 'control/smtpcredentials', 'users/passwd', 'users/passwd.cdb', 'queue/mess/*/*', 'queue/free/*', 'queue/state/[0-9]*/*', 'log/*/current', 'alias/box/new/*', 'users/cdb')
 equal([s for s in seen if not any(fnmatch.fnmatchcase(p, s) for p in paths)], [], 'messages, state files and logs are among them')
 
 def try_paths():
@@ -268,6 +347,21 @@ for p in paths:
 for pattern, readers, writers in FILES:
     equal(wrong[pattern][:5], [], '%s: read by %s, written by %s' % (
         pattern, 'all' if readers == ALL else readers or 'root alone', 'all' if writers == ALL else writers or 'root alone'))
+
+# A user's home, which is closed to all others.
+def try_home():
+    return [attempt(os.listdir, home), attempt(lambda: open(home + '/.qmail').close()), attempt(os.stat, home + '/.qmail')]
+equal({name: as_account_of(name, try_home) for name in UID}, {name: [''] * 3 if name == 'user' else ['EACCES'] * 3 for name in UID}, "a user's home is his alone")
+
+# Which processes that is: those of an account that may, and those that may read everything. Of these one has no call to open.
+def may_open(path):
+    readers = {n for n in UID if (access[n][path][0] if path in access[n] else n == 'user')}
+    return {row for row, states in found.items() for s in states if s[0] != 'root' and row != 'pipit-rcptd (look)' and (s[0] in readers or s[1] != 'none')}
+existing = lambda pattern: next((p for p in paths if fnmatch.fnmatchcase(p, pattern)), pattern)
+for what, who in table_of('Who can open what is secret, beside what is root:'):
+    for path in re.findall('`([^`]*)`', what):
+        equal(may_open(existing(path)), set(who.split(', ')), '%s can be opened by %s' % (path, who))
+equal({row for row, states in found.items() for s in states if s[0] == 'root'}, {'pipit-authd', 'pipit-checkpass', 'pipit-lspawn', 's6-svscan', 's6-supervise'}, 'these are root')
 
 # --- other people's processes
 
@@ -303,8 +397,8 @@ for pid in i.pids('sleep'):
     equal([f for f in fds if i.home + '/queue' in f or f.startswith('socket:')], [], 'a program of uid %d has neither a socket nor a file of the queue'
           % owner.get(pid, -1))
 
-sink.stop()
-session.close()
+for s in (sink, relay): s.stop()
+for s in (session, sender, guest): s.close()
 for pid in i.pids('sleep'): kill(pid, signal.SIGTERM)
 equal(i.stop(), [], 'stopping leaves no process')
 done()
