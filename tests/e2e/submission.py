@@ -77,7 +77,7 @@ check(refused(answers[0]), 'more recipients than the limit: %r' % (answers[0],))
 equal([c for c, text in answers[1:2] + answers[3:4]], [250, 250], 'up to the limits')
 check(refused(answers[2]), 'over the limit of recipients, in another session at another port: %r' % (answers[2],))
 check(refused(answers[4]) and refused(answers[5]), 'over that of messages, in both: %r' % (answers[4:],))
-check(any('code=450' in l and 'too much' in l and 'login=ann' in l for l in i.log('ofmipd')), 'the log says so')
+check(wait_for(lambda: any('code=450' in l and 'too much' in l and 'login=ann' in l for l in i.log('ofmipd'))), 'the log says so')
 before = 3 + 5 + 1
 equal(len(i.wait_mails('joe', before)), before, 'what was accepted arrives')
 
@@ -89,7 +89,8 @@ with client() as a:
     subprocess.run(['s6-svc', '-wd', '-T', '20000', '-d', i.home + '/service/authd'], check=True)
     code, text = data(a, 1)
     check(code == 451 and text.startswith(b'4.3.0 unable to tell how much you have sent'), 'without pipit-authd: %d %r' % (code, text))
-    check(any('code=451' in l for l in i.log('ofmipds')) and any('pipit-authd cannot be reached' in l for l in i.log('ofmipds')), 'the log says what to mend')
+    said = lambda what: any(what in l for l in i.log('ofmipds'))
+    check(wait_for(lambda: said('code=451') and said('pipit-authd cannot be reached')), 'the log says what to mend')
     try: code = client(port) and 235
     except smtplib.SMTPAuthenticationError as e: code = e.smtp_code
     equal(code, 454, 'nor can anybody log in')
