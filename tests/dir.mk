@@ -46,7 +46,7 @@ check-world: deps-check
 	@WORLD=long $(SUITE) -j 1 -t 3600 -v tests/e2e/world.py
 
 # Other people's programs, unpacked below build/peers; a list of a thousand.
-PEERTESTS := $(patsubst %,tests/e2e/%.py,peers tls-clients qmail senders pop3 imap postfix tls-postfix tls-exim)
+PEERTESTS := $(patsubst %,tests/e2e/%.py,peers tls-clients submission-clients qmail senders pop3 imap postfix tls-postfix tls-exim)
 check-peers: deps-check
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@PEERS=long $(SUITE) -j 1 -t 1800 $(PEERTESTS)

@@ -12,6 +12,7 @@ one test waits for packages is FETCH_SECONDS, so that a slow network ends no tes
   php(), git_email(), mutt()   programs that send mail by sendmail
   fetchmail(), mpop()   programs that fetch it by POP3
   procmail(), maildrop(), mlmmj()   programs that dot-qmail files run
+  digest_hmac()   a module of Perl for swaks
   msmtp()     a client of SMTP; nodemailer(): that of npm, for node
   sslscan(), testssl()   programs that look at a TLS server
 """
@@ -121,6 +122,10 @@ def fail2ban():
 
 def msmtp():
     return fetch('msmtp', ['msmtp'], 'usr/bin/msmtp')
+
+def digest_hmac():
+    """What swaks needs for CRAM-MD5."""
+    return fetch('digest-hmac', ['libdigest-hmac-perl'], 'usr/share/perl5/Digest/HMAC_MD5.pm')
 
 def sslscan():
     return fetch('sslscan', ['sslscan'], 'usr/bin/sslscan')

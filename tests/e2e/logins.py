@@ -64,8 +64,8 @@ if shutil.which('curl'):
 else: skip('curl is not there')
 if shutil.which('gsasl'):
     p = subprocess.run(['gsasl', '--smtp', '-m', 'SCRAM-SHA-256', '-a', 'ann@mail.example', '-p', 'secret', '--connect', '127.0.0.1:%d' % i.port, '--starttls',
-                        '--x509-ca-file=' + i.home + '/control/servercert.pem', '--quiet', '--priority', 'NORMAL', '--verbose'], input='', text=True, capture_output=True, timeout=60)
-    check(p.returncode == 0 or 'certificate' in (p.stdout + p.stderr).lower(), 'gsasl over TLS: SCRAM-SHA-256: %r' % (p.stdout + p.stderr)[-200:])
+                        '--x509-ca-file=', '--quiet', '--no-cb'], input='', text=True, capture_output=True, timeout=60)
+    check(p.returncode == 0, 'gsasl over TLS: SCRAM-SHA-256: %r' % (p.stdout + p.stderr)[-200:])
 else: skip('gsasl is not there')
 
 # --- accounts
