@@ -43,6 +43,11 @@ def links():
     os.unlink(bin + '/qmail-smtpd'); os.unlink(bin + '/qmail-remote')
     equal(compat('-q', qmail, home), (0, ''), 'again: the missing ones are made')
     equal([n for n in NAMES if not os.access('%s/bin/qmail-%s' % (qmail, n), os.X_OK)], [], "qmail's names, by qmail's path")
+    out = subprocess.run([qmail + '/bin/ofmipd', '', 'host', '/bin/false', 'true'], input='EHLO x\r\nMAIL FROM:<a@b.example>\r\nQUIT\r\n', capture_output=True, text=True,
+                         env=dict(os.environ, PIPIT_HOME=home, TCPREMOTEIP='192.0.2.1')).stdout
+    check(out.startswith('220 ') and '\n530 5.7.0 ' in out, "ofmipd by mess822's name lets nobody relay: %r" % out)
+    p = subprocess.run([qmail + '/bin/ofmipname', SCRATCH + '/names.cdb', SCRATCH + '/names.tmp'], input='a@b.example:Ann:ann@b.example:\n', capture_output=True, text=True, env=dict(os.environ, PIPIT_HOME=home))
+    check(not p.returncode and os.path.exists(SCRATCH + '/names.cdb'), 'and ofmipname makes a table: %r' % p.stderr)
     equal([n for n in os.listdir(bin) if os.path.islink(bin + '/' + n) and not os.path.exists(bin + '/' + n)], [],
           'no link leads nowhere')
     equal({n: os.readlink(qmail + '/' + n) for n in os.listdir(qmail)},
