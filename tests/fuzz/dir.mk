@@ -34,7 +34,7 @@ fuzz-sasl_LIBS := -lcrypto
 fuzz-session_SRCS := $(addprefix smtpd/,auth.c client.c commands.c data.c log.c mode.c netlist.c params.c receive.c recipient.c \
   recipient-list.c recipient-program.c recipient-rcptd.c rules.c session.c starttls.c stream.c) \
   ofmipd/repair.c ofmipd/submission.c tests/fuzz/session-model.c tests/fuzz/session-queue.c
-fuzz-session_WRAP := stream_put logline_write recv read send write poll getifaddrs freeifaddrs
+fuzz-session_WRAP := auth_mechanisms auth_check stream_put logline_write recv read send write poll getifaddrs freeifaddrs
 fuzz-tables_SRCS := $(addprefix tools/,assign.c mailbox-line.c mailbox-words.c) local/quota.c
 fuzz-tables_WRAP := getpw_ids getgrnam
 fuzz-tls_SRCS := smtpd/tls.c

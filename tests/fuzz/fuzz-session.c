@@ -1,7 +1,7 @@
 /* fuzz-session.c - whole SMTP sessions: pipit-smtpd's session over a socketpair, with a client
  * that does whatever the input says
  *
- * Input: three bytes of settings (struct setup, and how the queue behaves),
+ * Input: three bytes of settings (struct setup, and how the queue behaves; 128: it is pipit-ofmipd),
  * then the client's script. Bytes below 128 are sent as they are; the others
  * stand for whole commands, or are what a client does: enum act, modulo. The
  * client's turns come when the server waits for it; the clock only moves
@@ -22,6 +22,8 @@
 #include <unistd.h>
 
 #include "../../smtpd/session.h"
+#include "../../smtpd/auth.h"
+#include "../../smtpd/mode.h"
 #include "clock.h"
 #include "fuzz.h"
 #include "logline.h"
@@ -103,6 +105,15 @@ static char const *const words[] = {
   " ENVID=",
   " RET=full",
   "STARTTLS\r\n",
+  "AUTH PLAIN AGFubgBzZWNyZXQ=\r\n",
+  "AUTH LOGIN\r\nYW5u\r\nc2VjcmV0\r\n",
+  "AUTH PLAIN\r\n",
+  "AGFubgB3cm9uZw==\r\n",
+  "MAIL FROM:<ann>\r\n",
+  "From: ann\r\n",
+  "Sender: s@a.example, \r\n",
+  "Resent-To: x;\r\n",
+  "Bcc: y\r\n",
 };
 #define NWORDS (sizeof words / sizeof *words)
 #define NACTS  (ACT_WORDS + NWORDS)
@@ -197,9 +208,10 @@ static void check_values(char const *s, char const *end)
 extern void __wrap_logline_write(struct logline *l);
 void __wrap_logline_write(struct logline *l)
 {
-  REQUIRE(l->len > 20 && l->len < LOGLINE_MAX && !memcmp(l->s, "pipit-smtpd: ", 13));
+  size_t prog = strlen(mode.program);
+  REQUIRE(l->len > 20 && l->len < LOGLINE_MAX && !memcmp(l->s, mode.program, prog) && !memcmp(l->s + prog, ": ", 2));
   for (size_t i = 0; i < l->len; i++) REQUIRE(l->s[i] >= 32 && l->s[i] < 127);
-  char const *kind = memchr(l->s + 13, ' ', l->len - 13);
+  char const *kind = memchr(l->s + prog + 2, ' ', l->len - prog - 2);
   REQUIRE(kind);
   check_values(kind, l->s + l->len);
   l->len = 0;
@@ -471,6 +483,29 @@ void tls_cancel(struct tls_offer *o)
   (void)o;
 }
 
+/* --- logins --- */
+
+extern unsigned int __wrap_auth_mechanisms(struct auth const *a);
+unsigned int __wrap_auth_mechanisms(struct auth const *a)
+{
+  (void)a;
+  return AUTHWIRE_HAS_PLAIN;
+}
+
+extern enum auth_result __wrap_auth_check(struct auth const *a, struct auth_who const *w,
+                                          struct auth_try const *t, struct auth_answer *out);
+enum auth_result __wrap_auth_check(struct auth const *a, struct auth_who const *w,
+                                   struct auth_try const *t, struct auth_answer *out)
+{
+  (void)a;
+  REQUIRE(rec.setup.submission && w->tls);
+  out->conversation = -1;
+  if (t->loginlen != 3 || memcmp(t->login, "ann", 3) || t->secretlen != 6 || memcmp(t->secret, "secret", 6))
+    return AUTH_NO;
+  strcpy(out->login, "ann");
+  return AUTH_OK;
+}
+
 /* --- a session --- */
 
 static void show(char const *s, size_t len)
@@ -517,7 +552,9 @@ static void set_up(struct setup *u, struct fuzz *f)
                        .program = b >> 5 & 1,
                        .tls = b >> 7 & 1 && !(a >> 2 & 1) };
   if (b & 64) u->suffix = longest;
-  queue_start(fuzz_byte(f));
+  unsigned int behaviour = fuzz_byte(f);
+  u->submission = behaviour >> 7 & 1;
+  queue_start(behaviour);
 }
 
 static void list_of(stralloc *sa, char const *s, size_t len)
@@ -535,6 +572,8 @@ static void load_settings(void)
   LIST(&settings.me, ME);
   LIST(&settings.greeting, ME);
   LIST(&settings.localiphost, LOCALIPHOST);
+  LIST(&settings.idhost, ME);
+  settings.idhost.len--;
   settings.me.len--, settings.greeting.len--, settings.localiphost.len--;
   LIST(&list, "ok.example\0.sub.example\0Upper.Example\0" LOCALIPHOST);
   if (!map_build(&settings.rcpthosts, &list, 0)) abort();
@@ -561,7 +600,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
   fuzz_explain = explain;
   signal(SIGPIPE, SIG_IGN);
   setenv("TZ", "UTC", 1);
-  make_morercpthosts(fuzz_home());
+  int home = fuzz_home();
+  make_morercpthosts(home);
+  fuzz_file(home, "control/me", ME "\n", sizeof ME);
   load_settings();
   return 0;
 }
@@ -585,6 +626,10 @@ static void serve(void)
   struct client client = { .ip = "198.51.100.1", .relay = rec.setup.relay ? rec.setup.suffix : 0 };
   if (rec.setup.mend) strcpy(client.ip, "192.0.2.7");
   if (rec.setup.pipes) client.host = "odd host\n\xff";
+  static struct auth const authd;
+  static struct mode const modes[] = { { .program = "pipit-smtpd" }, { .program = "pipit-ofmipd", .submission = 1 } };
+  mode = modes[rec.setup.submission];
+  auth_offer(rec.setup.submission ? &authd : 0, rec.setup.submission ? AUTHWIRE_SUBMISSION : AUTHWIRE_SMTP, rec.setup.submission);
   settings.has_rcpthosts = !rec.setup.no_rcpthosts;
   settings.databytes = rec.setup.databytes;
   settings.maxrcpt = RCPTS_MAX;
@@ -629,6 +674,7 @@ int LLVMFuzzerTestOneInput(uint8_t const *s, size_t len)
   check_heard();
   c.server = c.server_out = -1;
   disconnect();
-  model_check();
+  if (rec.setup.submission) model_check_submission();
+  else model_check();
   return 0;
 }

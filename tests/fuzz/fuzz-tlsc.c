@@ -1,8 +1,9 @@
 /* fuzz-tlsc.c - what is said about TLS: remote/tlspolicy.c, requests as tls/peer.c takes them apart,
- * answers as lib/tlsclient.c does
+ * or the whole of tls/session.c does from the packet on, answers as lib/tlsclient.c does
  *
  * Input: a byte that says which, then (unpacked) a control file, a NUL and a host; or a level and
- * the strings of a request; or a packet.
+ * the strings of a request; or a packet of an answer; or a byte for role and descriptors, and a
+ * packet of a request.
  */
 
 #include <stdlib.h>
@@ -11,11 +12,23 @@
 #include <unistd.h>
 
 #include "../../remote/tlspolicy.h"
-#include "../../tls/peer.h"
+#include "../../tls/session.c" /* receive() */
 #include "clock.h"
 #include "control.h"
 #include "fuzz.h"
 #include "tlsclient.h"
+
+/* What of a session comes behind its request. */
+int shovel(SSL *ssl, int net, int plain)
+{
+  (void)ssl, (void)net, (void)plain;
+  return 0;
+}
+
+void shovel_linger(int fd)
+{
+  (void)fd;
+}
 
 static int home;
 
@@ -81,6 +94,34 @@ static void test_request(char const *s, size_t len)
   REQUIRE(at == s + len && (p.level == TLSWIRE_MAY || p.level == TLSWIRE_ENCRYPT || p.level == TLSWIRE_VERIFY));
 }
 
+/* --- packets of requests, of both roles --- */
+
+static void test_packet(char const *s, size_t len)
+{
+  static struct session session;
+  int ends[2], fds[2], got[1] = { -1 };
+  if (!len || len - 1 > TLSWIRE_MAX) return;
+  char role = *s & 1 ? TLSWIRE_SERVER : TLSWIRE_CLIENT;
+  size_t n = *s >> 1 & 3;
+  if (n == 3) n = 2;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1 || pipe(fds) == -1) abort();
+  struct iovec v = { (char *)s + 1, len - 1 };
+  memset(&session, 'x', sizeof session);
+  if (len > 1 && fdpass_send(ends[1], &v, 1, fds, n) != 1) abort();
+  char const *why = receive(ends[0], &session, role, got);
+  struct tlswire_request q;
+  int whole = n == 1 && len - 1 >= sizeof q;
+  if (whole) memcpy(&q, s + 1, sizeof q);
+  if (!why) {
+    REQUIRE(whole && got[0] != -1 && q.role == role && !memcmp(&q, &session.q, sizeof q));
+    REQUIRE(role != TLSWIRE_SERVER || len - 1 == sizeof q);
+    for (size_t i = 0; role == TLSWIRE_CLIENT && i < TLSWIRE_STRINGS; i++)
+      REQUIRE(session.peer.strings[i] >= session.strings && session.peer.strings[i] < session.strings + len - 1 - sizeof q);
+  } else if (whole && q.role == role && role == TLSWIRE_SERVER) REQUIRE(len - 1 > sizeof q);
+  if (got[0] != -1) close(got[0]);
+  close(ends[0]), close(ends[1]), close(fds[0]), close(fds[1]);
+}
+
 /* --- answers --- */
 
 static void check_fact(char const *s, size_t size)
@@ -113,12 +154,13 @@ static void test_answer(char const *s, size_t len)
 int LLVMFuzzerTestOneInput(uint8_t const *bytes, size_t size)
 {
   struct fuzz f = { (char const *)bytes, size };
-  unsigned int which = fuzz_below(&f, 3);
+  unsigned int which = fuzz_below(&f, 4);
   size_t len;
   char *s = fuzz_unpack(f, &len);
   if (which == 0) test_policies(s, len);
   else if (which == 1) test_request(s, len);
-  else test_answer(s, len);
+  else if (which == 2) test_answer(s, len);
+  else test_packet(s, len);
   free(s);
   return 0;
 }

@@ -785,3 +785,49 @@ void model_check(void)
   forget(&m);
   REQUIRE(!peek(&m));
 }
+
+/* --- submission --- */
+
+/* How many fields of this name the header of s[0..len) has. */
+static unsigned int count_fields(char const *s, size_t len, char const *name)
+{
+  size_t n = strlen(name);
+  unsigned int found = 0;
+  for (char const *nl; len && *s != '\n' && (nl = memchr(s, '\n', len)); s = nl + 1) {
+    found += len > n && s[n] == ':' && !strncasecmp(s, name, n);
+    len -= (size_t)(nl - s) + 1;
+  }
+  return found;
+}
+
+static void check_submitted(struct event const *e, int logged_in)
+{
+  char const *s = text_of(e), *value, *envelope = s + e->value;
+  size_t skip = rec.setup.program ? check_received(s, e->value) : 0;
+  size_t len, left = e->len - e->value;
+  s += skip;
+  size_t size = e->value - skip;
+  int resent = count_fields(s, size, "Resent-Message-ID") > 0;
+  REQUIRE(logged_in || rec.setup.relay);
+  REQUIRE(count_fields(s, size, resent ? "Resent-Date" : "Date") > 0);
+  REQUIRE(resent || (count_fields(s, size, "Date") == 1 && count_fields(s, size, "Message-ID") == 1 &&
+                     count_fields(s, size, "From") == 1));
+  REQUIRE(count_fields(s, size, "From") <= 1 && !count_fields(s, size, "Bcc") && !count_fields(s, size, "Return-Path"));
+  REQUIRE(take_record(&envelope, &left, &value, &len) == 'F');
+  if (logged_in && len) REQUIRE(len == strlen("ann@" ME) || !memcmp(value, "ann", 3));
+}
+
+void model_check_submission(void)
+{
+  int logged_in = 0;
+  for (size_t i = 0; i < rec.nevents; i++) {
+    struct event const *e = rec.events + i;
+    if (e->kind == EVENT_REPLY) {
+      int code = read_reply(e, 0);
+      if (code == 235) logged_in = 1;
+      if (says(e, "220 2.0.0")) logged_in = 0; /* STARTTLS */
+      REQUIRE(code != 235 || rec.setup.tls);
+    } else REQUIRE(logged_in || rec.setup.relay || e->kind == EVENT_ABORT);
+    if (e->kind == EVENT_COMMIT) check_submitted(e, logged_in);
+  }
+}

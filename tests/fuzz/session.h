@@ -31,6 +31,7 @@ struct setup {
   int program; /* QMAILQUEUE */
   int tls;     /* can be had, over a socket */
   int no_rcpthosts;
+  int submission; /* as pipit-ofmipd; ann logs in with "secret" */
   int end; /* how the client ends: 0 half closes, 1 closes, 2 falls silent */
   unsigned long maxline, databytes, maxerrors;
 };
@@ -72,7 +73,9 @@ extern void queue_start(unsigned int behaviour);
 extern void queue_behave(unsigned int behaviour);
 extern int queue_is_idle(void); /* nothing is open, the connection is closed */
 
-/* session-model.c: was all of it right? */
+/* session-model.c: was all of it right? Of a submission: has nobody sent who may not, and is each header
+ * whole? */
 extern void model_check(void);
+extern void model_check_submission(void);
 
 #endif
