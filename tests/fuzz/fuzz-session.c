@@ -573,6 +573,7 @@ static void load_settings(void)
   LIST(&settings.greeting, ME);
   LIST(&settings.localiphost, LOCALIPHOST);
   LIST(&settings.idhost, ME);
+  LIST(&settings.hosts.rules, "=:" ME);
   settings.idhost.len--;
   settings.me.len--, settings.greeting.len--, settings.localiphost.len--;
   LIST(&list, "ok.example\0.sub.example\0Upper.Example\0" LOCALIPHOST);
