@@ -132,12 +132,17 @@ def showctl():
            'maxline': ('0', 'line 1: less than 512'), 'queuelifetime': ('99999999999999999999', 'line 1: more than'),
            'queuereserve': ('1 2 3', 'line 1: not one or two'), 'smtpgreeting': ('', 'line 1: empty'), 'me': ('host\n', 'line 1: not a full'),
            'smtproutes': ('#\na:b:25|user|password\n', 'line 2: a password that everybody can read'), 'senderroutes': ('@a:b:25 auth=x encrypt\n@b:b auth=\n', 'line 2: not a relay'),
-           'smtpcredentials': ('work:joe\n', 'line 1: not NAME:user:password: work'), 'routeorder': ('both', 'line 1: write sender or recipient'), 'helohost': ('a\0b', 'holds a NUL'),
+           'tlsdestinations': ('[::1]:may\n.a.example:verify match=mx.a.example,.b.example ca=x\nb:verify fingerprint=%s\n:may match=a\n' % ':'.join(['aB'] * 32), 'line 4: match=, ca= and fingerprint= belong to verify'),
+           'lmtproutes': ('a:/x\nb:[b\n', 'line 2: not a relay'), 'smtpcredentials': ('work:joe\n', 'line 1: not NAME:user:password: work'), 'routeorder': ('both', 'line 1: write sender or recipient'), 'helohost': ('a\0b', 'holds a NUL'),
            'badmailfrom': ('@a\n^.*@b$\n', 'line 2: neither'), 'rcpthosts': ('a.example\n*.b.example\n', 'line 2: not a domain'),
            'virtualdomains': ('a:b\nnothing\na:c\n', 'line 2: has no colon'), 'locals': ('q.example\nQ.example\n', 'line 2: the second one'),
            'normalizeclients': ('printer.example', 'line 1: neither'), 'queuelifetimedomains': ('a.example:1h', 'line 1: not domain:seconds'),
            'servercert.pem': ('x', 'a key that everybody can read'), 'smtproute': ('x', 'pipit does not read this file')}
-    for name, (text, why) in bad.items():
+    more = [('tlsdestinations', 'a:encrypted\n', 'line 1: write none'), ('tlsdestinations', 'a\n', 'line 1: not name:policy'), ('tlsdestinations', 'a:\n', 'line 1: write none'),
+            ('tlsdestinations', 'a:verify fingerprint=abc\n', 'line 1: not fingerprints'), ('tlsdestinations', 'a:verify ca=../x\n', 'line 1: not the name of a file'),
+            ('tlsdestinations', 'a:none\nA:may\n', 'line 2: the second one'), ('smtproutes', 'a:b:25 none wrapper\n', 'line 1: wrapper is nothing'),
+            ('smtproutes', 'a:b:25 verify match=b,\n', 'line 1: not a list of names'), ('senderroutes', '@a:b:25 encrypt ca=x auth=y\n', 'line 1: match=, ca=')]
+    for name, (text, why) in [*bad.items(), *((name, (text, why)) for name, text, why in more)]:
         old = os.path.exists(home + '/control/' + name) and open(home + '/control/' + name).read()
         write(home + '/control/' + name, text, 0o600 if name == 'smtpcredentials' else 0o644)
         code, out = show('-p')
