@@ -22,6 +22,8 @@
 #include <unistd.h>
 
 #include "../../smtpd/session.h"
+#include <skalibs/strerr.h>
+
 #include "../../smtpd/auth.h"
 #include "../../smtpd/mode.h"
 #include "clock.h"
@@ -630,6 +632,7 @@ static void serve(void)
   static struct auth const authd;
   static struct mode const modes[] = { { .program = "pipit-smtpd" }, { .program = "pipit-ofmipd", .submission = 1 } };
   mode = modes[rec.setup.submission];
+  PROG = mode.program;
   auth_offer(rec.setup.submission ? &authd : 0, rec.setup.submission ? AUTHWIRE_SUBMISSION : AUTHWIRE_SMTP, rec.setup.submission);
   settings.has_rcpthosts = !rec.setup.no_rcpthosts;
   settings.databytes = rec.setup.databytes;
