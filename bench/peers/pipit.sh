@@ -16,6 +16,8 @@ config)
 	printf 'local.test\nbench.test\n' >locals
 	echo local.test >rcpthosts
 	i=0; while [ $i -lt 100 ]; do echo "d$i.test:127.0.0.$((i+1)):$B_SINK"; i=$((i+1)); done >smtproutes
+	# As many local deliveries at once as Postfix makes to one destination.
+	if [ "$B_SCEN" = local ]; then echo 20 >concurrencylocal; else rm -f concurrencylocal; fi
 	if [ -n "$B_CONC" ]; then echo $B_CONC >concurrencyremote; else rm -f concurrencyremote; fi
 	if [ -n "$B_POOL" ]; then
 		echo "$B_POOL 1000000000" >queuepool
