@@ -111,9 +111,10 @@ def hurry():
 def boxes():
     return {b: [whole(m) for m in i.mails(b)] for b in ('joe', 'small')}
 
-def mended(why, seconds=60):
+def mended(why, seconds=150):
     """All that was taken is delivered, once; nothing else is, and nothing stays."""
-    check(wait_for(hurry, seconds, 0.1), '%s: everything that waits goes out once that is over' % why)
+    if not check(wait_for(hurry, seconds, 0.1), '%s: everything that waits goes out once that is over' % why):
+        for name, lines in i.logs().items(): print(*lines[-20:], sep='\n  %s: ' % name)
     found = boxes()
     got = found['joe'] + found['small']
     mbox = os.path.join(i.home, 'alias', 'small', 'mbox')
