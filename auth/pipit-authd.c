@@ -90,9 +90,20 @@ static void take_signals(struct authd *d)
   }
 }
 
-/* Three descriptors for each: its connection, its program's socket, its mark. */
+/* What is open only: poll() takes no more entries than this process may have descriptors. Three for
+ * each asker: its connection, its program's socket, its mark. */
 #define FIRST 3
-static struct pollfd fds[FIRST + 3 * AUTHD_ASKERS];
+enum { CONNECTION, SCRAM, MARK, EACH };
+static struct pollfd fds[FIRST + EACH * AUTHD_ASKERS];
+static size_t nfds;
+static size_t place[AUTHD_ASKERS][EACH]; /* in fds; 0: it has none */
+
+static size_t watch(int fd)
+{
+  if (fd == -1) return 0;
+  fds[nfds] = (struct pollfd){ .fd = fd, .events = POLLIN };
+  return nfds++;
+}
 
 static int fill(struct authd *d, uint64_t now)
 {
@@ -101,16 +112,23 @@ static int fill(struct authd *d, uint64_t now)
   fds[0] = (struct pollfd){ .fd = d->signals, .events = POLLIN };
   fds[1] = (struct pollfd){ .fd = listen ? d->listener : -1, .events = POLLIN };
   fds[2] = (struct pollfd){ .fd = listen ? d->open_listener : -1, .events = POLLIN };
+  nfds = FIRST;
   for (size_t i = 0; i < AUTHD_ASKERS; i++) {
     struct asker const *a = &d->askers[i];
-    struct pollfd *x = fds + FIRST + 3 * i;
     int used = a->state != ASKER_FREE;
-    int const fd[3] = { used ? a->fd : -1, used ? a->scram : -1, used ? a->mark : -1 };
-    for (int k = 0; k < 3; k++) x[k] = (struct pollfd){ .fd = fd[k], .events = POLLIN };
+    place[i][CONNECTION] = watch(used ? a->fd : -1);
+    place[i][SCRAM] = watch(used ? a->scram : -1);
+    place[i][MARK] = watch(used ? a->mark : -1);
     if (used && a->end < next) next = a->end;
   }
   if (next == UINT64_MAX) return -1;
   return next <= now ? 0 : next - now > 60000 ? 60000 : (int)(next - now);
+}
+
+static int has_event(size_t asker, int which)
+{
+  size_t at = place[asker][which];
+  return at && fds[at].revents;
 }
 
 static void serve_askers(struct authd *d)
@@ -118,10 +136,9 @@ static void serve_askers(struct authd *d)
   uint64_t now = clock_ms();
   for (size_t i = 0; i < AUTHD_ASKERS; i++) {
     struct asker *a = &d->askers[i];
-    struct pollfd const *x = fds + FIRST + 3 * i;
-    if (a->state != ASKER_FREE && x[1].revents && a->scram != -1) asker_hear_program(d, a);
-    if (a->state != ASKER_FREE && x[2].revents && a->mark != -1) asker_mark(d, a);
-    if (a->state != ASKER_FREE && x[0].revents) asker_hear(d, a);
+    if (a->state != ASKER_FREE && has_event(i, SCRAM) && a->scram != -1) asker_hear_program(d, a);
+    if (a->state != ASKER_FREE && has_event(i, MARK) && a->mark != -1) asker_mark(d, a);
+    if (a->state != ASKER_FREE && has_event(i, CONNECTION)) asker_hear(d, a);
     if (a->state != ASKER_FREE) asker_time(d, a, now);
   }
 }
@@ -129,7 +146,7 @@ static void serve_askers(struct authd *d)
 static void wait_and_serve(struct authd *d)
 {
   int wait = fill(d, clock_ms());
-  if (poll(fds, FIRST + 3 * AUTHD_ASKERS, wait) == -1 && errno != EINTR) {
+  if (poll(fds, nfds, wait) == -1 && errno != EINTR) {
     strerr_warnwusys("poll; pausing");
     clock_nap(PAUSE_MS);
     return;

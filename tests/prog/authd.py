@@ -165,6 +165,18 @@ def test_wire():
     check('pipit-authd: login ip=192.0.2.1 service=smtp mechanism=SCRAM-SHA-256 login=bob\n' in text, 'logins are logged')
     check('auth failed ip=192.0.2.1 service=smtp mechanism=SCRAM-SHA-256 login=dora\n' in text, 'failures too')
 
+def test_few_descriptors():
+    """With fewer descriptors than there may be askers, which is what systems give: 1024."""
+    settings()
+    for limit in (1024, 16):
+        d = Authd(home, prefix=('prlimit', '--nofile=%d:%d' % (limit, limit)))
+        equal(d.ask(login='bob', secret='pencil'), 'Kbob', '%d descriptors: a login' % limit)
+        idle = [d.connect() for n in range(40)]
+        for s in idle[:-1]: s.close()
+        equal(d.ask(login='bob', secret='pencil'), 'Kbob', '%d descriptors: and when many have come and gone' % limit)
+        idle[-1].close()
+        equal((d.stop(), 'unable to poll' in d.text()), (0, False), '%d descriptors: it ends when it is told to' % limit)
+
 def test_failures():
     settings()
     passwd(home, '-s', '-i', '4096', 'ann@example.org', password='other') # quick
