@@ -91,12 +91,15 @@ static int make_first(struct sasl *s)
     if (RAND_bytes(random, sizeof random) != 1) return fail("there are no random bytes");
     encode(s->nonce, random, sizeof random);
   }
-  char *p = s->first + sprintf(s->first, "n=");
-  for (size_t i = 0; i < s->userlen; i++)
-    if (s->user[i] == '=' || s->user[i] == ',') p += sprintf(p, s->user[i] == '=' ? "=3D" : "=2C");
-    else *p++ = s->user[i];
-  sprintf(p, ",r=%s", s->nonce);
-  return 1;
+  char user[3 * SASL_USER_MAX + 1];
+  size_t n = 0;
+  for (size_t i = 0; i < s->userlen; i++) {
+    char const c = s->user[i];
+    if (c != '=' && c != ',') user[n++] = c;
+    else n += (size_t)snprintf(user + n, sizeof user - n, "=%02X", (unsigned int)c);
+  }
+  user[n] = 0;
+  return (size_t)snprintf(s->first, sizeof s->first, "n=%s,r=%s", user, s->nonce) < sizeof s->first;
 }
 
 static size_t scram_first(struct sasl *s, char out[SASL_LINE_MAX])
@@ -144,7 +147,7 @@ static int cram_md5(struct sasl *s, char const *challenge, size_t len, char *out
   memcpy(text, s->user, s->userlen);
   size_t n = s->userlen;
   text[n++] = ' ';
-  for (int i = 0; i < MD5_BYTES; i++) n += (size_t)sprintf(text + n, "%02x", sum[i]);
+  for (int i = 0; i < MD5_BYTES; i++) n += (size_t)snprintf(text + n, sizeof text - n, "%02x", sum[i]);
   *outlen = encode(out, text, n);
   return 1;
 }
