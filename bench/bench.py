@@ -79,6 +79,16 @@ def sh(*a, **k):
     return subprocess.run(a, capture_output=True, text=True, **k)
 
 
+def make_homes():
+    for d in glob.glob(HOME + '/bench*'):
+        shutil.rmtree(d)
+    for i in range(USERS):
+        h = f'{HOME}/bench{i}'
+        for d in ('', '/Maildir', '/Maildir/new', '/Maildir/cur', '/Maildir/tmp'):
+            os.mkdir(h + d, 0o700)
+            shutil.chown(h + d, f'bench{i}', f'bench{i}')
+
+
 # ---- one peer --------------------------------------------------------------
 class Image:
     """A new file system in a file, mounted; its device is the one that is counted."""
@@ -104,9 +114,9 @@ class Image:
         os.unlink(self.file)
 
 class Peer:
-    def __init__(self, name):
-        self.name, self.script = name, f'{HERE}/peers/{name}.sh'
-        self.dir, self.cg = f'{RUN}/{name}', f'{CG}-{name}'
+    def __init__(self, name, instance=None, port=PORT):
+        self.name, self.script, self.instance, self.port = name, f'{HERE}/peers/{name}.sh', instance or name, port
+        self.dir, self.cg = f'{RUN}/{self.instance}', f'{CG}-{self.instance}'
         os.makedirs(self.dir, exist_ok=True)
         os.chmod(self.dir, 0o755)
         os.makedirs(self.cg, exist_ok=True)
@@ -115,7 +125,7 @@ class Peer:
         self.env = {}
 
     def verb(self, verb, timeout=60, join=False):
-        e = dict(os.environ, B_DIR=self.dir, B_PORT=str(PORT), B_SINK=str(SINK), B_SCEN='', B_CONC='', B_TRACE='')
+        e = dict(os.environ, B_DIR=self.dir, B_INSTANCE=self.instance, B_PORT=str(self.port), B_SINK=str(SINK), B_SCEN='', B_CONC='', B_TRACE='')
         e.update(self.env)
 
         def pre():
@@ -142,32 +152,29 @@ class Peer:
     def queued(self):
         return int(self.verb('queued').strip() or 0)
 
-    def up(self, fs, **env):
+    def up(self, fs, beside=None, **env):
+        """Start it on this file system; beside: a peer that is up, whose file system it shares."""
         self.env = {k: str(v) for k, v in env.items()}
         self.wait_gone(0)
         self.verb('wipe')
-        for d in glob.glob(HOME + '/bench*'):
-            shutil.rmtree(d)
+        self.verb('config')
         if fs != 'disk':
-            self.image = Image(fs) if fs != 'tmpfs' else None
-            for d in self.verb('spool').split() + [HOME]: self.cover(d)
-        for i in range(USERS):
-            h = f'{HOME}/bench{i}'
-            for d in ('', '/Maildir', '/Maildir/new', '/Maildir/cur', '/Maildir/tmp'):
-                os.mkdir(h + d, 0o700)
-                shutil.chown(h + d, f'bench{i}', f'bench{i}')
+            image = beside.image if beside else Image(fs) if fs != 'tmpfs' else None
+            if not beside: self.image = image
+            for d in self.verb('spool').split() + [HOME] * (not beside): self.cover(d, image)
+        if not beside: make_homes()
         self.verb('config')
         subprocess.run(['sync'])
         self.verb('start', join=True)
         self.wait_port()
 
-    def cover(self, d):
+    def cover(self, d, image):
         """Put a copy of this directory, on the other file system, in its place."""
         os.makedirs(d, exist_ok=True)
         keep = RUN + '/keep'
         subprocess.run(['rm', '-rf', keep])
         subprocess.run(['cp', '-a', d, keep], check=True)
-        if self.image: subprocess.run(['mount', '--bind', self.image.directory(), d], check=True)
+        if image: subprocess.run(['mount', '--bind', image.directory(), d], check=True)
         else: subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=16g', 'none', d], check=True)
         subprocess.run(['cp', '-a', keep + '/.', d], check=True)
         subprocess.run(['chown', '--reference=' + keep, d]); subprocess.run(['chmod', '--reference=' + keep, d])
@@ -178,7 +185,7 @@ class Peer:
         end = time.monotonic() + 20
         while time.monotonic() < end:
             try:
-                s = socket.create_connection(('127.0.0.1', PORT), 5)
+                s = socket.create_connection(('127.0.0.1', self.port), 5)
                 s.settimeout(20)
                 if s.recv(100).startswith(b'220'):
                     s.sendall(b'QUIT\r\n')
@@ -271,8 +278,8 @@ class Sink:
 
 def load(**o):
     """mailload; returns its JSON"""
-    o.setdefault('t', 25)
-    a = [BIN + '/mailload', '-p', str(PORT)]
+    o = {'t': 25, 'p': PORT, **o}
+    a = [BIN + '/mailload']
     for k, v in o.items():
         a += ['-' + k] + ([] if v is True else [str(v)])
     r = subprocess.run(a, capture_output=True, text=True, timeout=300)
@@ -475,7 +482,7 @@ def relay_run(p, sink, c, n, size, domains, limit=60):
     q = seq(n)
     s0 = sink.get()
     t0 = time.monotonic()
-    r = load(s=c, m=n, l=size, u='u%d', U=1000, d='d%d.test', D=domains, q=q, Q=True)
+    r = load(p=p.port, s=c, m=n, l=size, u='u%d', U=1000, d='d%d.test', D=domains, q=q, Q=True)
     acc = r['rate']
     end = time.monotonic() + limit
     while time.monotonic() < end and sink.get()['msgs'] - s0['msgs'] < n:
@@ -618,28 +625,29 @@ def m_million(x):
     x.each([0], body)
 
 
-def m_dead(x):
-    """mail for a live host, alone and beside 50,000 messages for a dead one that came in by SMTP (pipit alone)"""
+def m_dead(x, pairs=15):
+    """mail for a live host beside 50,000 messages for a dead one that came in by SMTP, run by run against an instance without them (pipit alone)"""
     def body(p, rep, cell):
-        control, sink = p.verb('spool').split()[0] + '/../control/', Sink()
-        run = lambda: relay_run(p, sink, 10, x.a.min_n or 5000, 4096, 1)
+        sink, other = Sink(), Peer(p.name, p.name + '-other', PORT + 2)
         try:
-            p.up(x.a.fs, B_SCEN='relay', B_POOL=POOL)
-            p.verb('stop')
-            p.wait_gone(2)
-            with open(control + 'smtproutes', 'a') as f: f.write('dead.test:[127.0.0.1]:1\n')
-            p.verb('start', join=True)
-            p.wait_port()
-            run()
-            alone = [run() for _ in range(5)]
-            n = x.a.waiting // 20
-            fill = load(s=10, m=n, l=4096, u='u%d', U=1000, d='dead.test', t=300)
-            p.settle(30)
-            beside = [run() for _ in range(5)]
-            rate = lambda runs: statistics.median(r['rate'] for r in runs)
-            x.record(m='dead', peer=p.name, fs=x.a.fs, waiting=fill['sent'], fill_rate=fill['rate'], rate_alone=rate(alone), rate_beside=rate(beside),
-                     ratio=rate(beside) / rate(alone), ok=all(r['distinct'] == r['n'] and r['dup'] == 0 for r in alone + beside))
+            for peer in p, other:
+                peer.up(x.a.fs, beside=None if peer is p else p, B_SCEN='relay', B_POOL=POOL)
+                peer.verb('stop')
+                peer.wait_gone(2)
+                with open(peer.verb('spool').split()[0] + '/../control/smtproutes', 'a') as f: f.write('dead.test:[127.0.0.1]:1\n')
+                peer.verb('start', join=True)
+                peer.wait_port()
+            fill = load(s=10, m=x.a.waiting // 20, l=4096, u='u%d', U=1000, d='dead.test', t=300)
+            p.settle(60)
+            run = lambda peer: relay_run(peer, sink, 10, x.a.min_n or 5000, 4096, 1)
+            for peer in other, p: run(peer)
+            rates = [{peer.instance: run(peer) for peer in ((p, other), (other, p))[i % 2]} for i in range(pairs)]
+            rate = lambda peer: statistics.median(r[peer.instance]['rate'] for r in rates)
+            x.record(m='dead', peer=p.name, fs=x.a.fs, waiting=p.queued(), fill_rate=fill['rate'], rate_alone=rate(other), rate_beside=rate(p),
+                     ratio=statistics.median(r[p.instance]['rate'] / r[other.instance]['rate'] for r in rates),
+                     ok=all(v['distinct'] == v['n'] and v['dup'] == 0 for r in rates for v in r.values()))
         finally:
+            other.down()
             sink.stop()
     x.each([0], body)
 

@@ -2,7 +2,7 @@
 # pipit: a privilege-separated instance of its own, with its own listener.
 # hold: pipit-start does not run. B_TLS=FILE: a certificate with its key, for STARTTLS. B_POOL=N: N finished files wait to be used again; 0: none ever is.
 BINS=$(cd "$(dirname "$0")/../../build/bin" && pwd)
-D=$BENCH_DIR/pipit
+D=$BENCH_DIR/${B_INSTANCE:-pipit}
 case $1 in
 info) echo "pipit; ${B_TCPSERVER:+tcpserver }${B_HANDOVER:+pipit-handover }pipit-smtpd$([ "$B_TCPSERVER" ] || echo ' -l'); hold = no pipit-start; fdatasync as always" ;;
 spool) echo $D/queue ;;
