@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""fillpool.py - put finished files into the pool of a queue whose programs do not run
+"""fillpool.py - put finished files into the pool of a queue whose programs do not run, until there are so many
 
 usage: fillpool.py QUEUE COUNT
 """
@@ -10,6 +10,7 @@ from queuefile import header
 SIZE = 8192
 
 queue, count = sys.argv[1], int(sys.argv[2])
+count -= len(os.listdir(queue + '/free'))
 owner = os.stat(queue)
 first = int(time.time() * 1e6) - count
 for id in range(first, first + count):
