@@ -61,7 +61,7 @@ int accounts_load(struct accounts *a)
   int home = home_fd();
   if (home == -1) return fail(home_dir(), ": no such instance; make it with pipit-setup");
   if (fstatat(home, "queue", &st, 0) == -1)
-    return fail(home_dir(), "/queue: cannot be seen; make the instance with pipit-setup");
+    return fail(home_dir(), "/queue: cannot be seen; make it with pipit-setup");
   int r = look_up(ACCOUNT_QUEUE, a);
   if (r == -1) return fail(names[ACCOUNT_QUEUE], ": the password database does not answer");
   if (!r || a->uid[ACCOUNT_QUEUE] != st.st_uid) {

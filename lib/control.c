@@ -86,7 +86,7 @@ static int read_file(char const *name, stralloc *sa)
   if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
     fd_close(fd);
     errno = EINVAL;
-    return fail(name, 0, "not a file; a control file is plain text");
+    return fail(name, 0, "not a file; make it plain text");
   }
   size_t size = st.st_size > 0 && st.st_size < CONTROL_MAXSIZE ? (size_t)st.st_size : 4096;
   int ok = read_all(fd, size, sa);
@@ -117,7 +117,7 @@ int control_line(char const *name, stralloc *sa)
     line_length(file.s, file.len, &len);
     if (memchr(file.s, 0, len)) {
       errno = EINVAL;
-      r = fail(name, 1, "holds a NUL byte; a control file is plain text");
+      r = fail(name, 1, "holds a NUL byte; make it plain text");
     } else if (!stralloc_copyb(sa, file.s, len) || !stralloc_0(sa)) {
       r = fail(name, 0, strerror(errno));
     } else {
@@ -163,7 +163,7 @@ int control_list(char const *name, stralloc *sa)
     int bad = split_list(&file, &out);
     if (bad > 0) {
       errno = EINVAL;
-      r = fail(name, (unsigned int)bad, "holds a NUL byte; a control file is plain text");
+      r = fail(name, (unsigned int)bad, "holds a NUL byte; make it plain text");
     } else if (bad == -1 || !stralloc_copy(sa, &out)) {
       r = fail(name, 0, strerror(errno));
     }

@@ -5,9 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The sum of what <sum> covers followed by s[0..len); the sum of nothing is 0.
- * The first call makes the tables (some microseconds): a parent that forks
- * does it once for all its children with crc32c(0, 0, 0). */
+/* The sum of what <sum> covers followed by s[0..len); the sum of nothing is 0. A parent that forks
+ * has its children spared some microseconds by crc32c(0, 0, 0). */
 extern uint32_t crc32c(uint32_t sum, void const *s, size_t len);
+
+/* The same, as it is done where the processor has no instruction for it. */
+extern uint32_t crc32c_by_table(uint32_t sum, void const *s, size_t len);
 
 #endif

@@ -16,8 +16,11 @@ static int change(uid_t uid, gid_t gid)
 {
   if (setresgid(gid, gid, gid) == -1) return 0;
   if (setresuid(uid, uid, uid) == -1) return 0;
-  if (setuid(0) == 0 || getuid() != uid || geteuid() != uid || getgid() != gid || getegid() != gid)
-    return (errno = EPERM, 0);
+  uid_t u[3];
+  gid_t g[3];
+  if (setuid(0) == 0 || getresuid(u, u + 1, u + 2) == -1 || getresgid(g, g + 1, g + 2) == -1) return (errno = EPERM, 0);
+  for (int i = 0; i < 3; i++)
+    if (u[i] != uid || g[i] != gid) return (errno = EPERM, 0);
   return 1;
 }
 

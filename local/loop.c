@@ -1,7 +1,7 @@
 /* loop.c - look for our own Delivered-To line in a header; see loop.h */
 
+#include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 #include "address.h"
 #include "loop.h"
@@ -26,10 +26,17 @@ static int is_blank(char c)
   return c == ' ' || c == '\t' || c == '\r';
 }
 
+/* Whatever the case. */
+static int same(char const *a, char const *b, size_t len)
+{
+  while (len && tolower((unsigned char)*a) == tolower((unsigned char)*b)) a++, b++, len--;
+  return !len;
+}
+
 /* Where the value of the field begins if this is its name, or else 0. */
 static size_t value_of(struct loop const *l, char const *name, size_t len)
 {
-  if (l->len < len || strncasecmp(l->line, name, len)) return 0;
+  if (l->len < len || !same(l->line, name, len)) return 0;
   while (len < l->len && is_blank(l->line[len])) len++;
   return len < l->len && l->line[len] == ':' ? len + 1 : 0;
 }
@@ -45,7 +52,7 @@ static int is_ours(struct loop const *l)
   while (len && is_blank(*s)) s++, len--;
   while (len && is_blank(s[len - 1])) len--;
   return len == l->addresslen && !memcmp(s, l->address, at) &&
-         !strncasecmp(s + at, l->address + at, len - at);
+         same(s + at, l->address + at, len - at);
 }
 
 /* The field in hand is complete. */

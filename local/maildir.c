@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <skalibs/types.h>
+
 #include "folder.h"
 #include "maildir.h"
 #include "maildirsize.h"
@@ -16,8 +18,8 @@
 
 #define TRIES    10  /* names that are tried in tmp/ */
 #define HOST_MAX 128 /* bytes of the host's name as it stands in a file name, with the NUL */
-#define NAME_BYTES                                                                                 \
-  384 /* room for a name; a longer one than the file system takes is an error there */
+#define NUMBERS_MAX 160 /* bytes that all else in a name takes */
+#define NAME_BYTES  (HOST_MAX + NUMBERS_MAX)
 #define CLEAN_MAX 256 /* names in tmp/ that are looked at in one delivery */
 
 struct maildir {
@@ -47,6 +49,23 @@ static void escaped_host(char out[HOST_MAX])
   out[n] = 0;
 }
 
+static size_t put(char *out, char const *s)
+{
+  size_t n = strlen(s);
+  memcpy(out, s, n + 1);
+  return n;
+}
+
+/* What both names begin with. No printf: see perform_summary. */
+static size_t begin_name(char *out, struct timespec const *now)
+{
+  size_t n = uint64_fmt(out, (uint64_t)now->tv_sec);
+  n += put(out + n, ".M");
+  n += uint64_fmt(out + n, (uint64_t)now->tv_nsec / 1000);
+  n += put(out + n, "P");
+  return n + uint64_fmt(out + n, (uint64_t)getpid());
+}
+
 /* Make a file in tmp/ under a name that nobody has: time, microseconds and pid
  * tell this delivery from others on this host. Its descriptor, or -1 with errno. */
 static int create(struct maildir *d, struct timespec *now, char const host[HOST_MAX])
@@ -54,8 +73,9 @@ static int create(struct maildir *d, struct timespec *now, char const host[HOST_
   int fd = -1;
   for (int i = 0; fd == -1 && i < TRIES; i++) {
     clock_gettime(CLOCK_REALTIME, now);
-    snprintf(d->tmpname, sizeof d->tmpname, "%lld.M%ldP%ld.%s", (long long)now->tv_sec,
-             now->tv_nsec / 1000, (long)getpid(), host);
+    size_t n = begin_name(d->tmpname, now);
+    n += put(d->tmpname + n, ".");
+    put(d->tmpname + n, host);
     fd = openat(d->tmp, d->tmpname, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd == -1 && errno != EEXIST) break;
   }
@@ -66,10 +86,16 @@ static int create(struct maildir *d, struct timespec *now, char const host[HOST_
 static void name_it(struct maildir *d, struct timespec const *now, char const host[HOST_MAX],
                     struct stat const *st)
 {
-  snprintf(d->newname, sizeof d->newname, "%lld.M%ldP%ldV%llxI%llx.%s,S=%llu",
-           (long long)now->tv_sec, now->tv_nsec / 1000, (long)getpid(),
-           (unsigned long long)st->st_dev, (unsigned long long)st->st_ino, host,
-           (unsigned long long)st->st_size);
+  char *s = d->newname;
+  size_t n = begin_name(s, now);
+  n += put(s + n, "V");
+  n += uint64_xfmt(s + n, st->st_dev);
+  n += put(s + n, "I");
+  n += uint64_xfmt(s + n, st->st_ino);
+  n += put(s + n, ".");
+  n += put(s + n, host);
+  n += put(s + n, ",S=");
+  s[n + uint64_fmt(s + n, (uint64_t)st->st_size)] = 0;
 }
 
 static int write_message(struct delivery const *d, struct message *m, int fd, struct stat *st,

@@ -68,7 +68,7 @@ static ssize_t next(struct message const *m, uint64_t at, char buf[CHUNK], char 
 int message_write(struct message *m, int fd, char const *name, struct iovec const *head, size_t n,
                   uint64_t *size, struct report *r)
 {
-  char buf[CHUNK];
+  static char buf[CHUNK];
   char const *piece;
   ssize_t got;
   struct iovec v[MESSAGE_HEAD + 1];

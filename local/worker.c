@@ -14,28 +14,14 @@
 #include "program.h"
 #include "worker.h"
 
-#define SENDER 6 /* its place among the arguments of a delivery */
-
-/* Move the socket away from descriptor 0, where programs would find it. */
-static int take_socket(void)
-{
-  int sock = fcntl(0, F_DUPFD_CLOEXEC, 3);
-  close(0);
-  if (sock == -1 || !program_plug(0))
-    strerr_die(EXIT_TEMPORARY, "Unable to set up a worker: ", strerror(errno), ". (#4.3.0)");
-  return sock;
-}
-
-struct answer {
-  int sock;
-  uint32_t num; /* of the job */
-};
+#define SENDER      6 /* its place among the arguments of a delivery */
+#define TIDY_ONE_IN 8
 
 /* What is not heard of is done again. */
 static void tell_progress(void *data, char const *text, size_t len)
 {
-  struct answer const *a = data;
-  job_send_sofar(a->sock, a->num, 0, text, len);
+  struct job const *j = data;
+  job_send_sofar(WORKER_SOCKET, j->num, 0, text, len);
 }
 
 /* What comes with the job besides the message. */
@@ -50,15 +36,13 @@ static void take_extras(struct perform *p, struct job const *j)
 }
 
 /* 0 when the answer is the exit of this process. */
-static int deliver(struct job const *j, char const *const *args, struct perform const *how,
-                   int sock)
+static int deliver(struct job *j, char const *const *args, struct perform const *how)
 {
   char text[PERFORM_SUMMARY_MAX];
   char const *all[DELIVERY_ARGS];
-  struct answer a = {.sock = sock, .num = j->num};
   struct perform p = *how;
   p.tell = tell_progress;
-  p.data = &a;
+  p.data = j;
   take_extras(&p, j);
   memcpy(all, args, SENDER * sizeof *all);
   all[SENDER] = j->sender;
@@ -70,17 +54,18 @@ static int deliver(struct job const *j, char const *const *args, struct perform 
   int plain = perform_was_plain(&p);
   char note = perform_note(&p);
   perform_free(&p);
-  if (plain) return job_send_result(sock, j->num, 0, 'K', text, len) == 1;
-  if (note) job_send_note(sock, j->num, 0, note);
+  if (plain) return job_send_result(WORKER_SOCKET, j->num, 0, 'K', text, len) == 1;
+  if (note) job_send_note(WORKER_SOCKET, j->num, 0, note);
   allwrite(1, text, len);
   return 0;
 }
 
-/* As each delivery begins. */
+/* As each delivery begins. One worker in TIDY_ONE_IN tidies, at its first: many have no other, and what lies there
+ * does so for days. */
 static void prepare(struct perform *p, struct worker_mailbox const *m)
 {
   memset(p, 0, sizeof *p);
-  p->maildir.tidy = 1;
+  p->maildir.tidy = getpid() % TIDY_ONE_IN == 0;
   if (!m) return;
   perform_mailbox(p);
   if (*m->quota) perform_quota(p, m->quota);
@@ -91,12 +76,11 @@ void worker_run(char const *const *args, struct worker_mailbox const *m)
   static struct job_packet p;
   struct perform all;
   int r;
-  program_start("pipit-local");
-  int sock = take_socket();
+  PROG = "pipit-local";
   perform_confine();
   prepare(&all, m);
-  for (; (r = job_wait(sock, &p)) == 1 && (p.type == 'J' || p.type == 'M'); all.maildir.tidy = 0)
-    if (!deliver(&p.job, args, &all, sock)) _exit(0);
+  for (; (r = job_wait(WORKER_SOCKET, &p)) == 1 && (p.type == 'J' || p.type == 'M'); all.maildir.tidy = 0)
+    if (!deliver(&p.job, args, &all)) _exit(0);
   if (r == -1 && errno == EPIPE) _exit(0);
   strerr_die(EXIT_TEMPORARY, "Unable to read a job. (#4.3.0)");
 }

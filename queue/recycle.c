@@ -22,7 +22,7 @@ static int is_alone(int fd, struct queue const *q)
 {
   if (fcntl(fd, F_SETLEASE, F_WRLCK) == -1) {
     if (errno != EAGAIN && errno != EINTR) {
-      queue_warning("leases do not work here, so files are not used again");
+      queue_warning("leases do not work here: no file is used again");
       pool_disable(q->pool);
     }
     return 0;

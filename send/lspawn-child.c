@@ -36,19 +36,18 @@ static void die(enum lspawn_exit code, char const *what)
   _exit(code);
 }
 
-/* A session of its own, so that the loop can end it whole; the signals and
- * limits that lspawn was started with; the job on 0, the report on 1 and 2. */
-static void settle(struct lspawn const *l, int in, int report)
+/* A session of its own, so that the loop can end it whole; the signals and the limit of files
+ * that lspawn was started with; nothing on 0, the report on 1 and 2. */
+static void settle(struct lspawn const *l, int report)
 {
-  static int const ignored[] = {SIGPIPE, SIGXFSZ, SIGTERM, SIGINT, SIGHUP};
+  static int const ended[] = {SIGTERM, SIGINT, SIGHUP};
   if (dup2(report, 1) == -1 || dup2(report, 2) == -1) _exit(LSPAWN_SYS);
-  if (in != -1 && (dup2(in, 0) == -1 || ndelay_off(0) == -1)) die(LSPAWN_SYS, "take the message");
+  if (dup2(l->null, 0) == -1) die(LSPAWN_SYS, "let go of pipit-send");
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, 0);
-  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) sig_restore(ignored[i]);
+  for (size_t i = 0; i < sizeof ended / sizeof *ended; i++) sig_restore(ended[i]);
   if (setsid() == -1) die(LSPAWN_SYS, "make a session");
-  priv_restore_memory();
   if (setrlimit(RLIMIT_NOFILE, &l->files) == -1) die(LSPAWN_SYS, "restore limits");
 }
 
@@ -107,7 +106,6 @@ static void become(struct lspawn const *l, struct mailuser const *u)
                               : priv_drop(u->uid, u->gid);
     if (!ok) die(LSPAWN_SYS, "become the user");
   }
-  if (!getuid() || !geteuid()) _exit(LSPAWN_ROOT);
 }
 
 /* Append "name=value" to <env>, when there is a value. */
@@ -155,10 +153,14 @@ static void spool(struct mailuser const *u, struct job const *j)
 
 /* The delivery program of $QMAILLOCAL. */
 static void run_program(struct lspawn const *l, struct mailuser const *u, char const *local,
-                        char const *domain, struct job const *j) __attribute__((noreturn));
+                        char const *domain, struct job const *j, int in) __attribute__((noreturn));
 static void run_program(struct lspawn const *l, struct mailuser const *u, char const *local,
-                        char const *domain, struct job const *j)
+                        char const *domain, struct job const *j, int in)
 {
+  if (in != -1 && (dup2(in, 0) == -1 || ndelay_off(0) == -1)) die(LSPAWN_SYS, "take the message");
+  if (!getuid() || !geteuid()) _exit(LSPAWN_ROOT);
+  if (chdir(l->home) == -1) die(LSPAWN_SYS, "enter the instance");
+  priv_restore_memory();
   char const *args[] = {l->program, "--",   u->user, u->home,    local,
                         u->dash,    u->ext, domain,  j->sender, l->defaultdelivery, 0};
   spool(u, j);
@@ -169,17 +171,17 @@ static void run_program(struct lspawn const *l, struct mailuser const *u, char c
 
 /* Deliver what comes over the socket. A mailbox has no dot-qmail file. */
 static void work(struct lspawn const *l, struct mailuser const *u, char const *local,
-                 char const *domain) __attribute__((noreturn));
+                 char const *domain, int in) __attribute__((noreturn));
 static void work(struct lspawn const *l, struct mailuser const *u, char const *local,
-                 char const *domain)
+                 char const *domain, int in)
 {
   char const *const args[WORKER_ARGS] = {
       u->user, u->home, local, u->dash, u->ext, domain, u->delivery ? u->delivery : l->defaultdelivery};
   struct worker_mailbox const mailbox = {.quota = u->quota};
-  munmap(l->stamps, sizeof *l->stamps);
-  munmap(l->found, l->max * sizeof *l->found);
+  munmap(l->shared, l->sharedsize);
   home_close();
-  close_range(3, ~0U, 0);
+  if (in != WORKER_SOCKET && dup3(in, WORKER_SOCKET, O_CLOEXEC) == -1) die(LSPAWN_SYS, "take the message");
+  close_range(WORKER_SOCKET + 1, ~0U, 0);
   environ = (char **)l->env;
   prctl(PR_SET_NAME, "pipit-local");
   worker_run(args, u->delivery ? &mailbox : 0);
@@ -190,12 +192,11 @@ void lspawn_child(struct lspawn const *l, struct job const *j, int in, int repor
 {
   struct mailuser u = MAILUSER_ZERO;
   size_t at = address_at(j->rcpts, strlen(j->rcpts));
-  settle(l, in, report);
+  settle(l, report);
   char *local = strndup(j->rcpts, at);
   if (!local) die(LSPAWN_NOMEM, "take the address");
   look_up(l, j->rcpts, &u, found);
   become(l, &u);
-  if (chdir(l->home) == -1) die(LSPAWN_SYS, "enter the instance");
-  if (l->program) run_program(l, &u, local, j->rcpts + at + 1, j);
-  work(l, &u, local, j->rcpts + at + 1);
+  if (l->program) run_program(l, &u, local, j->rcpts + at + 1, j, in);
+  work(l, &u, local, j->rcpts + at + 1, in);
 }

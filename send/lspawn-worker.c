@@ -19,7 +19,6 @@
 
 #include <skalibs/allreadwrite.h>
 #include <skalibs/djbunix.h>
-#include <skalibs/selfpipe.h>
 
 #include "lspawn.h"
 
@@ -150,11 +149,13 @@ static void leave_idle(struct lspawn *l)
     if (l->slots[i].state == IDLE) worker_leave(l->slots + i);
 }
 
-/* How many idle workers are worth their place: as many as would have let this one be found again. */
+/* How many idle workers are worth their place: as many as would have let this one be found again, where that is
+ * so for one in IDLE_STEP at least; each makes the next fork dearer. */
 static void keep_idle(struct lspawn *l, unsigned long since)
 {
-  if (since > IDLE_MAX && l->idle > IDLE_LEAST) l->idle--;
-  else if (since <= IDLE_MAX && since > l->idle) l->idle = (unsigned int)since;
+  if ((!since || since > IDLE_MAX) && l->idle > IDLE_LEAST) l->idle--;
+  else if (since <= IDLE_MAX && since > l->idle)
+    l->idle += since - l->idle < IDLE_STEP ? (unsigned int)since - l->idle : IDLE_STEP;
 }
 
 /* How long the process of <s> takes jobs: no longer than what is known of its user counts. */
@@ -176,12 +177,10 @@ static char const *launch(struct lspawn *l, struct slot *s, struct job const *j)
   struct job const worker = {.rcpts = s->rcpt};
   int in = l->program ? j->fd : s->peer;
   if (pipe2(p, O_CLOEXEC) == -1) return "Unable to make a pipe in pipit-lspawn. (#4.3.0)\n";
+  fcntl(p[0], F_SETFL, O_NONBLOCK);
   s->done = 0;
   pid_t pid = fork();
-  if (!pid) {
-    selfpipe_finish();
-    lspawn_child(l, l->program ? j : &worker, in, p[1], l->found + (s - l->slots));
-  }
+  if (!pid) lspawn_child(l, l->program ? j : &worker, in, p[1], l->found + (s - l->slots));
   s->pid = pid;
   close(p[1]);
   s->report = p[0];
@@ -190,7 +189,6 @@ static char const *launch(struct lspawn *l, struct slot *s, struct job const *j)
     leave_idle(l);
     return "Unable to fork in pipit-lspawn. (#4.3.0)\n";
   }
-  ndelay_on(s->report);
   return 0;
 }
 

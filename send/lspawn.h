@@ -78,6 +78,7 @@ struct known_entry {
 #define LSPAWN_ENV_MAX 8
 #define IDLE_LEAST     10  /* workers without a job that are kept */
 #define IDLE_MAX       100 /* and at most; each has 125 KB of its own */
+#define IDLE_STEP      4   /* more of them at a time */
 
 struct lspawn {
   struct accounts accounts;
@@ -85,13 +86,16 @@ struct lspawn {
   char const *defaultdelivery;
   char const *program;        /* QMAILLOCAL, or NULL */
   char *env[LSPAWN_ENV_MAX];  /* of a delivery */
-  struct finduser_stamps *stamps; /* shared with all children: the tables that were sound */
+  int null;                   /* a descriptor of /dev/null */
+  void *shared;               /* with all children, until they become users */
+  size_t sharedsize;
+  struct finduser_stamps *stamps; /* shared: the tables that were sound */
   struct finduser_stamps seen;    /* those that are there */
   unsigned long users;            /* how often others were seen */
   struct rlimit files;            /* as it was at the start, for the users' programs */
   unsigned long seconds;          /* that a delivery may take */
   unsigned long groups;           /* 1: users get their supplementary groups */
-  struct known *found; /* for each slot, shared with its child: what that looked up */
+  struct known *found; /* shared: for each slot, what its child looked up */
   struct known given;  /* what the next child need not look up */
   unsigned long turn;  /* processes started */
   unsigned int idle;   /* workers without a job that are kept: IDLE_LEAST to IDLE_MAX */

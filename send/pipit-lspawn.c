@@ -254,11 +254,13 @@ static void *own_memory(struct lspawn const *l, size_t size)
 }
 
 /* Zeros that children share, until they become users. */
-static void *shared_memory(size_t size)
+static void share_memory(struct lspawn *l)
 {
-  void *p = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED) strerr_dief(111, "out of memory");
-  return p;
+  l->sharedsize = sizeof *l->stamps + l->max * sizeof *l->found;
+  l->shared = mmap(0, l->sharedsize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (l->shared == MAP_FAILED) strerr_dief(111, "out of memory");
+  l->stamps = l->shared;
+  l->found = (struct known *)(l->stamps + 1);
 }
 
 static void make_slots(struct lspawn *l)
@@ -294,8 +296,9 @@ static void set_up(struct loop *o, char const *defaultdelivery)
   if (!l->seconds) strerr_dief(111, "control/timeoutlocal: 0 seconds are too few for a delivery");
   l->home = realpath(home_dir(), 0);
   if (!l->home) strerr_diefusys(111, "find ", home_dir());
-  l->stamps = shared_memory(sizeof *l->stamps);
-  l->found = shared_memory(l->max * sizeof *l->found);
+  l->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (l->null == -1) strerr_diefusys(111, "open /dev/null");
+  share_memory(l);
   l->idle = IDLE_MAX;
   make_slots(l);
   lspawn_environment(l);

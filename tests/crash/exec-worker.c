@@ -13,6 +13,7 @@
 void worker_run(char const *const *args, struct worker_mailbox const *m)
 {
   char const *argv[WORKER_ARGS + 4] = { home_program("pipit-local"), "-w", m ? "-M" : "--" };
+  if (dup2(WORKER_SOCKET, 0) == -1 || !home_enter()) _exit(CANNOT_RUN);
   for (size_t i = 0; i < WORKER_ARGS; i++) argv[3 + i] = args[i];
   execv(argv[0], (char *const *)argv);
   _exit(CANNOT_RUN);
