@@ -129,6 +129,21 @@ def test_connect():
         equal(c.quit(), '221', 'QUIT')
     for x in (t, q): x.stop()
 
+def test_quiet():
+    """A session that waits gives memory back, and goes on."""
+    settings()
+    q, t, l = Queued(home), Tlsd(home), Listener(home)
+    c = Secure(l.port)
+    c.starttls()
+    c.codes('EHLO x', *MAIL)
+    time.sleep(0.8)
+    big = 'x' * 70 + '\r\n'
+    id = c.cmd('Subject: y\r\n\r\n' + big * 20000 + '.').split()[-1]
+    check(q.message(id)[0].decode().endswith('\n\n' + big.replace('\r', '') * 20000), 'it takes a large message after half a second of silence')
+    time.sleep(0.8)
+    equal(c.quit(), '221', 'and ends well')
+    for x in (l, t, q): x.stop()
+
 def test_tools():
     settings()
     q, t, l = Queued(home), Tlsd(home), Listener(home)
