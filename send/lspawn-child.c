@@ -40,13 +40,13 @@ static void die(enum lspawn_exit code, char const *what)
  * that lspawn was started with; nothing on 0, the report on 1 and 2. */
 static void settle(struct lspawn const *l, int report)
 {
-  static int const ended[] = {SIGTERM, SIGINT, SIGHUP};
+  static int const caught[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
   if (dup2(report, 1) == -1 || dup2(report, 2) == -1) _exit(LSPAWN_SYS);
   if (dup2(l->null, 0) == -1) die(LSPAWN_SYS, "let go of pipit-send");
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, 0);
-  for (size_t i = 0; i < sizeof ended / sizeof *ended; i++) sig_restore(ended[i]);
+  for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) sig_restore(caught[i]);
   if (setsid() == -1) die(LSPAWN_SYS, "make a session");
   if (setrlimit(RLIMIT_NOFILE, &l->files) == -1) die(LSPAWN_SYS, "restore limits");
 }
