@@ -214,7 +214,8 @@ class Instance:
         for pid, name in descendants(os.getpid()).items():
             try: told = open('/proc/%d/environ' % pid, 'rb').read() + open('/proc/%d/cmdline' % pid, 'rb').read() + \
                         os.fsencode(os.readlink('/proc/%d/cwd' % pid))
-            except PermissionError: told = self.home.encode() # it changed its user, as only ours do
+            except PermissionError: # closed to others, or it changed its user, as only ours do
+                told = b'' if any(x.scan and pid in descendants(x.scan.pid) for x in instances if x is not self) else self.home.encode()
             except OSError: continue
             if self.home.encode() in told: found[pid] = name
         return found

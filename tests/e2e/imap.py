@@ -36,7 +36,7 @@ plugin {
 def imap():
     """A session with Dovecot's imap over a pipe, as the owner of the Maildir, already logged in."""
     words = ['setpriv', '--reuid=%d' % ACCOUNT.pw_uid, '--regid=%d' % ACCOUNT.pw_gid, '--clear-groups'] if ROOT else []
-    words += ['env', 'LD_LIBRARY_PATH=' + dovecot.env['LD_LIBRARY_PATH'], 'HOME=' + base, 'USER=joe',
+    words += ['env', '-u', 'MAIL', 'LD_LIBRARY_PATH=' + dovecot.env['LD_LIBRARY_PATH'], 'HOME=' + base, 'USER=joe',
               dovecot.path('usr/bin/doveconf'), '-c', conf, '-m', 'imap', '-e', dovecot.path('usr/lib/dovecot/imap')]
     return imaplib.IMAP4_stream(' '.join(map(shlex.quote, words)) + ' 2>' + base + '/log')
 
