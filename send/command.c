@@ -56,6 +56,7 @@ static void succeed(struct peer *p)
 static void list(struct send const *s, struct peer *p)
 {
   struct sendwire_answer a = { .type = 'L' };
+  p->deadline = clock_ms() + COMMAND_SECONDS * 1000; /* it takes what it is told */
   for (; p->listed < s->holds.count; p->listed++) {
     a.held = s->holds.items[p->listed];
     if (!peer_answer(p, &a)) return;

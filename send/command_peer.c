@@ -69,6 +69,7 @@ int peer_answer(struct peer *p, struct sendwire_answer const *a)
   int final = a->type != 'P' && a->type != 'L';
   ssize_t r = p->fd == -1 ? 0 : send(p->fd, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL);
   p->blocked = r == -1 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM);
+  if (p->blocked && p->step == STEP_LISTING) return 0; /* its end comes behind all else */
   if (!final) return !p->blocked;
   p->step = STEP_FREE;
   peer_lost(p);

@@ -50,7 +50,7 @@ extern int peers_listen(struct peers *ps, int group);
 extern void peers_accept(struct peers *ps);
 /* Read the command of a peer that is asking. 1, or 0: not now, or it is free now. */
 extern int peer_read(struct peer *p);
-/* Answer, and with K, Z and D make it free. 1, or 0: not now (P, L). */
+/* Answer, and with K, Z and D make it free. 1, or 0: not now (P, L, the end of a list). */
 extern int peer_answer(struct peer *p, struct sendwire_answer const *a);
 /* Answer with Z or D and a text. */
 extern void peer_refuse(struct peer *p, char type, char const *text);

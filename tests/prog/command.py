@@ -364,7 +364,16 @@ def test_socket():
     check(wait_for(lambda: ask(home, b'L')[:1] == b'K', 10, 0.2), 'who says nothing is dropped')
     equal([c.recv(10) for c in silent], [b''] * 8, 'all of them')
     # Who gives commands and takes no answers.
-    for i in range(200): said(home, 'hold', '-s', '%d-%s@a.example' % (i, 'x' * 900))
+    ends = []
+    for i in range(200):
+        said(home, 'hold', '-s', '%d-%s@a.example' % (i, 'x' * 900))
+        c = connect(home)
+        c.send(b'L')
+        time.sleep(0.01)
+        packets = list(iter(lambda: c.recv(2000), b''))
+        c.close()
+        ends.append((len(packets), packets[-1][:1]))
+    equal(ends, [(i + 2, b'K') for i in range(200)], 'a list that is taken late has its end, wherever its socket is full')
     slow = [connect(home) for _ in range(4)]
     for c in slow: c.send(b'L')
     m = Mail(home, 's@b.example', ['x@near.example']).announce()
