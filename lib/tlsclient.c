@@ -55,13 +55,12 @@ int tlsclient_is_there(char const *path)
   return fd != -1;
 }
 
-/* One packet, as a string, with up to one descriptor. Its length; 0 and why. */
+/* One packet, as a string. Its length; 0 and why. */
 static size_t hear(struct tlsclient *t, char packet[TLSWIRE_MAX], uint64_t end,
-                   volatile sig_atomic_t const *stop, int *fd)
+                   volatile sig_atomic_t const *stop)
 {
-  *fd = -1;
   if (!tlsclient_await(t->control, end, stop, t->why)) return 0;
-  ssize_t n = fdpass_recv(t->control, packet, TLSWIRE_MAX - 1, 0, fd, 1);
+  ssize_t n = fdpass_recv(t->control, packet, TLSWIRE_MAX - 1, 0, 0, 0);
   if (n <= 0) {
     lost(t, gone);
     return 0;
@@ -72,19 +71,42 @@ static size_t hear(struct tlsclient *t, char packet[TLSWIRE_MAX], uint64_t end,
   return (size_t)n;
 }
 
-enum tlsclient_result tlsclient_ask(struct tlsclient *t, char const *path, int net,
-                                    struct tlswire_request const *q, char const *s, size_t len)
+/* Over t->control. */
+static enum tlsclient_result ask(struct tlsclient *t, int net, struct tlswire_request const *q,
+                                 char const *s, size_t len)
 {
   char packet[TLSWIRE_MAX];
   struct iovec v[2] = { { (void *)(uintptr_t)q, sizeof *q }, { (void *)(uintptr_t)s, len } };
-  *t = (struct tlsclient)TLSCLIENT_NONE;
-  t->control = localsocket_reach(path);
-  if (t->control == -1) return lost(t, strerror(errno));
-  if (fdpass_send(t->control, v, len ? 2 : 1, &net, 1) != 1) return lost(t, strerror(errno));
-  if (!hear(t, packet, clock_ms() + TLSCLIENT_ANSWER_MS, 0, &t->plain)) return TLSCLIENT_LOST;
-  if (packet[0] == TLSWIRE_GO && t->plain != -1) return TLSCLIENT_OK;
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == -1) return lost(t, strerror(errno));
+  t->plain = ends[0];
+  int sent = fdpass_send(t->control, v, len ? 2 : 1, (int[]){ net, ends[1] }, 2);
+  int error = errno;
+  close(ends[1]);
+  if (sent != 1) return lost(t, strerror(error));
+  if (!hear(t, packet, clock_ms() + TLSCLIENT_ANSWER_MS, 0)) return TLSCLIENT_LOST;
+  if (packet[0] == TLSWIRE_GO) return TLSCLIENT_OK;
   lost(t, packet[0] == TLSWIRE_FAILED || packet[0] == TLSWIRE_PLAIN ? packet + 1 : gone);
   return packet[0] == TLSWIRE_PLAIN ? TLSCLIENT_PLAIN : TLSCLIENT_LOST;
+}
+
+enum tlsclient_result tlsclient_ask(struct tlsclient *t, char const *path, int net,
+                                    struct tlswire_request const *q, char const *s, size_t len)
+{
+  *t = (struct tlsclient)TLSCLIENT_NONE;
+  t->control = localsocket_reach(path);
+  return t->control == -1 ? lost(t, strerror(errno)) : ask(t, net, q, s, len);
+}
+
+enum tlsclient_result tlsclient_ask_again(struct tlsclient *t, char const *path, int net,
+                                          struct tlswire_request const *q)
+{
+  char c;
+  if (t->control != -1 && recv(t->control, &c, 1, MSG_DONTWAIT) == 1 && c == TLSWIRE_IDLE &&
+      ask(t, net, q, 0, 0) == TLSCLIENT_OK)
+    return TLSCLIENT_OK;
+  tlsclient_end(t);
+  return tlsclient_ask(t, path, net, q, 0, 0);
 }
 
 static void take_facts(struct tlsclient_facts *f, char const *s, char const *end)
@@ -101,11 +123,9 @@ enum tlsclient_result tlsclient_begin(struct tlsclient *t, struct tlsclient_fact
                                       volatile sig_atomic_t const *stop)
 {
   char packet[TLSWIRE_MAX];
-  int fd;
   memset(f, 0, sizeof *f);
   if (send(t->control, &(char){ TLSWIRE_BEGIN }, 1, MSG_NOSIGNAL) != 1) return lost(t, gone);
-  size_t n = hear(t, packet, end, stop, &fd);
-  if (fd != -1) close(fd);
+  size_t n = hear(t, packet, end, stop);
   if (!n) return TLSCLIENT_LOST;
   if (packet[0] == TLSWIRE_OK) {
     take_facts(f, packet + 1, packet + n);
@@ -118,9 +138,7 @@ enum tlsclient_result tlsclient_begin(struct tlsclient *t, struct tlsclient_fact
 int tlsclient_blames_peer(struct tlsclient *t, uint64_t end)
 {
   char packet[TLSWIRE_MAX];
-  int fd;
-  size_t n = hear(t, packet, end, 0, &fd);
-  if (fd != -1) close(fd);
+  size_t n = hear(t, packet, end, 0);
   if (!n || packet[0] != TLSWIRE_FAILED) return 0;
   lost(t, packet + 1);
   return 1;

@@ -24,7 +24,7 @@ enum tlsclient_result {
 
 struct tlsclient {
   int control; /* -1: none */
-  int plain;   /* the plain text, once a request was answered; else -1 */
+  int plain;   /* the plain text, once a request was made; else -1 */
   char why[TLSCLIENT_WHY_MAX];
 };
 #define TLSCLIENT_NONE { .control = -1, .plain = -1 }
@@ -43,6 +43,11 @@ extern int tlsclient_is_there(char const *path);
 extern enum tlsclient_result tlsclient_ask(struct tlsclient *t, char const *path, int net,
                                            struct tlswire_request const *q, char const *s,
                                            size_t len);
+
+/* Ask over t->control, where a session with a TLS client was, for one with the next; or, where that is
+ * over, over <path>. */
+extern enum tlsclient_result tlsclient_ask_again(struct tlsclient *t, char const *path, int net,
+                                                 struct tlswire_request const *q);
 
 /* Have the handshake done, until <end>. <*stop> ends the wait; it may be NULL. Never TLSCLIENT_PLAIN. */
 extern enum tlsclient_result tlsclient_begin(struct tlsclient *t, struct tlsclient_facts *f,

@@ -2,11 +2,11 @@
  *
  * A SOCK_SEQPACKET connection for each session: to TLSWIRE_SOCKET where the peer is a TLS
  * client, to TLSWIRE_CLIENT_SOCKET where it is a TLS server.
- *   request   struct tlswire_request, with the peer's TCP socket by SCM_RIGHTS; for a TLS server
- *             behind it TLSWIRE_STRINGS strings, each with a NUL behind it, in the order below
- *   answer    G, with a socket by SCM_RIGHTS on which the plain text will be; or
- *             E and why there is none; or P and why: TLS of this server has failed lately, and
- *             the level is TLSWIRE_MAY. With E and P the TCP socket was not touched
+ *   request   struct tlswire_request, with two sockets by SCM_RIGHTS: the peer's TCP connection, and
+ *             a stream for the plain text; for a TLS server behind it TLSWIRE_STRINGS strings, each
+ *             with a NUL behind it, in the order below
+ *   answer    G; or E and why there is no session; or P and why: TLS of this server has failed lately,
+ *             and the level is TLSWIRE_MAY. With E and P the TCP socket was not touched
  *   begin     B: the handshake may begin (with STARTTLS, there was a 220); or, of a TLS server,
  *             R: it has refused
  *   result    K and TLSWIRE_FACTS strings, each with a NUL behind it: protocol, cipher, and of a
@@ -14,6 +14,8 @@
  *             what was verified and why not; the last two may be empty. Or E and why: the
  *             connection is lost, and that was the peer. The end without either: it was not
  *   blame     E and why, of a TLS server: after K not a byte came from it, and it has ended the session
+ *   next      I, of a TLS client: its session is over in good order, and for a moment (tls/session.h) there may
+ *             be another request, for whoever may see the one before
  * From the answer on this is the affair of pipit-tlsd's process for the session; until
  * the result it gives up when the connection ends. The plain text ends when one of
  * the two TLS peers is gone.
@@ -32,6 +34,7 @@
 #define TLSWIRE_BEGIN   'B'
 #define TLSWIRE_REFUSED 'R'
 #define TLSWIRE_OK      'K'
+#define TLSWIRE_IDLE    'I'
 #define TLSWIRE_FACTS   4
 #define TLSWIRE_MAX     2048 /* bytes of a packet */
 

@@ -231,6 +231,7 @@ int session_serve(struct settings const *settings, struct client const *client, 
 {
   static struct session s; /* static, so that buffers cost nothing until they are used */
   start(&s, settings, client);
+  tls_again(again && !auth_is_offered() ? client->ip : 0); /* passwords go where nobody has been before */
   stream_start(&s.io, in, out, settings->idle, settings->session, stop);
   if (client->smtps) starttls_on_connect(&s);
   if (!s.end) greet(&s);

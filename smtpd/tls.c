@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,30 @@ static int ucspi_facts(struct tls_offer *o, struct tls *t, uint64_t end,
 
 /* --- pipit-tlsd --- */
 
+/* Its process for the last session, and whom that has served: nobody else's text is ever to be where
+ * a stranger may have broken in. */
+static struct {
+  int on;
+  int control; /* 0: none */
+  char ip[INET6_ADDRSTRLEN];
+} last;
+
+static int take_last(void)
+{
+  int fd = last.control ? last.control : -1;
+  last.control = 0;
+  return fd;
+}
+
+void tls_again(char const *ip)
+{
+  last.on = ip != 0;
+  if (ip && !strcmp(ip, last.ip)) return;
+  int fd = take_last();
+  if (fd != -1) close(fd);
+  if (ip) snprintf(last.ip, sizeof last.ip, "%s", ip);
+}
+
 /* What <t> knows is the offer's. */
 static int take(struct tls_offer *o, struct tlsclient const *t, int ok)
 {
@@ -88,9 +113,9 @@ static int take(struct tls_offer *o, struct tlsclient const *t, int ok)
 
 static int ask(struct tls_offer *o, int in, uint32_t limit_ms)
 {
-  struct tlsclient t;
+  struct tlsclient t = { .control = take_last(), .plain = -1 };
   struct tlswire_request q = { .role = TLSWIRE_SERVER, .limit_ms = limit_ms };
-  return take(o, &t, tlsclient_ask(&t, TLSWIRE_SOCKET, in, &q, 0, 0) == TLSCLIENT_OK);
+  return take(o, &t, tlsclient_ask_again(&t, TLSWIRE_SOCKET, in, &q) == TLSCLIENT_OK);
 }
 
 static int facts(struct tls_offer *o, struct tls *t, uint64_t end,
@@ -148,6 +173,10 @@ int tls_handshake(struct tls_offer *o, struct tls *t, int in, int out, uint32_t 
   else if (write(o->control, "Y", 1) == 1) ok = ucspi_facts(o, t, end, stop);
   else fail(o, strerror(errno));
   if (ok && (dup2(o->in, in) == -1 || dup2(o->out, out) == -1)) ok = fail(o, strerror(errno));
+  if (ok && last.on && !o->ucspi) {
+    last.control = o->control;
+    o->control = -1;
+  }
   tls_cancel(o);
   t->on = ok;
   return ok;

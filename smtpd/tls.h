@@ -34,6 +34,10 @@ struct tls_offer {
 };
 #define TLS_OFFER_NONE { .control = -1, .in = -1, .out = -1 }
 
+/* What follows concerns a client at <ip>. Where the last one had the same address, pipit-tlsd's process
+ * for it may serve this one as well; NULL, or when this is never called: none ever does. */
+extern void tls_again(char const *ip);
+
 /* Can TLS be offered on this connection? Of pipit-tlsd this is asked once in TLS_CHECK_MS. */
 extern int tls_is_there(int in, int out);
 

@@ -53,8 +53,8 @@ class Tlsd:
 
 class Secure:
     """One client: in clear up to starttls(), or from connecting on."""
-    def __init__(self, port, context=None, name=None, connect=False):
-        self.s = socket.create_connection(('127.0.0.1', port), 20)
+    def __init__(self, port, context=None, name=None, connect=False, source='127.0.0.1'):
+        self.s = socket.create_connection(('127.0.0.1', port), 20, (source, 0))
         self.s.settimeout(20)
         self.context, self.name = context or any_server(), name
         if connect: self.shake()

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -219,9 +220,19 @@ static int load_certs(struct context *c)
   return 0;
 }
 
+void context_changed(struct context *c)
+{
+  atomic_fetch_add(c->changes, 1);
+}
+
 int context_load(struct context *c)
 {
   char const *why;
+  c->changes = mmap(0, sizeof *c->changes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (c->changes == MAP_FAILED) {
+    strerr_warnwusys("get memory");
+    return 0;
+  }
   c->stamp = stamp_of_files(c);
   if (!read_settings(c, &why)) {
     strerr_warnw(why);
@@ -234,6 +245,7 @@ static int refresh_certs(struct context *c, int changed, int always)
 {
   int r = loader_ask(&c->loader, always);
   if (r == 1) {
+    context_changed(c);
     changed = 1;
     r = certs_read(&c->certs, &c->loader);
     if (r == 0) strerr_warnw("out of memory for certificates; the old ones stay");
@@ -249,6 +261,7 @@ int context_refresh(struct context *c, int always)
   uint64_t stamp = stamp_of_files(c);
   int changed = always || stamp != c->stamp;
   if (changed) {
+    context_changed(c);
     if (is_client(c)) load_stores(c);
     if (read_settings(c, &why)) strerr_warni("settings read");
     else strerr_warnw(why, "; the old settings stay");

@@ -7,6 +7,8 @@
 #ifndef PIPIT_TLS_CONTEXT_H
 #define PIPIT_TLS_CONTEXT_H
 
+#include <stdatomic.h>
+
 #include <openssl/ssl.h>
 
 #include "certs.h"
@@ -22,6 +24,7 @@ struct context {
   SSL_CTX *ctx;
   uint64_t stamp;         /* of the control files */
   unsigned long sessions; /* at once */
+  _Atomic unsigned int *changes; /* counted; seen by the sessions, which have the state before them */
 };
 
 /* The control file with the number of sessions. */
@@ -29,6 +32,9 @@ extern char const *context_limit(struct context const *c);
 
 /* Load everything for the first time. 1, or 0 after a line on stderr. */
 extern int context_load(struct context *c);
+
+/* What sessions have is out of date: they serve no other. */
+extern void context_changed(struct context *c);
 
 /* Load again what has changed (<always>: everything); what is broken stays as it
  * was, and a line on stderr says so. 1, or 0: the loader is gone. */

@@ -3,7 +3,7 @@
  * usage: pipit-tlsd [ -c ] [ -d fd ]
  *        pipit-tlsd -g name file
  *
- * Listens on run/tls of the instance, and serves each connection with a child of its own
+ * Listens on run/tls of the instance, and serves each connection there with a child of its own
  * (session.c), which has the certificates from this process and can open nothing.
  * Started as root it becomes pipitt, and leaves behind a process that may read key
  * files (loader.c). With -c it is the other side, for pipit-remote: listens on run/tlsc, becomes
@@ -126,6 +126,7 @@ static void execute_anew(struct tlsd *d)
   snprintf(state, sizeof state, "%d,%d,%ld,%u", d->listener, l->fd, (long)l->pid, d->sessions);
   char *argv[] = { (char *)"pipit-tlsd", (char *)"-r", state, is_client(d) ? (char *)"-c" : 0, 0 };
   d->crashed = 0;
+  context_changed(&d->context); /* children have the addresses, too */
   if (keep_open(d->listener, 1) && keep_open(l->fd, 1)) execv("/proc/self/exe", argv);
   strerr_warnwusys("execute myself anew");
   keep_open(d->listener, 0);
@@ -194,6 +195,7 @@ static int serve(int client, char const *state, int ready_fd)
     if (d.crashed) execute_anew(&d);
     wait_and_serve(&d);
   }
+  context_changed(&d.context);
   strerr_warni("stopped");
   return 0;
 }

@@ -1,4 +1,4 @@
-/* session.c - one handshake, then bytes; see session.h */
+/* session.c - a handshake, then bytes; see session.h */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,25 +27,26 @@
 enum { NET = 0, PLAIN = 1, CONTROL = 3, DESCRIPTORS = 4 };
 
 struct session {
+  unsigned int number; /* that this process had before */
   struct tlswire_request q;
   struct peer peer; /* where that is a TLS server */
   char strings[TLSWIRE_MAX];
 };
 
-static void answer(int control, char kind, char const *s, size_t len, int fd)
+static void answer(int control, char kind, char const *s, size_t len)
 {
   struct iovec v[2] = { { &kind, 1 }, { (char *)s, len } };
-  fdpass_send(control, v, 2, &fd, 1);
+  fdpass_send(control, v, 2, 0, 0);
 }
 
 void session_refuse(int control, char const *why)
 {
-  answer(control, TLSWIRE_FAILED, why, strlen(why), -1);
+  answer(control, TLSWIRE_FAILED, why, strlen(why));
 }
 
 void session_dissuade(int control, char const *why)
 {
-  answer(control, TLSWIRE_PLAIN, why, strlen(why), -1);
+  answer(control, TLSWIRE_PLAIN, why, strlen(why));
 }
 
 /* --- before the first byte of the peer --- */
@@ -77,13 +78,13 @@ static int without_waiting(int fd)
   return flags != -1 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-/* Read the request, and the TCP socket. NULL, or why it is none. */
-static char const *receive(int control, struct session *s, char role, int fd[1])
+/* Read the request, and the two sockets. NULL, or why it is none. */
+static char const *receive(int control, struct session *s, char role, int fd[2])
 {
   static char const malformed[] = "malformed request";
   char packet[TLSWIRE_MAX];
-  ssize_t n = fdpass_recv(control, packet, sizeof packet, MSG_DONTWAIT, fd, 1);
-  if (n < (ssize_t)sizeof s->q || fd[0] == -1) return malformed;
+  ssize_t n = fdpass_recv(control, packet, sizeof packet, MSG_DONTWAIT, fd, 2);
+  if (n < (ssize_t)sizeof s->q || fd[0] == -1 || fd[1] == -1) return malformed;
   size_t len = (size_t)n - sizeof s->q;
   memcpy(&s->q, packet, sizeof s->q);
   memcpy(s->strings, packet + sizeof s->q, len);
@@ -102,21 +103,22 @@ static char const *prepare(struct session *s, struct context *c, SSL **ssl)
   return 0;
 }
 
-/* Take the request, and give the other end of PLAIN for it. 1, or 0 after an answer. */
+/* Take the request. 1, or 0 after an answer. */
 static int take(int control, struct session *s, struct context *c, SSL **ssl)
 {
-  int fd[1] = { -1 }, ends[2];
+  int fd[2];
   char const *why = receive(control, s, c->role, fd);
   if (!why) why = prepare(s, c, ssl);
-  if (!why && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == -1) why = strerror(errno);
-  if (!why && !confine()) why = "unable to confine myself";
-  if (!why && (!move(fd[0], NET) || !move(ends[1], PLAIN))) why = strerror(errno);
-  if (why) {
-    session_refuse(control, why);
-    return 0;
-  }
-  answer(control, TLSWIRE_GO, "", 0, ends[0]);
-  close(ends[0]);
+  if (!why && !s->number++ && !confine()) why = "unable to confine myself";
+  if (!why && (!move(fd[0], NET) || !move(fd[1], PLAIN))) why = strerror(errno);
+  if (why) session_refuse(control, why);
+  else answer(control, TLSWIRE_GO, "", 0);
+  return !why;
+}
+
+/* The last of what only the first session needs. */
+static int leave_the_rest(int control)
+{
   if (!move(control, CONTROL)) return 0;
   closefrom(DESCRIPTORS);
   return set_limit(RLIMIT_NOFILE, DESCRIPTORS);
@@ -181,7 +183,7 @@ static void report_client(SSL *ssl)
     X509_NAME_oneline(X509_get_subject_name(client), subject, sizeof subject);
   int n = snprintf(text, sizeof text, "%s%c%s%c%.255s%c%s", SSL_get_version(ssl), 0,
                    SSL_get_cipher_name(ssl), 0, name ? name : "", 0, subject);
-  answer(CONTROL, TLSWIRE_OK, text, (size_t)n + 1, -1);
+  answer(CONTROL, TLSWIRE_OK, text, (size_t)n + 1);
 }
 
 static void report_server(SSL *ssl, struct peer const *p)
@@ -189,7 +191,7 @@ static void report_server(SSL *ssl, struct peer const *p)
   char text[TLSWIRE_MAX - 1];
   int n = snprintf(text, sizeof text, "%s%c%s%c%s%c%s", SSL_get_version(ssl), 0,
                    SSL_get_cipher_name(ssl), 0, p->verified, 0, p->why);
-  answer(CONTROL, TLSWIRE_OK, text, (size_t)n + 1, -1);
+  answer(CONTROL, TLSWIRE_OK, text, (size_t)n + 1);
 }
 
 /* A failure of who asked for more than TLS says nothing about who does not. */
@@ -199,24 +201,67 @@ static int failure_code(struct session const *s, char const *why)
   return counts ? MEMORY_FAILED : MEMORY_NOTHING;
 }
 
+/* With a TLS server. */
+static void __attribute__((noreturn)) serve_client(struct session *s, SSL *ssl)
+{
+  static char const nothing_came[] = "ended with the handshake";
+  report_server(ssl, &s->peer);
+  enum shovel_result r = shovel(ssl, NET, PLAIN);
+  if (r == SHOVEL_LOST) session_refuse(CONTROL, nothing_came);
+  _exit(r == SHOVEL_UNUSED ? MEMORY_NOTHING
+        : r == SHOVEL_LOST ? failure_code(s, nothing_came)
+                           : MEMORY_WORKS);
+}
+
+/* 1 when another session may follow. */
+static int serve(struct session *s, SSL *ssl)
+{
+  char const *why = "";
+  await_begin(s);
+  if (SSL_set_fd(ssl, NET) != 1) _exit(MEMORY_NOTHING);
+  if (!handshake(s, ssl, &why)) {
+    session_refuse(CONTROL, why);
+    if (*why) shovel_linger(NET);
+    _exit(failure_code(s, why));
+  }
+  if (s->q.role == TLSWIRE_CLIENT) serve_client(s, ssl);
+  report_client(ssl);
+  return shovel(ssl, NET, PLAIN) == SHOVEL_ORDERLY;
+}
+
+/* --- the next --- */
+
+/* Nothing of it stays in memory, and no descriptor. */
+static void forget(SSL *ssl)
+{
+  SSL_set_options(ssl, SSL_OP_CLEANSE_PLAINTEXT);
+  SSL_free(ssl);
+  close(NET);
+  close(PLAIN);
+}
+
+/* 1 when a request has come for this process as it is. */
+static int await_next(struct context const *c, unsigned int changes, pid_t parent, uint64_t until)
+{
+  struct pollfd x = { .fd = CONTROL, .events = POLLIN };
+  uint64_t now = clock_ms();
+  if (now >= until) return 0;
+  answer(CONTROL, TLSWIRE_IDLE, "", 0);
+  return poll(&x, 1, until - now < SESSION_IDLE_MS ? (int)(until - now) : SESSION_IDLE_MS) == 1 &&
+         !(x.revents & (POLLHUP | POLLERR)) && *c->changes == changes && getppid() == parent;
+}
+
 void session_run(int control, struct context *c)
 {
   static struct session s;
-  static char const nothing_came[] = "ended with the handshake";
-  char const *why = "";
+  uint64_t until = clock_ms() + SESSION_AGAIN_MS;
+  unsigned int changes = *c->changes;
+  pid_t parent = getppid();
   SSL *ssl;
-  if (!take(control, &s, c, &ssl)) _exit(MEMORY_NOTHING);
-  await_begin(&s);
-  if (SSL_set_fd(ssl, NET) != 1) _exit(MEMORY_NOTHING);
-  if (!handshake(&s, ssl, &why)) {
-    session_refuse(CONTROL, why);
-    if (*why) shovel_linger(NET);
-    _exit(failure_code(&s, why));
+  if (!take(control, &s, c, &ssl) || !leave_the_rest(control)) _exit(MEMORY_NOTHING);
+  while (serve(&s, ssl)) {
+    forget(ssl);
+    if (!await_next(c, changes, parent, until) || !take(CONTROL, &s, c, &ssl)) break;
   }
-  if (s.q.role == TLSWIRE_CLIENT) report_server(ssl, &s.peer);
-  else report_client(ssl);
-  int used = shovel(ssl, NET, PLAIN);
-  if (s.q.role != TLSWIRE_CLIENT) _exit(MEMORY_NOTHING);
-  if (used == -1) session_refuse(CONTROL, nothing_came);
-  _exit(used == 1 ? MEMORY_WORKS : used ? failure_code(&s, nothing_came) : MEMORY_NOTHING);
+  _exit(MEMORY_NOTHING);
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include <openssl/err.h>
@@ -14,7 +15,8 @@ struct way {
   size_t pos, len; /* s[pos..len) is to be passed on */
   int ended;       /* nothing will come behind it */
   int told;        /* and the other side was told */
-  char s[SHOVEL_BYTES];
+  size_t used;     /* s[0..used) had something in it */
+  char *s;
 };
 
 struct shovel {
@@ -54,19 +56,22 @@ static int ssl_waits(struct shovel *s, int result)
   return 1;
 }
 
+static void fill(struct way *w, size_t n)
+{
+  w->pos = 0;
+  w->len = n;
+  if (w->used < n) w->used = n;
+}
+
 static int read_net(struct shovel *s)
 {
   struct way *w = &s->in;
   if (w->pos < w->len || w->ended) return 0;
   if (!s->net_ready) return (s->net_events |= POLLIN, 0);
   ERR_clear_error();
-  int n = SSL_read(s->ssl, w->s, sizeof w->s);
+  int n = SSL_read(s->ssl, w->s, SHOVEL_BYTES);
   s->net_ready = n > 0 && SSL_has_pending(s->ssl);
-  if (n > 0) {
-    w->pos = 0;
-    w->len = (size_t)n;
-    return s->used = 1;
-  }
+  if (n > 0) return fill(w, (size_t)n), s->used = 1;
   if (ssl_waits(s, n)) return 0;
   int e = SSL_get_error(s->ssl, n);
   if (e == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_error()) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
@@ -96,13 +101,9 @@ static int read_plain(struct shovel *s)
   struct way *w = &s->out;
   if (w->pos < w->len || w->ended) return 0;
   if (!s->plain_ready && !s->gone) return (s->plain_events |= POLLIN, 0);
-  ssize_t n = recv(s->plain, w->s, sizeof w->s, MSG_DONTWAIT);
-  s->plain_ready = n == sizeof w->s;
-  if (n > 0) {
-    w->pos = 0;
-    w->len = (size_t)n;
-    return 1;
-  }
+  ssize_t n = recv(s->plain, w->s, SHOVEL_BYTES, MSG_DONTWAIT);
+  s->plain_ready = n == SHOVEL_BYTES;
+  if (n > 0) return fill(w, (size_t)n), 1;
   if (n == -1 && (errno == EAGAIN || errno == EINTR)) return (s->plain_events |= POLLIN, 0);
   if (n == -1) s->gone = 1;
   return w->ended = 1;
@@ -162,13 +163,11 @@ void shovel_linger(int net)
       return;
 }
 
-int shovel(SSL *ssl, int net, int plain)
+enum shovel_result shovel(SSL *ssl, int net, int plain)
 {
-  static struct shovel s;
-  s.ssl = ssl;
-  s.net = net;
-  s.plain = plain;
-  s.net_ready = s.plain_ready = 1;
+  static char in[SHOVEL_BYTES], out[SHOVEL_BYTES]; /* cost nothing until they are used */
+  struct shovel s = { .ssl = ssl, .net = net, .plain = plain, .net_ready = 1, .plain_ready = 1,
+                      .in = { .s = in }, .out = { .s = out } };
   for (;;) {
     work(&s);
     if (is_over(&s)) break;
@@ -184,5 +183,8 @@ int shovel(SSL *ssl, int net, int plain)
     if (x[1].revents & (POLLHUP | POLLERR)) s.gone = 1;
   }
   if (s.out.told) shovel_linger(net);
-  return s.used ? 1 : s.lost || s.in.ended ? -1 : 0;
+  explicit_bzero(in, s.in.used);
+  explicit_bzero(out, s.out.used);
+  if (s.used) return s.lost ? SHOVEL_USED : SHOVEL_ORDERLY;
+  return s.lost || s.in.ended ? SHOVEL_LOST : SHOVEL_UNUSED;
 }

@@ -9,11 +9,18 @@
 #define SHOVEL_LINGER_MS 1000 /* and to close */
 #define SHOVEL_QUIET_MS 500   /* until a session is one that waits */
 
+enum shovel_result {
+  SHOVEL_ORDERLY, /* something came from the network, and nothing was wrong */
+  SHOVEL_USED,    /* something came */
+  SHOVEL_UNUSED,  /* nothing came */
+  SHOVEL_LOST     /* nothing came, and the network has ended it */
+};
+
 /* Carry bytes both ways until one side is gone. Each side's end is passed on as the end
  * of that way only. There is no limit of idle time: the plain side has its own, and
- * it closes. <net> is the socket of <ssl>; neither socket blocks. 1 something came over it from
- * the network; -1 nothing, and the network has ended it; else 0. */
-extern int shovel(SSL *ssl, int net, int plain);
+ * it closes. <net> is the socket of <ssl>; neither socket blocks. What was carried is not in memory
+ * any more. */
+extern enum shovel_result shovel(SSL *ssl, int net, int plain);
 
 /* Say that nothing more will come, and take what the peer still sends until it closes, for a
  * moment: a reset would cost it our last words. */

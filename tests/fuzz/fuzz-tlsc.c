@@ -19,10 +19,10 @@
 #include "tlsclient.h"
 
 /* What of a session comes behind its request. */
-int shovel(SSL *ssl, int net, int plain)
+enum shovel_result shovel(SSL *ssl, int net, int plain)
 {
   (void)ssl, (void)net, (void)plain;
-  return 0;
+  return SHOVEL_UNUSED;
 }
 
 void shovel_linger(int fd)
@@ -99,7 +99,7 @@ static void test_request(char const *s, size_t len)
 static void test_packet(char const *s, size_t len)
 {
   static struct session session;
-  int ends[2], fds[2], got[1] = { -1 };
+  int ends[2], fds[2], got[2];
   if (!len || len - 1 > TLSWIRE_MAX) return;
   char role = *s & 1 ? TLSWIRE_SERVER : TLSWIRE_CLIENT;
   size_t n = *s >> 1 & 3;
@@ -110,15 +110,16 @@ static void test_packet(char const *s, size_t len)
   if (len > 1 && fdpass_send(ends[1], &v, 1, fds, n) != 1) abort();
   char const *why = receive(ends[0], &session, role, got);
   struct tlswire_request q;
-  int whole = n == 1 && len - 1 >= sizeof q;
+  int whole = n == 2 && len - 1 >= sizeof q;
   if (whole) memcpy(&q, s + 1, sizeof q);
   if (!why) {
-    REQUIRE(whole && got[0] != -1 && q.role == role && !memcmp(&q, &session.q, sizeof q));
+    REQUIRE(whole && got[0] != -1 && got[1] != -1 && q.role == role && !memcmp(&q, &session.q, sizeof q));
     REQUIRE(role != TLSWIRE_SERVER || len - 1 == sizeof q);
     for (size_t i = 0; role == TLSWIRE_CLIENT && i < TLSWIRE_STRINGS; i++)
       REQUIRE(session.peer.strings[i] >= session.strings && session.peer.strings[i] < session.strings + len - 1 - sizeof q);
   } else if (whole && q.role == role && role == TLSWIRE_SERVER) REQUIRE(len - 1 > sizeof q);
-  if (got[0] != -1) close(got[0]);
+  for (int i = 0; i < 2; i++)
+    if (got[i] != -1) close(got[i]);
   close(ends[0]), close(ends[1]), close(fds[0]), close(fds[1]);
 }
 

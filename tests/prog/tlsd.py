@@ -1,10 +1,11 @@
 """tlsd.py - pipit-tlsd and pipit-smtpd behind it: STARTTLS, TLS on connect, certificates, what breaks, UCSPI-TLS"""
-import glob, os, re, shutil, signal, socket, ssl, subprocess, sys, threading, warnings
+import array, glob, os, re, shutil, signal, socket, ssl, subprocess, sys, threading, warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from smtpsession import *
 from tlsserver import *
+from authd import Authd
 
 warnings.simplefilter('ignore', DeprecationWarning) # old versions of TLS are wanted here
 
@@ -421,6 +422,86 @@ def test_many():
     check(wait_for(lambda: 'TLS is not available now: as many sessions as control/concurrencytlsd allows' in l.text()), 'the log tells why')
     for x in (l, t): x.stop()
 
+# --- the next session ---
+
+def process(t, l, how=None, **kw):
+    """The process of pipit-tlsd that has a session, which ends in good order or as <how>."""
+    c = Secure(l.port, **kw)
+    before = t.sessions()
+    c.starttls()
+    pids = [p for p in t.sessions() if p not in before] or before
+    (how or Secure.quit)(c)
+    return pids[0] if len(pids) == 1 else pids
+
+def test_again():
+    """A process serves one client's sessions, and no others."""
+    settings()
+    q, t, l = Queued(home), Tlsd(home), Listener(home)
+    quiet = lambda: wait_for(lambda: not t.sessions())
+    def one_for_both(**kw):
+        """Two sessions within a moment, where the machine lets them be that; else again."""
+        def attempt():
+            quiet()
+            start = time.monotonic()
+            pair = process(t, l), process(t, l, **kw)
+            return pair if time.monotonic() - start < 0.2 else None
+        pair = wait_for(attempt, 20)
+        return pair and pair[0] == pair[1]
+    check(one_for_both(), 'two sessions of one client: one process')
+    def two_clients():
+        quiet()
+        one, other = process(t, l), process(t, l, source='127.0.0.2')
+        return isinstance(other, int) and one != other
+    check(all(two_clients() for i in range(5)), 'a session of another client: another process')
+    def broken(c):
+        raw = c.s.detach()
+        os.write(raw, b'\x17\3\3\0\x20' + b'x' * 32)
+        os.close(raw)
+    quiet()
+    one = process(t, l, broken)
+    check(wait_for(lambda: one not in t.sessions()) and process(t, l) != one, 'a session that breaks: the process ends')
+    start, seen = time.monotonic(), []
+    while time.monotonic() - start < 3: seen.append(process(t, l))
+    check(len(seen) > 2 * len(set(seen)) and len(set(seen)) >= 3, '%d sessions within three seconds: %d processes, for none is used longer than a second' % (len(seen), len(set(seen))))
+    certificate(CERT, 'host.example')
+    one = process(t, l)
+    t.hup()
+    equal((visit(l), process(t, l) != one), (der(CERT), True), 'after HUP: another one, with the new certificate')
+    # What it has when it waits.
+    def waiting():
+        quiet()
+        c = Secure(l.port)
+        c.starttls()
+        c.codes('EHLO secret-helo', *MAIL)
+        c.cmd('secret-text ' * 3000 + '\r\n.')
+        c.cmd('NOOP secret-noop')
+        pid = t.sessions()[0]
+        during = secrets(pid)
+        c.quit()
+        try: # it waits for a quarter of a second only
+            wait_for(lambda: len(os.listdir('/proc/%d/fd' % pid)) == 2, 0.2)
+            return during, secrets(pid), os.listdir('/proc/%d/fd' % pid)
+        except (FileNotFoundError, ProcessLookupError): return None
+    if not ROOT: skip('the memory of a process can be read by root only')
+    elif check((got := wait_for(waiting, 20)), 'it waits'):
+        check({b'secret-text', b'secret-noop'} <= got[0], 'a session has text in memory')
+        equal((got[1], sorted(got[2])), (set(), ['2', '3']), 'one that is over has none, and no socket of its peers')
+    # A process that goes while it waits.
+    def killed():
+        quiet()
+        one = process(t, l)
+        try: os.kill(one, signal.SIGTERM)
+        except ProcessLookupError: return False
+        return visit(l) == der(CERT)
+    check(wait_for(killed, 20), 'one that dies while it waits costs the next session nothing')
+    l.stop()
+    # Passwords.
+    a, l = Authd(home), Listener(home, '-A')
+    quiet()
+    pids = [process(t, l) for i in range(5)]
+    check(len(set(pids)) == 5, 'where clients may log in: a process for each session')
+    for x in (l, a, t, q): x.stop()
+
 # --- rights, and what dies ---
 
 def test_confined():
@@ -442,13 +523,13 @@ def test_confined():
     c.quit()
     # Who may ask.
     sock = home + '/run/tls'
-    def ask(first=b'S\0\0\0\xe8\3\0\0', fd=True):
+    def ask(first=b'S\0\0\0\xe8\3\0\0', fd=2):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
             a, b = socket.socketpair()
             s.settimeout(10)
             try:
                 s.connect(sock)
-                try: s.sendmsg([first], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, a.fileno().to_bytes(4, sys.byteorder))] if fd else [])
+                try: s.sendmsg([first], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [a.fileno(), b.fileno()][:fd]))] if fd else [])
                 except BrokenPipeError: pass # refused already
                 return s.recv(1000)
             except OSError as e: return type(e).__name__
@@ -467,7 +548,7 @@ def test_confined():
         os.chmod(sock, 0o666)
         check(ask_as(65533) in ("b'Enot permitted'", "'ConnectionResetError'"), 'and where the mode is wrong, is refused')
         equal(ask_as(ACCOUNT.pw_uid), "b'G'", 'the account of the instance may ask')
-        for what, kw in (('an empty request', dict(first=b'x')), ('another role', dict(first=b'C\0\0\0\xe8\3\0\0')), ('no socket', dict(fd=False)),
+        for what, kw in (('an empty request', dict(first=b'x')), ('another role', dict(first=b'C\0\0\0\xe8\3\0\0')), ('no socket', dict(fd=0)), ('one socket', dict(fd=1)),
                          ('a long request', dict(first=b'S' * 2000))):
             equal(ask_as(0, **kw), "b'Emalformed request'", what)
         equal(visit(l), der(CERT), 'all of that disturbed nobody')
@@ -572,22 +653,25 @@ def test_memory():
     leaves_nothing(t, l)
     for x in (l, t, q): x.stop()
 
+def secrets(pid):
+    """What words like secret-text there are in a process's memory."""
+    found = set()
+    with open('/proc/%d/mem' % pid, 'rb', 0) as mem:
+        for line in open('/proc/%d/maps' % pid):
+            m = re.match(r'([0-9a-f]+)-([0-9a-f]+) rw', line)
+            if not m or int(m[2], 16) - int(m[1], 16) > 1 << 26: continue
+            try:
+                mem.seek(int(m[1], 16))
+                found.update(re.findall(rb'secret-\w+', mem.read(int(m[2], 16) - int(m[1], 16))))
+            except OSError: pass
+    return found
+
 def leaves_nothing(t, l):
-    """A session over TLS leaves nothing in the process that serves the next."""
+    """A session over TLS leaves nothing in the process of pipit-smtpd that serves the next."""
     kids = lambda: [int(p) for p in open('/proc/%d/task/%d/children' % (l.p.pid, l.p.pid)).read().split()]
-    def secrets(pid):
-        found = set()
-        with open('/proc/%d/mem' % pid, 'rb', 0) as mem:
-            for line in open('/proc/%d/maps' % pid):
-                m = re.match(r'([0-9a-f]+)-([0-9a-f]+) rw', line)
-                if not m or int(m[2], 16) - int(m[1], 16) > 1 << 26: continue
-                try:
-                    mem.seek(int(m[1], 16))
-                    found.update(re.findall(rb'secret-\w+', mem.read(int(m[2], 16) - int(m[1], 16))))
-                except OSError: pass
-        return found
     def whole():
         """A session; what is left of it in the process, and what should be. Nothing when the process has ended: it waits for two seconds only."""
+        Secure(l.port, source='127.0.0.2').quit() # an address of its own has no connection to pipit-tlsd yet
         c = Secure(l.port, name='secret-sni.example')
         c.cmd('EHLO secret-clear')
         pid = kids()[0]
@@ -599,7 +683,7 @@ def leaves_nothing(t, l):
         c.quit()
         left = []
         def clean(): # the client has its end before the process has cleaned up
-            left[:] = secrets(pid), len(os.listdir('/proc/%d/fd' % pid)) if ROOT else 0
+            left[:] = secrets(pid), len(os.listdir('/proc/%d/fd' % pid)) - 1 if ROOT else 0 # pipit-tlsd may be asked again
             return left == [set(), fds]
         try:
             wait_for(clean, 1.5)
