@@ -170,9 +170,8 @@ static void child(struct loop *p, struct guest *g, int from)
   sessions_retire_all(&p->running); /* our copies: whoever waits there must see the parent end */
   close(p->idle[0]);
   sig_altignore(SIGHUP); /* it is for the listener */
-  sig_catch(SIGTERM, on_term); /* one may be waiting behind selfpipe_finish */
-  selfpipe_finish();
-  sig_catch(SIGTERM, on_term); /* a skalibs without signalfd has reset it */
+  sig_catch(SIGTERM, on_term); /* one may be waiting */
+  signals_leave(p->signals, (int const[]){ SIGCHLD, SIGINT, 0 });
   if (a->allow_program) access_apply(&p->rule);
   if (submit_uses_program() || recipient_runs_program() || auth_runs_program())
     make_environment(&g->client, g->fd);

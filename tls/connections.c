@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <skalibs/selfpipe.h>
 #include <skalibs/sig.h>
 #include <skalibs/strerr.h>
 
@@ -16,6 +15,7 @@
 #include "memory.h"
 #include "program.h"
 #include "session.h"
+#include "signals.h"
 #include "tickets.h"
 #include "tlswire.h"
 
@@ -24,8 +24,8 @@
 
 static void become_session(struct tlsd *d, int sock)
 {
-  selfpipe_finish();
   sig_altignore(SIGHUP);
+  signals_leave(d->signals, (int const[]){ SIGCHLD, SIGTERM, 0 });
   close(d->listener);
   if (d->context.loader.fd != -1) close(d->context.loader.fd);
   for (size_t i = 0; i < d->waiting; i++)

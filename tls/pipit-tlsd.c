@@ -135,6 +135,24 @@ static void execute_anew(struct tlsd *d)
 
 /* --- the start --- */
 
+#ifdef __GLIBC__
+#define TUNABLES "GLIBC_TUNABLES"
+
+/* The allocator keeps small pieces that were freed, each in a page that then cannot go back: twelve pages for
+ * each session that waits. Only an environment at the start tells it not to. */
+static void keep_no_pieces(char const *const *argv)
+{
+  if (getenv(TUNABLES)) return;
+  if (setenv(TUNABLES, "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0", 1) == 0)
+    execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
+}
+#else
+static void keep_no_pieces(char const *const *argv)
+{
+  (void)argv;
+}
+#endif
+
 /* What root is needed for: the loader, and a socket in a directory of pipitq. */
 static void start(struct tlsd *d)
 {
@@ -166,6 +184,7 @@ static int catch_signals(void)
 /* Not dumpable: nobody but root may look into this process or its children: the keys are there. */
 static void prepare(struct tlsd *d, char const *state)
 {
+  prctl(PR_SET_NAME, PROG, 0, 0, 0); /* executed by another name, see keep_no_pieces() */
   if (!home_enter()) strerr_diefusys(EXIT_TEMPORARY, "enter ", home_dir());
   if (!accounts_load(&d->accounts)) strerr_dief(EXIT_TEMPORARY, accounts_why());
   if (state) start_anew(d, state);
@@ -224,5 +243,6 @@ int main(int argc, char const *const *argv)
   if (!argc || argc - g.ind != (name ? 1 : 0) || (name && (ready || state || client || !is_name(name))))
     strerr_dieusage(EXIT_PERMANENT, USAGE);
   if (name) return selfsigned_make(name, argv[g.ind]) ? 0 : EXIT_TEMPORARY;
+  keep_no_pieces(argv);
   return serve(client, state, (int)ready);
 }

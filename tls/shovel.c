@@ -3,13 +3,19 @@
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 
 #include "clock.h"
 #include "shovel.h"
+
+#define STACK_BYTES  65536 /* more than a handshake uses */
+#define STACK_SPARED 1024  /* for what is called here */
 
 struct way {
   size_t pos, len; /* s[pos..len) is to be passed on */
@@ -29,13 +35,21 @@ struct shovel {
   int lost;       /* the network: nothing can be sent any more */
   int used;       /* something came from it */
   int gone;       /* the plain side: nobody is there */
-  int given_back; /* memory that is not needed any more */
+  int given_back; /* memory that is not needed for now */
   uint64_t until; /* when waiting for the network ends, once the plain side is gone */
   struct way in;  /* from the network */
   struct way out; /* to it */
 };
 
-/* Once, when nothing has come for SHOVEL_QUIET_MS, what the handshake needed goes back; most
+/* What the handshake had below this. */
+static void give_stack_back(void)
+{
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t end = (uintptr_t)__builtin_frame_address(0) - STACK_SPARED;
+  madvise((char *)(end - end % page) - STACK_BYTES, STACK_BYTES, MADV_DONTNEED);
+}
+
+/* When nothing has come for SHOVEL_QUIET_MS, what the handshake and records needed goes back; most
  * sessions are shorter, and it would cost them a tenth of their CPU. */
 static void give_memory_back(struct shovel *s)
 {
@@ -44,6 +58,7 @@ static void give_memory_back(struct shovel *s)
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif
+  give_stack_back();
 }
 
 /* 1 when it is to be tried again later. */
@@ -135,6 +150,7 @@ static void work(struct shovel *s)
     moved |= write_plain(s);
     moved |= read_plain(s);
     moved |= write_net(s);
+    if (moved) s->given_back = 0;
   } while (moved && !s->lost);
 }
 

@@ -7,7 +7,7 @@
 #define SHOVEL_BYTES    16384 /* that are on their way at most, each way: a record of TLS */
 #define SHOVEL_FLUSH_MS 10000 /* for a peer to take what is left, when the plain side is gone */
 #define SHOVEL_LINGER_MS 1000 /* and to close */
-#define SHOVEL_QUIET_MS 500   /* until a session is one that waits */
+#define SHOVEL_QUIET_MS 500   /* until memory goes back */
 
 enum shovel_result {
   SHOVEL_ORDERLY, /* something came from the network, and nothing was wrong */

@@ -429,9 +429,9 @@ def process(t, l, how=None, **kw):
     c = Secure(l.port, **kw)
     before = t.sessions()
     c.starttls()
-    pids = [p for p in t.sessions() if p not in before] or before
+    pids = [p for p in t.sessions() if p not in before] or before # that of the session before may be ending still
     (how or Secure.quit)(c)
-    return pids[0] if len(pids) == 1 else pids
+    return pids[0] if len(pids) == 1 else tuple(pids)
 
 def test_again():
     """A process serves one client's sessions, and no others."""
@@ -565,10 +565,13 @@ def test_deaths():
     pid = (set(t.sessions()) - set(kids)).pop()
     def layout(): return [m for m in open('/proc/%d/maps' % t.p.pid) if m.endswith('/pipit-tlsd\n')][0].split('-')[0] if ROOT else ''
     before = layout()
+    name = lambda: open('/proc/%d/comm' % t.p.pid).read().strip()
+    equal(name(), 'pipit-tlsd', 'it is found by its name')
     os.kill(pid, signal.SIGKILL)
     check(wait_for(lambda: 'begun anew' in t.text()), 'a session that crashes: pipit-tlsd executes itself anew')
     check('alert: session crashed pid=%d signal=9' % pid in t.text(), 'and tells of it')
     if ROOT: check(layout() != before, 'it has other addresses')
+    check(wait_for(lambda: name() == 'pipit-tlsd'), 'and is still found by its name')
     equal((victim.rest(), other.codes('NOOP', 'EHLO x')), (b'', ['250', '250']), 'no other session is disturbed')
     equal(visit(l), der(CERT), 'and new ones are served')
     certificate(CERT, 'host.example')
