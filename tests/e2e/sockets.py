@@ -12,18 +12,9 @@ from sink import Sink, Silent
 from tlsserver import certificate
 from tlssink import CA, TlsSink
 
-if not ROOT:
-    skip('an instance with an account for each part needs root')
-    done()
-if sys.argv[1:] != ['separated']:
-    command = with_accounts('/usr/bin/python3', os.path.abspath(__file__), 'separated')
-    if not command:
-        skip('mounting is not allowed: no accounts')
-        done()
-    os.execvp(command[0], command)
+begin_with_accounts(__file__)
 
-ACCOUNTS = open('conf-users').read().split('\n\n')[0].split()
-WHO = {name: pwd.getpwnam(name) for name in ACCOUNTS}
+WHO = {name: pwd.getpwnam(name) for name in conf_users()}
 UID = {name: p.pw_uid for name, p in WHO.items()}
 UID.update(user=65532, stranger=65533, nobody=pwd.getpwnam('nobody').pw_uid) # a user with a mailbox program that runs, and others
 EVERYONE = set(UID)

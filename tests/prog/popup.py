@@ -4,6 +4,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))
 from pipit import *
 from authd import *
 from instance import cdb
+from scripts import script
 from smtpsession import Listener
 from tlsserver import *
 
@@ -16,11 +17,6 @@ for d in (user, box, *(box + '/' + d for d in ('new', 'cur', 'tmp'))): os.mkdir(
 with open(box + '/new/1', 'w') as f: f.write('Subject: hi\n\nhello\n')
 own(f.name)
 
-def script(name, text):
-    path = os.path.join(SCRATCH, name)
-    with open(path, 'w') as f: f.write('#!/bin/sh\n' + text)
-    os.chmod(path, 0o755)
-    return path
 data = os.path.join(SCRATCH, 'data')
 open(data, 'w').close(); own(data)
 CHECKER = script('checker', 'cat <&3 >%s; exec 3<&-; export USER=joe; cd %s || exit 111\nd=$(tr "\\0" "\\n" <%s)\n' % (data, user, data) + '''case "$d" in
