@@ -74,7 +74,7 @@ static int holds(struct access const *a, char const *what)
 
 int access_sets_program(struct access const *a)
 {
-  return holds(a, "+QMAILQUEUE=") || holds(a, "+RCPTCHECK=");
+  return !mode.pop3 && (holds(a, "+QMAILQUEUE=") || holds(a, "+RCPTCHECK="));
 }
 
 static void replace(struct access *a, struct cdbmap *map)

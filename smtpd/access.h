@@ -26,7 +26,7 @@ struct access {
 extern int access_refresh(struct access *a);
 extern char const *access_why(void);
 
-/* Does a rule set QMAILQUEUE? */
+/* Does a rule set QMAILQUEUE or RCPTCHECK, and is there a use for them? */
 extern int access_sets_program(struct access const *a);
 
 /* Look the client up: 1 it may connect, and its instructions are in <rule>; 0 it

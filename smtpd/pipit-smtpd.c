@@ -162,6 +162,12 @@ static int confine(char const *cdb)
   return sandbox_no_exec() != -1 && sandbox_read_only(paths) != -1;
 }
 
+/* May a session have to execute a program? One of POP3 has no use for those of SMTP. */
+static int runs_program(void)
+{
+  return auth_runs_program() || (!mode.pop3 && (recipient_runs_program() || submit_uses_program()));
+}
+
 static enum served refuse(int out, char const *why)
 {
   strerr_warnw(why);
@@ -175,7 +181,7 @@ enum served smtpd_serve(struct smtpd *d, struct client *client, stralloc const *
   if (!client_load(client, rule))
     return refuse(out, "DATABYTES or BRTLIMIT is not a whole number; write digits only");
   if (!priv_limit_memory(MEMORY_SESSION)) return refuse(out, "unable to limit my memory");
-  if (!d->confined && !auth_runs_program() && !recipient_runs_program() && !submit_uses_program() && !confine(0))
+  if (!d->confined && !runs_program() && !confine(0))
     return refuse(out, "unable to confine myself");
   d->confined = 1;
   if (mode.pop3) return popup_serve(d->settings, client, in, out, d->stop);
@@ -217,8 +223,7 @@ static int serve_all(struct settings *settings, struct options const *o)
   if (!priv_limit_memory(MEMORY_LISTENER)) strerr_diefusys(EXIT_TEMPORARY, "limit my memory");
   if (!settings_load(settings, 1)) strerr_dief(EXIT_TEMPORARY, settings_why());
   int rules = l.sockets.count > 0; /* tcpserver has its own */
-  l.access.allow_program = submit_uses_program() || auth_runs_program() || recipient_runs_program() ||
-                           (rules && access_sets_program(&l.access));
+  l.access.allow_program = runs_program() || (rules && access_sets_program(&l.access));
   if (!recipient_share()) strerr_diefusys(EXIT_TEMPORARY, "share memory with sessions");
   if (rules && !access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
   if (!l.access.allow_program && !confine(o->cdb))

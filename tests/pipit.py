@@ -128,3 +128,16 @@ def with_accounts(*command):
     prefix = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, 'sh', SCRATCH]
     if subprocess.run(prefix + ['true'], stderr=subprocess.DEVNULL).returncode: return None
     return prefix + list(command)
+
+def begin_with_accounts(test):
+    """Have the test, which is the file <test>, begin anew where the accounts of conf-users exist; where that
+    cannot be it is skipped, and over."""
+    if sys.argv[1:] == ['separated']: return
+    command = with_accounts('/usr/bin/python3', os.path.abspath(test), 'separated') if ROOT else None
+    if command: os.execvp(command[0], command)
+    skip('an instance with an account for each part needs root, and mounts of its own')
+    done()
+
+def conf_users():
+    """The accounts' names."""
+    with open('conf-users') as f: return f.read().split('\n\n')[0].split()

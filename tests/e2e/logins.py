@@ -6,15 +6,7 @@ from instance import *
 from authd import Scram
 import peers
 
-if not ROOT:
-    skip('an instance with an account for each part needs root')
-    done()
-if sys.argv[1:] != ['separated']:
-    command = with_accounts('/usr/bin/python3', os.path.abspath(__file__), 'separated')
-    if not command:
-        skip('mounting is not allowed: no accounts')
-        done()
-    os.execvp(command[0], command)
+begin_with_accounts(__file__)
 
 USER = pwd.getpwnam('nobody')
 i = Instance(separated=True, options=('-a', '127.0.0.1'))
@@ -32,7 +24,7 @@ equal(passwd('-u', 'nobody', '-h', SCRATCH, '-i', '4096', 'bob', password='penci
 check(wait_for(lambda: 'ready' in ''.join(i.log('authd'))), 'pipit-authd is ready')
 
 # --- who can open the passwords
-for name in [l for l in open('conf-users').read().split('\n\n')[0].split()] + ['nobody']:
+for name in conf_users() + ['nobody']:
     p = subprocess.run(['setpriv', '--reuid', name, '--regid', str(pwd.getpwnam(name).pw_gid), '--init-groups', 'cat', i.home + '/users/passwd.cdb', i.home + '/users/passwd'], capture_output=True)
     equal((p.returncode, p.stdout), (1, b''), '%s cannot open users/passwd and users/passwd.cdb' % name)
 p = subprocess.run(['setpriv', '--reuid', 'pipitd', '--regid', 'pipitd', '--clear-groups', PASSWD, '-d', 'bob'], capture_output=True, env=i.env)

@@ -11,13 +11,8 @@ VMAIL, JOE, EXTRA = 64400, 64401, 64450 # uids and gids
 BASE = os.path.join(SCRATCH, 'vmail')
 WHO = '|id -G >"groups.$RECIPIENT"\n'
 
-if sys.argv[1:] != ['separated']:
-    command = with_accounts('/usr/bin/python3', os.path.abspath(__file__), 'separated') if ROOT else None
-    if not command:
-        skip('an instance with an account for each part needs root, and mounts of its own')
-        done()
-    os.chmod(SCRATCH, 0o755)
-    os.execvp(command[0], command)
+if ROOT: os.chmod(SCRATCH, 0o755)
+begin_with_accounts(__file__)
 
 def people():
     with open('/etc/passwd', 'a') as f:

@@ -4,7 +4,7 @@ Needs root. Every account of conf-users and strangers try everything; what is
 allowed are the tables of ARCHITECTURE.md on sockets, processes and secrets, and FILES
 below. A socket, FIFO, file or process that has no line there fails the test.
 """
-import errno, fnmatch, json, os, pwd, ssl, stat, sys
+import ctypes, errno, fnmatch, json, os, poplib, pwd, ssl, stat, struct, sys
 sys.path.insert(0, 'tests')
 from instance import *
 from queuefile import Client
@@ -12,18 +12,9 @@ from sink import Sink, Silent
 from tlsserver import certificate
 from tlssink import CA, TlsSink
 
-if not ROOT:
-    skip('an instance with an account for each part needs root')
-    done()
-if sys.argv[1:] != ['separated']:
-    command = with_accounts('/usr/bin/python3', os.path.abspath(__file__), 'separated')
-    if not command:
-        skip('mounting is not allowed: no accounts')
-        done()
-    os.execvp(command[0], command)
+begin_with_accounts(__file__)
 
-ACCOUNTS = open('conf-users').read().split('\n\n')[0].split()
-WHO = {name: pwd.getpwnam(name) for name in ACCOUNTS}
+WHO = {name: pwd.getpwnam(name) for name in conf_users()}
 UID = {name: p.pw_uid for name, p in WHO.items()}
 UID.update(user=65532, stranger=65533, nobody=pwd.getpwnam('nobody').pw_uid) # a user with a mailbox program that runs, and others
 EVERYONE = set(UID)
@@ -62,8 +53,8 @@ sink = Sink(greeting=Silent).start()
 # A relay that goes on thinking about a login over TLS: with it a worker, its session of TLS and its login stay.
 ca = CA()
 relay = TlsSink(ca.issue('relay.example'), ehlo=lambda session, line: '250-relay.example\n250 ' + ('AUTH PLAIN' if session.secure else 'STARTTLS'), other=Silent).start()
-ports = {name: free_port() for name in ('ofmipd', 'ofmipds')}
-i = Instance(separated=True, options=('-a', '127.0.0.1', '-m', str(ports['ofmipd']), '-M', str(ports['ofmipds'])))
+ports = {name: free_port() for name in ('ofmipd', 'ofmipds', 'popup', 'popups')}
+i = Instance(separated=True, options=('-a', '127.0.0.1', *(x for o, name in zip('mMpP', ports) for x in ('-' + o, str(ports[name])))))
 i.control('smtproutes', 'far.example:[127.0.0.1]:%d\ndead.example:[127.0.0.1]:1\nrelay.example:[127.0.0.1]:%d verify match=relay.example auth=relay' % (sink.port, relay.port))
 i.control('serverca.pem', open(ca.pem).read())
 i.control('clientca.pem', open(ca.pem).read())
@@ -80,6 +71,13 @@ os.chown(home, UID['user'], UID['user'])
 users_cdb(i.home, ['=joe:joe:%d:%d:%s:::' % (UID['user'], UID['user'], home)])
 with open(home + '/.qmail', 'w') as f: f.write('|exec sleep 60\n')
 os.chown(home + '/.qmail', UID['user'], UID['user'])
+box = home + '/Maildir'
+for d in ('', '/tmp', '/new', '/cur'):
+    os.mkdir(box + d, 0o700)
+    os.chown(box + d, UID['user'], UID['user'])
+with open(box + '/new/1', 'w') as f: f.write('Subject: x\n\nx\n')
+os.chmod(box + '/new/1', 0o600)
+os.chown(box + '/new/1', UID['user'], UID['user'])
 # The service of pipit-handover, as INSTALL says.
 os.makedirs(i.home + '/service/handed/log')
 with open(i.home + '/service/handed/run', 'w') as f:
@@ -89,22 +87,37 @@ os.chmod(i.home + '/service/handed/run', 0o755)
 os.mkdir(i.home + '/log/handed', 0o700)
 os.chown(i.home + '/log/handed', UID['pipitl'], UID['pipitl'])
 i.start()
-i.run(i.home + '/bin/pipit-passwd', '-s', '-i', '4096', 'ann@mail.example', input=b'secret\n')
+def passwd(*args): equal(i.run(i.home + '/bin/pipit-passwd', *args, input=b'secret\n'), (0, ''), 'pipit-passwd ' + ' '.join(args))
+passwd('-s', '-i', '4096', 'ann@mail.example')
+# A login of an account that only this test knows, and one that takes long to check.
+passwd('-s', '-i', '4096', 'joe@mail.example')
+with open(i.home + '/users/passwd') as f: logins = f.read().splitlines()
+secret = next(l for l in logins if l.startswith('joe')).split(':')[1]
+with open(i.home + '/users/passwd', 'w') as f:
+    f.write(''.join(l + (':%d:%d::%s:' % (UID['user'], UID['user'], home) if l.startswith('joe') else '') + '\n' for l in logins))
+    f.write('long@mail.example:%s\n' % secret.replace('4096', '10000000', 1))
+passwd('-b')
 check(wait_for(lambda: os.path.exists(i.home + '/run/smtpd')), 'a listener for pipit-handover')
 i.run(i.home + '/bin/pipit-hold', '-d', 'held.example')
+TRUSTING = ssl._create_unverified_context()
 session = i.smtp()
-session.starttls(context=ssl._create_unverified_context())
+session.starttls(context=TRUSTING)
 session.ehlo('client.example')
 session.mail('a@c.example')
 session.rcpt('box@mail.example') # which opens a connection to queued
-# A session of submission that has logged in, and one in the middle of it.
+# Sessions of submission: two that have logged in, one in the middle of it, and one that has not and tries to send.
 wait_for(lambda: os.path.exists(i.home + '/run/auth'))
 def submission():
     s = smtplib.SMTP('127.0.0.1', ports['ofmipd'], timeout=30)
-    s.starttls(context=ssl._create_unverified_context())
+    s.starttls(context=TRUSTING)
     s.ehlo('client.example')
     return s
 sender, guest = submission(), submission()
+writer = smtplib.SMTP_SSL('127.0.0.1', ports['ofmipds'], timeout=30, context=TRUSTING)
+writer.login('ann@mail.example', 'secret')
+stranger = smtplib.SMTP('127.0.0.1', ports['ofmipd'], timeout=30)
+stranger.ehlo('client.example')
+equal([stranger.mail('ann@mail.example')[0], stranger.rcpt('box@mail.example')[0]], [530, 503], 'who has not logged in sends nothing')
 sender.login('ann@mail.example', 'secret')
 equal([sender.mail('ann@mail.example')[0], sender.rcpt('x@far.example')[0]], [250, 250], 'a session of submission')
 equal(guest.docmd('AUTH', 'SCRAM-SHA-256 biwsbj1hbm5AbWFpbC5leGFtcGxlLHI9cnlQ')[0], 334, 'and one that is to log in') # n,,n=ann@mail.example,r=ryP
@@ -113,6 +126,21 @@ for rcpt, size in (('slow@mail.example', 1), ('joe@mail.example', 1), ('x@dead.e
     i.sendmail('-f', 'a@c.example', rcpt, input=b'Subject: x\n\n' + b'x' * size + b'\n')
 check(wait_for(lambda: i.pids('pipit-remote') and len(i.pids('sleep')) == 2 and any('AUTH' in c for x in relay.sessions for c in x.commands), 30), 'a delivery of each kind is under way')
 check(wait_for(lambda: glob.glob(i.home + '/queue/state/[0-9]*/*'), 30), 'and one was put off')
+# Of POP3 one in clear and one over TLS that are not logged in, one whose password is being checked, and one that is logged in.
+for name in ('popup', 'popups'): wait_for(lambda: attempt(lambda: socket.create_connection(('127.0.0.1', ports[name])).close()) == '', 30)
+visitor = poplib.POP3('127.0.0.1', ports['popup'], timeout=30)
+caller, asker = (poplib.POP3_SSL('127.0.0.1', ports['popups'], context=TRUSTING, timeout=30) for _ in range(2))
+reader = poplib.POP3('127.0.0.1', ports['popup'], timeout=30)
+reader.stls(TRUSTING)
+reader.user('joe@mail.example')
+reader.pass_('secret')
+equal(reader.stat()[0], 1, 'a session of POP3')
+asker.user('long@mail.example')
+def checks(): return [p for p, (parent, state, name) in processes().items() if name == 'pipit-checkpass' and parent in i.pids('pipit-authd')]
+of_scram = checks()
+asker.sock.sendall(b'PASS wrong\r\n')
+held = wait_for(lambda: [p for p in checks() if p not in of_scram and kill(p, signal.SIGSTOP)], 10, 0)
+check(len(held) == 1, 'and one whose password is being checked')
 
 # --- what each process is, by the kernel
 
@@ -132,7 +160,7 @@ def kind_of(link):
     """What a descriptor is."""
     link = link.replace(i.home, '~')
     for pattern, kind in (('~', 'home'), ('~/queue', 'queue'), ('~/queue/lock/*', 'locks'), ('~/queue/*', 'message'), ('~.out', 'output'), ('~/log/*', 'log'),
-                          ('~/service/*', 'service'), ('socket:*', 'sockets'), ('pipe:*', 'pipes'), ('anon_inode:*', 'signals'), ('/dev/null', 'null')):
+                          ('~/service/*', 'service'), (box, 'maildir'), (box + '/*', 'maildir'), ('socket:*', 'sockets'), ('pipe:*', 'pipes'), ('anon_inode:*', 'signals'), ('/dev/null', 'null')):
         if fnmatch.fnmatchcase(link, pattern): return kind
     return 'files'
 
@@ -149,8 +177,8 @@ def state_of(pid):
     return account, rights, {'1': 'yes', '0': 'no'}[f['NoNewPrivs']], {'2': 'yes', '0': 'no'}.get(f['Seccomp'], f['Seccomp']), held
 
 def processes_are():
-    """{row of the table: states of processes}, and those that fit no row."""
-    rows, found, strange = table_of('What each process has:'), {}, []
+    """{row of the table: states of processes}, those that fit no row, the rows' names, and {pid: row}."""
+    rows, found, strange, pids = table_of('What each process has:'), {}, [], {}
     everything, parents = i.others(), processes()
     for pid, name in everything.items():
         try: state, command = state_of(pid), open('/proc/%d/cmdline' % pid).read().split('\0')
@@ -159,15 +187,66 @@ def processes_are():
         child = everything.get(parents[pid][0]) == everything[pid]
         fits = [r for r in rows if r[0].split(' (')[0] == name and ('(' in r[0]) == child and state[0] in r[1].split(', ')
                 and tuple(r[2:5]) == state[1:4] and {k for fd, k in state[4].items() if fd > 2} <= set(r[5].split(', '))]
-        if fits: found.setdefault(fits[0][0], []).append(state)
+        if fits:
+            found.setdefault(fits[0][0], []).append(state)
+            pids[pid] = fits[0][0]
         else: strange.append('%s%s: %s' % (name, ' (child)' if child else '', state))
-    return found, strange, [r[0] for r in rows]
+    return found, strange, [r[0] for r in rows], pids
 
-found, strange, named = processes_are()
+found, strange, named, row_of_pid = processes_are()
 equal(strange, [], 'each of %d processes has just the account, rights and descriptors of its row' % sum(map(len, found.values())))
 equal([n for n in named if n not in found], [], 'and each row its process')
 equal([sorted(s[4].items()) for n in found if n.startswith('pipit-tlsd') and n.endswith('(session)') for s in found[n]
        if {0: 'sockets', 1: 'sockets', 2: 'pipes', 3: 'sockets'} != s[4]], [], 'sessions of pipit-tlsd hold four descriptors')
+equal([s[4] for s in found.get('pipit-pop3d', [])], [{0: 'sockets', 1: 'sockets', 2: 'pipes', 3: 'maildir', 4: 'maildir', 5: 'maildir'}],
+      'pipit-pop3d holds its client, the log and three directories')
+
+# --- who is at the other end of a session's sockets
+
+SOCK_DIAG, DUMP, UNIX_DIAG_PEER, SHOW_PEER = 20, 0x301, 2, 4 # of linux/sock_diag.h, netlink.h, unix_diag.h
+
+def socket_pairs():
+    """{inode: inode of the other end} of the connected Unix sockets of this machine; None where the kernel does not tell."""
+    pairs = {}
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as s:
+        s.send(struct.pack('=IHHIIBBHIIIII', 40, SOCK_DIAG, DUMP, 1, 0, socket.AF_UNIX, 0, 0, 0xffffffff, 0, SHOW_PEER, 0, 0))
+        while True:
+            data = s.recv(1 << 20)
+            while data:
+                length, kind = struct.unpack_from('=IH', data)
+                if kind != SOCK_DIAG: return pairs if kind == 3 else None # NLMSG_DONE, an error
+                inode, at = struct.unpack_from('=I', data, 20)[0], 32
+                while at < length:
+                    n, what = struct.unpack_from('=HH', data, at)
+                    if what == UNIX_DIAG_PEER: pairs[inode] = struct.unpack_from('=I', data, at + 4)[0]
+                    at += n + 3 & ~3
+                data = data[length + 3 & ~3:]
+
+def sockets_of(pid):
+    try: links = [os.readlink('/proc/%d/fd/%s' % (pid, fd)) for fd in os.listdir('/proc/%d/fd' % pid)]
+    except (FileNotFoundError, ProcessLookupError): return set() # it has ended
+    return {int(l[8:-1]) for l in links if l.startswith('socket:')}
+
+def lead_to(pairs):
+    """{pid: [row of the process at the other end, for each socket]}; one that is no pair leads to the network."""
+    held = {pid: sockets_of(pid) for pid in row_of_pid}
+    holders = {}
+    for pid, inodes in held.items():
+        for n in inodes: holders.setdefault(n, set()).add(row_of_pid[pid])
+    return {pid: sorted(' and '.join(sorted(holders.get(pairs[n], {'nobody'}))) if n in pairs else 'the network' for n in inodes)
+            for pid, inodes in held.items()}
+
+try: pairs = socket_pairs()
+except OSError: pairs = None
+if pairs is None: skip('this kernel does not tell who is at the other end of a socket')
+else:
+    ends = lead_to(pairs)
+    allowed = [(name, sorted(to.split(', '))) for name, when, to in table_of('Where the sockets of sessions lead, where somebody logs in:')]
+    present = [(row, ends[pid]) for pid, row in row_of_pid.items() if row in {name for name, to in allowed}]
+    equal(sorted(present), sorted(allowed), 'the sockets of %d processes lead where the table says' % len(present))
+    for name in ('pipit-smtpd', 'pipit-ofmipd', 'pipit-popup'):
+        equal({e for pid, row in row_of_pid.items() if row == name for e in ends[pid]} - {'the network', name + ' (child)'}, set(), '%s: its own lead to its children alone' % name)
+for p in held: kill(p)
 
 # --- sockets and FIFOs
 
@@ -234,7 +313,7 @@ holders = listening(i.others())
 names = sorted({name for name, pids in holders.values()})
 known = ['run/queue', os.path.join(i.home, 'run/queue'), 'run/rcptd', 'run/smtpd', os.path.join(i.home, 'queue/lock/control'), 'run/tls', 'run/tlsc', 'run/authc', 'run/auth', 'run/relayopen', *('tcp port %d' % p for p in (i.port, *ports.values()))]
 equal([n for n in names if n not in known], [], 'no process listens anywhere else, and none has a named socket more')
-check('TCP port of pipit-smtpd' in rows and 'TCP ports of pipit-ofmipd' in rows and {'tcp port %d' % p for p in (i.port, *ports.values())} <= set(names), 'the ports are in the table')
+check('TCP port of pipit-smtpd' in rows and 'TCP ports of pipit-ofmipd' in rows and 'TCP ports of pipit-popup' in rows and {'tcp port %d' % p for p in (i.port, *ports.values())} <= set(names), 'the ports are in the table')
 tables = processes()
 for inode, (name, pids) in holders.items():
     top = [p for p in pids if tables[p][0] not in pids]
@@ -350,8 +429,8 @@ for pattern, readers, writers in FILES:
 
 # A user's home, which is closed to all others.
 def try_home():
-    return [attempt(os.listdir, home), attempt(lambda: open(home + '/.qmail').close()), attempt(os.stat, home + '/.qmail')]
-equal({name: as_account_of(name, try_home) for name in UID}, {name: [''] * 3 if name == 'user' else ['EACCES'] * 3 for name in UID}, "a user's home is his alone")
+    return [attempt(os.listdir, home), attempt(lambda: open(home + '/.qmail').close()), attempt(os.stat, home + '/.qmail'), attempt(lambda: open(box + '/new/1').close())]
+equal({name: as_account_of(name, try_home) for name in UID}, {name: [''] * 4 if name == 'user' else ['EACCES'] * 4 for name in UID}, "a user's home is his alone")
 
 # Which processes that is: those of an account that may, and those that may read everything. Of these one has no call to open.
 def may_open(path):
@@ -385,10 +464,10 @@ for name in ran:
     pids = [p for p in everything if everything[p] == name]
     foreign = {n: reached[n][str(p)] for p in pids for n in UID if UID[n] != owner[p] and reached[n][str(p)]}
     equal(foreign, {}, '%s: its descriptors, memory and environment are closed to other accounts, and it takes no signal' % name)
-for name in ('pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-local', 'pipit-tlsd'):
+for name in ('pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-ofmipd', 'pipit-popup', 'pipit-local', 'pipit-tlsd'):
     own = {n: set(reached[n][str(p)]) - {'kill'} for p in i.pids(name) for n in UID if UID[n] == owner[p] and str(p) in reached[n]}
     equal({n: d for n, d in own.items() if d}, {}, '%s: also to processes of its own account' % name)
-equal({'pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-tlsd', 'pipit-authd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
+equal({'pipit-queued', 'pipit-rcptd', 'pipit-smtpd', 'pipit-ofmipd', 'pipit-popup', 'pipit-pop3d', 'pipit-tlsd', 'pipit-authd', 'pipit-send', 'pipit-lspawn', 'pipit-rspawn', 'pipit-remote', 'pipit-local', 's6-log'} - set(ran),
       set(), 'every program that stays was among them')
 
 # What runs for users holds nothing of the instance's.
@@ -397,8 +476,23 @@ for pid in i.pids('sleep'):
     equal([f for f in fds if i.home + '/queue' in f or f.startswith('socket:')], [], 'a program of uid %d has neither a socket nor a file of the queue'
           % owner.get(pid, -1))
 
+# Of what its account may read, a listener, and its children with it, opens only what lies in control/.
+CREATE_RULESET, VERSION = 444, 1 # of linux/landlock.h; the call has this number on all machines but alpha
+if ctypes.CDLL(None).syscall(CREATE_RULESET, None, 0, VERSION) < 0: skip('this kernel has no Landlock')
+else:
+    outside, link = os.path.join(SCRATCH, 'outside'), i.home + '/control/authinclear'
+    with open(outside, 'w') as f: f.write('192.0.2.1\n')
+    os.chmod(outside, 0o644)
+    os.symlink(outside, link)
+    equal(as_account_of('pipitd', lambda: open(link).read()), '192.0.2.1\n', 'pipitd can read a file that a link in control/ leads to')
+    for pid, row in row_of_pid.items():
+        if row in ('pipit-smtpd', 'pipit-ofmipd', 'pipit-popup'): kill(pid, signal.SIGHUP)
+    for name in ('smtpd', 'handed', *ports):
+        check(wait_for(lambda: any('authinclear: Permission denied' in l for l in i.log(name))), '%s cannot: %r' % (name, i.log(name)[-1:]))
+    os.unlink(link)
+
 for s in (sink, relay): s.stop()
-for s in (session, sender, guest): s.close()
+for s in (session, sender, guest, writer, stranger, visitor, caller, asker, reader): s.close()
 for pid in i.pids('sleep'): kill(pid, signal.SIGTERM)
 equal(i.stop(), [], 'stopping leaves no process')
 done()

@@ -5,6 +5,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from pipit import *
 from authd import *
 import smtpsession
+from scripts import script
 
 home = make_home()
 own(SCRATCH)
@@ -16,12 +17,6 @@ def settings(**kw):
     for f in os.listdir(os.path.join(home, 'control')): os.unlink(os.path.join(home, 'control', f))
     for name, text in dict(dict(me='host.example', rcpthosts='example.org', authinclear='0.0.0.0/0', authdelay='0'), **kw).items():
         control(home, name, text)
-
-def script(name, text):
-    path = os.path.join(SCRATCH, name)
-    with open(path, 'w') as f: f.write('#!/bin/sh\n' + text)
-    os.chmod(path, 0o755)
-    return path
 
 def test_passwd():
     settings()

@@ -26,6 +26,7 @@ What has harmed mail programs, and the tests that hold pipit against it:
 import itertools, os, re, shutil, socket, subprocess, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from measure import *
+from scripts import script
 from smtpsession import Session
 from sink import Close, Sink
 
@@ -37,11 +38,6 @@ home = make_home()
 control(home, 'rcpthosts', 'example.org')
 if SANITIZED: skip('memory of a sanitizer build says nothing')
 
-def script(name, text):
-    path = os.path.join(SCRATCH, name)
-    with open(path, 'w') as f: f.write('#!/bin/sh\n' + text)
-    os.chmod(path, 0o755)
-    return path
 # In the place of the queue: tells how much it got, and keeps the envelope's size.
 GOT = os.path.join(SCRATCH, 'got')
 os.mkdir(GOT)

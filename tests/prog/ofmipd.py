@@ -4,20 +4,11 @@ import base64, os, re, smtplib, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 import smtpsession
+from scripts import *
 from instance import cdb
 
 home = make_home()
-OUT = os.path.join(SCRATCH, 'out')
-os.mkdir(OUT)
-own(OUT)
-
-def script(name, text):
-    path = os.path.join(SCRATCH, name)
-    with open(path, 'w') as f: f.write('#!/bin/sh\n' + text)
-    os.chmod(path, 0o755)
-    return path
-
-STUB = script('queue.sh', 'cat >%s/msg\ncat <&1 >%s/env\n' % (OUT, OUT))
+STUB, OUT = keeping_queue()
 CHECKER = script('checker', 'd=$(tr "\\0" "\\n" <&3)\nexec 3<&-\ncase "$d" in\n"ann\nsecret"*|"bob@y.org\nsecret"*) exec "$@";; esac\nexit 1\n')
 ARGS = ('host', CHECKER, 'true')
 

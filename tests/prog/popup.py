@@ -3,6 +3,8 @@ import os, poplib, shutil, socket, ssl, subprocess, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))
 from pipit import *
 from authd import *
+from instance import cdb
+from scripts import script
 from smtpsession import Listener
 from tlsserver import *
 
@@ -15,11 +17,6 @@ for d in (user, box, *(box + '/' + d for d in ('new', 'cur', 'tmp'))): os.mkdir(
 with open(box + '/new/1', 'w') as f: f.write('Subject: hi\n\nhello\n')
 own(f.name)
 
-def script(name, text):
-    path = os.path.join(SCRATCH, name)
-    with open(path, 'w') as f: f.write('#!/bin/sh\n' + text)
-    os.chmod(path, 0o755)
-    return path
 data = os.path.join(SCRATCH, 'data')
 open(data, 'w').close(); own(data)
 CHECKER = script('checker', 'cat <&3 >%s; exec 3<&-; export USER=joe; cd %s || exit 111\nd=$(tr "\\0" "\\n" <%s)\n' % (data, user, data) + '''case "$d" in
@@ -223,4 +220,21 @@ with l.connect() as s:
     if got.count(b'\n') < 2: got += s.recv(1000)
     equal(got, b'+OK\r\n' + later.encode() + b'\r\n', 'without pipit-authd: later')
 l.stop(); t.p.terminate(); t.p.wait()
+
+# --- what is meant for SMTP does not keep it from being confined ---
+rules = os.path.join(SCRATCH, 'rules.cdb')
+cdb(rules, [(b'', b'+QMAILQUEUE=/no/such\0')])
+def state(pid): return re.findall(r'^(?:NoNewPrivs|Seccomp):\s*(\d)', open('/proc/%d/status' % pid).read(), re.M)
+def states(*args, env={}):
+    """Of a listener and of a session."""
+    l = Listener(home, *args, name='pipit-popup', env=env)
+    with l.connect() as s:
+        s.recv(100)
+        child = int(open('/proc/%d/task/%d/children' % (l.p.pid, l.p.pid)).read())
+        found = state(l.p.pid), state(child)
+    l.stop()
+    return found
+expected = states()
+equal(expected[0][0], '1', 'a listener can gain no rights')
+for args, env in ((('-x', rules), {}), ((), {'QMAILQUEUE': '/no/such'}), ((), {'RCPTCHECK': '/no/such'})): equal(states(*args, env=env), expected, 'nor with ' + ' '.join((*args, *env)))
 done()

@@ -4,19 +4,10 @@ import base64, hmac, os, smtplib, subprocess, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 import smtpsession
+from scripts import *
 
 home = make_home()
-OUT = os.path.join(SCRATCH, 'out')
-os.mkdir(OUT)
-own(OUT)
-
-def script(name, text):
-    path = os.path.join(SCRATCH, name)
-    with open(path, 'w') as f: f.write('#!/bin/sh\n' + text)
-    os.chmod(path, 0o755)
-    return path
-
-STUB = script('queue.sh', 'cat >%s/msg\ncat <&1 >%s/env\n' % (OUT, OUT))
+STUB, OUT = keeping_queue()
 READ = 'cat <&3 >%s/data; exec 3<&-; d=$(tr "\\0" "\\n" <%s/data)\n' % (OUT, OUT)
 CHECKER = script('checker', READ + '''case "$d" in
 "ann
