@@ -1,5 +1,5 @@
 """tlsd.py - pipit-tlsd and pipit-smtpd behind it: STARTTLS, TLS on connect, certificates, what breaks, UCSPI-TLS"""
-import array, glob, os, re, shutil, signal, socket, ssl, subprocess, sys, threading, warnings
+import array, glob, os, random, re, shutil, signal, socket, ssl, subprocess, sys, threading, warnings
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
@@ -501,6 +501,43 @@ def test_again():
     pids = [process(t, l) for i in range(5)]
     check(len(set(pids)) == 5, 'where clients may log in: a process for each session')
     for x in (l, a, t, q): x.stop()
+
+def test_crowd():
+    """Clients of three addresses come again at once and go in all ways: each message is whole, and its sender's own."""
+    settings()
+    q, t, l = Queued(home), Tlsd(home), Listener(home)
+    context, end, told, wrong = any_server(), time.monotonic() + 4, [], []
+    def one(who, n, rnd):
+        c = Secure(l.port, context, source='127.0.0.%d' % (2 + who % 3))
+        try:
+            if rnd.random() < 0.05: return c.cmd('STARTTLS')
+            if c.starttls()[:3] != '220': return wrong.append('no TLS')
+            if rnd.random() < 0.05: return os.write(c.s.fileno(), b'\x17\3\3\0\x20' + b'x' * 32)
+            text = 'client %d message %d %s' % (who, n, 'y' * rnd.choice((10, 3000, 40000)))
+            if c.codes('EHLO c%d' % who, *MAIL) != ['250', '250', '250', '354']: return wrong.append('refused')
+            r = c.cmd('\r\n' + '\r\n'.join(text[i:i + 900] for i in range(0, len(text), 900)) + '\r\n.')
+            if r[:3] != '250': return wrong.append(r)
+            told.append((r.split()[-1], who, text))
+            if rnd.random() < 0.9 and c.quit() != '221': wrong.append('no 221')
+        finally: c.close()
+    def client(who):
+        rnd, n = random.Random(who), 0
+        while time.monotonic() < end:
+            n += 1
+            try: one(who, n, rnd)
+            except OSError as e: wrong.append(repr(e))
+    threads = [threading.Thread(target=client, args=(who,)) for who in range(6)]
+    for x in threads: x.start()
+    for x in threads: x.join()
+    equal(wrong, [], '%d messages of a crowd are accepted' % len(told))
+    there = q.messages()
+    def arrived(id, who, text):
+        m = there[id][0].decode()
+        return m.startswith('Received: from c%d (unknown [127.0.0.%d])\n' % (who, 2 + who % 3)) and ' with ESMTPS\n' in m and m.split('\n\n', 1)[1].replace('\n', '') == text
+    equal([x[:2] for x in told if not arrived(*x)], [], 'each is there, as its client wrote it')
+    check(len(told) > 50 and len({x[0] for x in told}) == len(told), 'once')
+    check('alert' not in t.text() and wait_for(lambda: not t.sessions()), 'no process has crashed, and none is left')
+    for x in (l, t, q): x.stop()
 
 # --- rights, and what dies ---
 
