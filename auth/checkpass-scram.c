@@ -93,20 +93,18 @@ static int invent(struct scram_keys *k, struct passwd_head const *h, char const 
          getrandom(k->server, sizeof k->server, 0) == sizeof k->server;
 }
 
-/* The keys of s->user. 1; 0: invented ones; -1 with errno. */
+/* The keys of <user>. 1; 0: invented ones; -1 with errno. They are always invented, for the time that it takes. */
 static int find_keys(struct checkpass *c, struct scram_keys *k, char const *user)
 {
   struct passwd_head h = PASSWD_ZERO;
   char const *hash;
-  int r = passwd_find(&c->entry, user, strlen(user));
-  if (r == 1 && !secret_is_disabled(c->entry.secret) &&
-      secret_kind(c->entry.secret, &hash) == SECRET_SCRAM)
-    return secret_scram(k, hash) ? 1 : (errno = EPROTO, -1);
-  if (r == -1) return -1;
-  r = passwd_head(&h);
+  int r = passwd_head(&h);
   if (r == 0) errno = ENOENT;
   if (r != 1 || !invent(k, &h, user)) return -1;
-  return 0;
+  r = passwd_find(&c->entry, user, strlen(user));
+  if (r != 1 || secret_is_disabled(c->entry.secret) || secret_kind(c->entry.secret, &hash) != SECRET_SCRAM)
+    return r == -1 ? -1 : 0;
+  return secret_scram(k, hash) ? 1 : (errno = EPROTO, -1);
 }
 
 static size_t add(char *out, size_t n, char const *s, size_t len)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -34,6 +35,7 @@ static int allow_only(int const *calls, size_t n)
 
 static char secrets[2][SECRET_MAX];
 static int file_trouble;
+static char *looked; /* what was looked up, in which order; it is shared with other processes */
 
 static void make_secret(char out[SECRET_MAX], char letter)
 {
@@ -48,6 +50,7 @@ static void make_secret(char out[SECRET_MAX], char letter)
 
 int passwd_find(struct passwd_entry *e, char const *login, size_t len)
 {
+  strcat(looked, "f");
   if (file_trouble) return (errno = EPROTO, -1);
   if (len && !strcmp(login, "bob")) e->secret = secrets[0];
   else if (len && !strcmp(login, "alice")) e->secret = secrets[1];
@@ -57,6 +60,7 @@ int passwd_find(struct passwd_entry *e, char const *login, size_t len)
 
 int passwd_head(struct passwd_head *h)
 {
+  strcat(looked, "h");
   h->flags = "s";
   h->seed = "seed";
   h->dummy = secrets[0];
@@ -234,6 +238,21 @@ static void honest(void)
   challenge(&t, &first, "bob");
   memset(&final, 0, sizeof final);
   check(finish(&t, &final, "") == REFUSED, "a final one that is none");
+}
+
+/* Whether a login is there, nobody can tell by what is done for it. */
+static void time_taken(void)
+{
+  struct talk_with t;
+  struct reader_first first;
+  char known[8];
+  *looked = 0;
+  check(challenge(&t, &first, "bob") && *looked, "a login that is there");
+  strcpy(known, looked);
+  end(&t);
+  *looked = 0;
+  check(challenge(&t, &first, "dora") && !strcmp(looked, known), "one that is not has the same things looked up");
+  end(&t);
 }
 
 /* It says what was said in another conversation, or of another login. */
@@ -516,7 +535,10 @@ int main(void)
 {
   make_secret(secrets[0], 'b');
   make_secret(secrets[1], 'a');
+  looked = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (looked == MAP_FAILED) return 111;
   honest();
+  time_taken();
   replays();
   lengths();
   garbage();
