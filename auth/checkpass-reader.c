@@ -64,8 +64,9 @@ static int become(struct accounts const *a)
 /* Nothing is left but its end of the socket. */
 static int confine(struct accounts const *a, int end)
 {
-  return fd_move(0, end) == 0 && close_range(1, ~0U, 0) == 0 && become(a) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
-         sandbox_no_files() != -1 && limit() && sandbox_allow_only(calls, sizeof calls / sizeof *calls) != -1;
+  return fd_move(0, end) == 0 && close_range(1, ~0U, 0) == 0 && become(a) &&
+         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && sandbox_no_files() != -1 && limit() &&
+         sandbox_allow_only(calls, sizeof calls / sizeof *calls) != -1;
 }
 
 void reader_take_first(struct scram *s, struct reader_task const *t, struct reader_first *f)
@@ -136,7 +137,7 @@ void reader_end(pid_t pid)
   waitpid(pid, 0, 0);
 }
 
-/* It exits with an errno. */
+/* It exits with an errno. There are no signal handlers here, which could interrupt this. */
 void reader_lost(pid_t pid)
 {
   char number[UINT_FMT];
@@ -144,5 +145,6 @@ void reader_lost(pid_t pid)
   waitpid(pid, &status, 0);
   int killed = WIFSIGNALED(status);
   number[uint_fmt(number, (unsigned int)(killed ? WTERMSIG(status) : WEXITSTATUS(status)))] = 0;
-  strerr_dief(EXIT_TEMPORARY, killed ? "the reader was killed by signal " : "the reader cannot be confined: error ", number);
+  strerr_dief(EXIT_TEMPORARY, killed ? "the reader was killed by signal " : "the reader cannot be confined: error ",
+              number);
 }

@@ -1,10 +1,12 @@
 /* t-reader.c - SCRAM by root and a process that reads: what the one believes of the other, and what that is left able to do */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -70,6 +72,24 @@ int passwd_head(struct passwd_head *h)
 void checkpass_accounts(struct accounts *a)
 {
   for (int i = 0; i < ACCOUNT_COUNT; i++) a->uid[i] = a->gid[i] = OTHER_UID;
+}
+
+/* --- what fails when it is told to --- */
+
+static size_t random_fails; /* as many bytes */
+static int digest_fails;
+
+ssize_t getrandom(void *s, size_t len, unsigned int flags)
+{
+  if (len == random_fails) return (errno = ENOSYS, -1);
+  return syscall(SYS_getrandom, s, len, flags);
+}
+
+int EVP_Digest(void const *s, size_t len, unsigned char *out, unsigned int *outlen, EVP_MD const *type, ENGINE *impl)
+{
+  int (*real)(void const *, size_t, unsigned char *, unsigned int *, EVP_MD const *, ENGINE *);
+  *(void **)&real = dlsym(RTLD_NEXT, "EVP_Digest");
+  return digest_fails ? 0 : real(s, len, out, outlen, type, impl);
 }
 
 /* --- root's half in a process, of which this one is the client and who reads --- */
@@ -363,6 +383,24 @@ static void garbage(void)
   check(!proved, "garbage proves nothing");
 }
 
+static void failures(void)
+{
+  struct talk_with t;
+  struct reader_first f;
+  struct reader_final l;
+  make_first(&f, "bob");
+  random_fails = SCRAM_KEY;
+  check(with_first(&f, sizeof f) == TROUBLE, "without random bytes there are no keys to invent");
+  random_fails = SCRAM_OURS / 4 * 3;
+  check(with_first(&f, sizeof f) == TROUBLE, "and no nonce");
+  random_fails = 0;
+  digest_fails = 1;
+  challenge(&t, &f, "bob");
+  digest_fails = 0;
+  make_final(&l, &f, t.server, 'b');
+  check(finish(&t, &l, "") == TROUBLE && t.kind == AUTHWIRE_DATA, "a proof that cannot be checked is trouble");
+}
+
 static void gone(void)
 {
   struct talk_with t;
@@ -542,6 +580,7 @@ int main(void)
   replays();
   lengths();
   garbage();
+  failures();
   gone();
   rights();
   without();
