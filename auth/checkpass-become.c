@@ -53,19 +53,28 @@ static void find_user(struct checkpass *c, struct accounts const *a)
   c->home = c->entry.home;
 }
 
+static void refuse(struct checkpass const *c, char const *why)
+{
+  strerr_dief(EXIT_TEMPORARY, "login ", c->login, why);
+}
+
 /* In an instance of one account nobody becomes another one. */
 static void check_account(struct checkpass const *c, struct accounts const *a)
 {
   if (geteuid() == c->uid && c->uid) return;
-  if (!c->uid || !c->gid) strerr_dief(EXIT_TEMPORARY, "login ", c->login, ": uid and gid 0 are not for logins");
-  if (!a->separated || geteuid())
-    strerr_dief(EXIT_TEMPORARY, "login ", c->login, " is of another account than mine");
+  if (!c->uid || !c->gid) refuse(c, ": uid and gid 0 are not for logins");
+  if (!a->separated || geteuid()) refuse(c, " is of another account than mine");
+}
+
+void checkpass_accounts(struct accounts *a)
+{
+  if (!accounts_load(a)) strerr_dief(EXIT_TEMPORARY, accounts_why());
 }
 
 void checkpass_become(struct checkpass *c)
 {
   struct accounts a;
-  if (!accounts_load(&a)) strerr_dief(EXIT_TEMPORARY, accounts_why());
+  checkpass_accounts(&a);
   find_user(c, &a);
   check_account(c, &a);
   if (geteuid() != c->uid &&

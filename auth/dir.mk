@@ -2,8 +2,8 @@
 # alone; its modules find the rest of libc by themselves.
 PROGRAMS += pipit-checkpass
 pipit-checkpass_NAMES := pipit-passwd
-pipit-checkpass_SRCS := $(addprefix auth/,pipit-checkpass.c checkpass-become.c checkpass-pam.c checkpass-scram.c \
-  passwd.c scram.c secret.c) tools/pipit-passwd.c tools/table.c
+pipit-checkpass_SRCS := $(addprefix auth/,pipit-checkpass.c checkpass-become.c checkpass-pam.c checkpass-reader.c \
+  checkpass-scram.c passwd.c scram.c secret.c) tools/pipit-passwd.c tools/table.c
 PAM := $(wildcard /usr/include/security/pam_appl.h)
 pipit-checkpass_LIBS := -lcrypt -lcrypto $(if $(PAM),-lpam)
 $B/tools/pipit-passwd.o: private CC_MORE := -Iauth
@@ -19,4 +19,6 @@ t-limits-login_SRCS := auth/limits.c auth/seats.c
 
 t-scram_SRCS := auth/scram.c auth/secret.c
 t-scram_LIBS := -lcrypt -lcrypto
-$B/tests/unit/t-scram.o $B/tests/unit/t-failures.o: private CC_MORE := -Iauth
+t-reader_SRCS := auth/checkpass-scram.c auth/scram.c auth/secret.c
+t-reader_LIBS := -lcrypt -lcrypto
+$B/tests/unit/t-scram.o $B/tests/unit/t-reader.o $B/tests/unit/t-failures.o: private CC_MORE := -Iauth

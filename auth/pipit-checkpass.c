@@ -86,13 +86,13 @@ static int checkpass_main(int argc, char const *const *argv)
 {
   static struct checkpass c = CHECKPASS_ZERO;
   subgetopt g = SUBGETOPT_ZERO;
-  int use_pam = 0, scram = 0;
+  int use_pam = 0, scram = 0, wrong = 0;
   for (int opt; (opt = subgetopt_r(argc, argv, "ps", &g)) != -1;) {
     if (opt == 'p') use_pam = 1;
     else if (opt == 's') scram = 1;
-    else strerr_dieusage(2, USAGE);
+    else wrong = 1;
   }
-  if (g.ind >= argc || (use_pam && scram)) strerr_dieusage(2, USAGE);
+  if (wrong || g.ind >= argc || (use_pam && scram)) strerr_dieusage(2, USAGE);
   int r = scram ? checkpass_scram(&c, INPUT) : check(&c, use_pam);
   if (r == -1 && !use_pam && errno == ENOENT)
     strerr_dief(EXIT_TEMPORARY, "there is no ", home_dir(), "/" PASSWD_CDB ": make logins with pipit-passwd");

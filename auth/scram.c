@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -88,20 +89,6 @@ int scram_first(struct scram *s, char const *msg, size_t len)
   return 1;
 }
 
-int scram_challenge(struct scram *s, struct scram_keys const *k, char const *random)
-{
-  char salt[BASE64_LEN(SCRAM_SALT_MAX)];
-  size_t n = strlen(random);
-  if (n > sizeof s->nonce - s->noncelen) return 0;
-  memcpy(s->nonce + s->noncelen, random, n);
-  s->noncelen += n;
-  size_t saltlen = base64_encode(salt, (char const *)k->salt, k->saltlen);
-  int len = snprintf(s->server, sizeof s->server, "r=%.*s,s=%.*s,i=%u", (int)s->noncelen, s->nonce,
-                     (int)saltlen, salt, k->iterations);
-  s->serverlen = (size_t)len;
-  return len > 0 && (size_t)len < sizeof s->server;
-}
-
 /* Is it the gs2 header of the first message, in base64? */
 static int is_binding(struct scram const *s, struct part const *p)
 {
@@ -110,61 +97,66 @@ static int is_binding(struct scram const *s, struct part const *p)
   return n == p->len && !memcmp(expected, p->s, n);
 }
 
-/* The client's first message bare, the server's first one, the client's final one up to its proof. */
-static size_t auth_message(struct scram const *s, char out[3 * AUTHWIRE_SCRAM_MAX + 2], char const *msg,
-                           size_t without_proof)
+static int is_our_nonce(struct scram *s, char const ours[SCRAM_OURS], struct part const *p)
 {
-  size_t bare = s->firstlen - s->headerlen;
-  size_t n = 0;
-  memcpy(out, s->first + s->headerlen, bare);
-  n += bare;
-  out[n++] = ',';
-  memcpy(out + n, s->server, s->serverlen);
-  n += s->serverlen;
-  out[n++] = ',';
-  memcpy(out + n, msg, without_proof);
-  return n + without_proof;
+  memcpy(s->nonce + s->noncelen, ours, SCRAM_OURS);
+  return p->len == s->noncelen + SCRAM_OURS && !memcmp(p->s, s->nonce, p->len);
 }
 
-static int sign(unsigned char out[SCRAM_KEY], unsigned char const key[SCRAM_KEY], char const *text,
-                size_t len)
-{
-  return HMAC(EVP_sha256(), key, SCRAM_KEY, (unsigned char const *)text, len, out, 0) != 0;
-}
-
-/* Read the message: 1, the proof, and how long it is without that. */
-static int take_final(struct scram const *s, char const *msg, size_t len,
-                      unsigned char proof[SCRAM_KEY], size_t *without_proof)
+size_t scram_final(struct scram *s, char const ours[SCRAM_OURS], char const *msg, size_t len,
+                   unsigned char proof[SCRAM_KEY])
 {
   struct part binding, nonce, p;
   size_t pos = 0, n;
   if (len > AUTHWIRE_SCRAM_MAX || !take(&binding, "c=", msg, len, &pos) || !is_binding(s, &binding) ||
-      !take(&nonce, "r=", msg, len, &pos))
+      !take(&nonce, "r=", msg, len, &pos) || !is_our_nonce(s, ours, &nonce))
     return 0;
-  if (nonce.len != s->noncelen || memcmp(nonce.s, s->nonce, nonce.len)) return 0;
-  *without_proof = pos - 1;
+  size_t without_proof = pos - 1;
   while (!take(&p, "p=", msg, len, &pos)) {
     if (!take(&p, "", msg, len, &pos)) return 0; /* an extension, which may be ignored */
     if (p.len >= 2 && !memcmp(p.s, "m=", 2)) return 0;
-    *without_proof = pos - 1;
+    without_proof = pos - 1;
   }
-  return pos > len && base64_decode((char *)proof, SCRAM_KEY, p.s, p.len, &n) && n == SCRAM_KEY;
+  if (pos <= len || !base64_decode((char *)proof, SCRAM_KEY, p.s, p.len, &n) || n != SCRAM_KEY) return 0;
+  return without_proof;
 }
 
-int scram_final(struct scram const *s, struct scram_keys const *k, char const *msg, size_t len,
-                char out[AUTHWIRE_SCRAM_MAX], size_t *outlen)
+int scram_nonce(char ours[SCRAM_OURS])
 {
-  char text[3 * AUTHWIRE_SCRAM_MAX + 2];
-  unsigned char proof[SCRAM_KEY], signature[SCRAM_KEY], stored[SCRAM_KEY];
-  size_t without_proof;
-  if (!take_final(s, msg, len, proof, &without_proof)) return 0;
-  size_t textlen = auth_message(s, text, msg, without_proof);
-  if (!sign(signature, k->stored, text, textlen)) return -1;
-  for (size_t i = 0; i < SCRAM_KEY; i++) proof[i] ^= signature[i]; /* the client's key */
-  if (EVP_Digest(proof, SCRAM_KEY, stored, 0, EVP_sha256(), 0) != 1) return -1;
-  if (!sign(signature, k->server, text, textlen)) return -1;
-  if (CRYPTO_memcmp(stored, k->stored, SCRAM_KEY)) return 0;
-  memcpy(out, "v=", 2);
-  *outlen = 2 + base64_encode(out + 2, (char const *)signature, SCRAM_KEY);
+  char raw[SCRAM_OURS / 4 * 3];
+  if (getrandom(raw, sizeof raw, 0) != sizeof raw) return 0;
+  base64_encode(ours, raw, sizeof raw);
   return 1;
+}
+
+/* The nonce is only copied: what stands in it is not looked at. */
+size_t scram_challenge(char out[AUTHWIRE_SCRAM_MAX], struct scram_keys const *k, char const *nonce,
+                       size_t len, char const ours[SCRAM_OURS])
+{
+  char salt[BASE64_LEN(SCRAM_SALT_MAX)];
+  int saltlen = (int)base64_encode(salt, (char const *)k->salt, k->saltlen);
+  memcpy(out, "r=", 2);
+  memcpy(out + 2, nonce, len);
+  len += 2;
+  int n = snprintf(out + len, AUTHWIRE_SCRAM_MAX - len, "%.*s,s=%.*s,i=%u", SCRAM_OURS, ours, saltlen, salt,
+                   k->iterations);
+  return len + (size_t)n;
+}
+_Static_assert(2 + SCRAM_NONCE_MAX + SCRAM_OURS + 3 + BASE64_LEN(SCRAM_SALT_MAX) + 3 + 10 < AUTHWIRE_SCRAM_MAX,
+               "a challenge has no room");
+
+static int sign(unsigned char out[SCRAM_KEY], unsigned char const key[SCRAM_KEY], char const *s, size_t len)
+{
+  return HMAC(EVP_sha256(), key, SCRAM_KEY, (unsigned char const *)s, len, out, 0) != 0;
+}
+
+int scram_check(struct scram_keys const *k, unsigned char const proof[SCRAM_KEY], char const *s, size_t len,
+                unsigned char signature[SCRAM_KEY])
+{
+  unsigned char key[SCRAM_KEY], stored[SCRAM_KEY];
+  if (!sign(key, k->stored, s, len)) return -1;
+  for (size_t i = 0; i < SCRAM_KEY; i++) key[i] ^= proof[i]; /* the client's key */
+  if (EVP_Digest(key, SCRAM_KEY, stored, 0, EVP_sha256(), 0) != 1) return -1;
+  if (!sign(signature, k->server, s, len)) return -1;
+  return !CRYPTO_memcmp(stored, k->stored, SCRAM_KEY);
 }

@@ -129,17 +129,41 @@ static int allow_below(int ruleset, char const *path)
   return r == 0;
 }
 
-int sandbox_read_only(char const *const *paths)
+/* A ruleset without rules; -1 with errno. */
+static int make_ruleset(void)
 {
   struct landlock_ruleset_attr attr = { .handled_access_fs = ALL_RIGHTS };
   if (!priv_no_new_privs()) return -1;
-  int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
-  if (ruleset == -1) return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -1;
-  int ok = 1;
-  for (; ok && *paths; paths++) ok = allow_below(ruleset, *paths);
+  return (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+}
+
+/* What it is that no ruleset could be made: this kernel cannot, or trouble. */
+static int no_ruleset(void)
+{
+  return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -1;
+}
+
+/* Confine this process to <ruleset>, unless it is not complete. */
+static int enforce(int ruleset, int ok)
+{
   if (ok) ok = syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
   int e = errno;
   close(ruleset);
   errno = e;
   return ok ? 1 : -1;
+}
+
+int sandbox_no_files(void)
+{
+  int ruleset = make_ruleset();
+  return ruleset == -1 ? no_ruleset() : enforce(ruleset, 1);
+}
+
+int sandbox_read_only(char const *const *paths)
+{
+  int ruleset = make_ruleset();
+  if (ruleset == -1) return no_ruleset();
+  int ok = 1;
+  for (; ok && *paths; paths++) ok = allow_below(ruleset, *paths);
+  return enforce(ruleset, ok);
 }

@@ -1,6 +1,6 @@
 /* sandbox.h - for programs that strangers talk to: what they can never do again
  *
- * Both are for good, and for all children. Where the kernel knows neither
+ * All are for good, and for all children. Where the kernel knows neither
  * seccomp nor Landlock the program runs without: its own account still holds.
  */
 #ifndef PIPIT_SANDBOX_H
@@ -24,5 +24,8 @@ extern int sandbox_allow_only(int const *calls, size_t n);
  * that are open already, and sockets, are not concerned. 1 done, 0 this kernel
  * cannot, -1 with errno. */
 extern int sandbox_read_only(char const *const *paths);
+
+/* The same without any path: no file can be opened. */
+extern int sandbox_no_files(void);
 
 #endif

@@ -120,9 +120,8 @@ static int find_entry(struct sasl *s, char const *name, char const **why)
 /* Nothing can be opened any more. */
 static int confine(void)
 {
-  static char const *const nothing[] = { 0 };
   struct rlimit const none = { 0, 0 };
-  return sandbox_no_exec() != -1 && sandbox_read_only(nothing) != -1 &&
+  return sandbox_no_exec() != -1 && sandbox_no_files() != -1 &&
          setrlimit(RLIMIT_NPROC, &none) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
 }
 

@@ -67,8 +67,7 @@ static int set_limit(int which, rlim_t n)
 
 static int confine(void)
 {
-  static char const *const nothing[] = { 0 };
-  return sandbox_no_exec() != -1 && sandbox_read_only(nothing) != -1 &&
+  return sandbox_no_exec() != -1 && sandbox_no_files() != -1 &&
          set_limit(RLIMIT_NPROC, 0) && set_limit(RLIMIT_CORE, 0);
 }
 

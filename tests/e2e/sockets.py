@@ -198,6 +198,7 @@ equal(strange, [], 'each of %d processes has just the account, rights and descri
 equal([n for n in named if n not in found], [], 'and each row its process')
 equal([sorted(s[4].items()) for n in found if n.startswith('pipit-tlsd') and n.endswith('(session)') for s in found[n]
        if {0: 'sockets', 1: 'sockets', 2: 'pipes', 3: 'sockets'} != s[4]], [], 'sessions of pipit-tlsd hold four descriptors')
+equal([s[4] for s in found.get('pipit-checkpass (reader)', [])], [{0: 'sockets'}], "and pipit-checkpass's reader one")
 equal([s[4] for s in found.get('pipit-pop3d', [])], [{0: 'sockets', 1: 'sockets', 2: 'pipes', 3: 'maildir', 4: 'maildir', 5: 'maildir'}],
       'pipit-pop3d holds its client, the log and three directories')
 

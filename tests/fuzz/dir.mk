@@ -11,8 +11,10 @@ FUZZ_SECONDS := 60
 
 fuzz-address_SRCS := remote/quote.c
 fuzz-aliases_SRCS := deliver/maillist.c
-fuzz-auth_SRCS := $(addprefix auth/,authd-answer.c authd-asker.c failures.c limits.c open.c passwd.c scram.c seats.c secret.c)
-fuzz-auth_WRAP := auth_mechanisms auth_check auth_go_on auth_log_failure checker_start logline_write
+fuzz-auth_SRCS := $(addprefix auth/,authd-answer.c authd-asker.c checkpass-reader.c checkpass-scram.c \
+  failures.c limits.c open.c passwd.c scram.c seats.c secret.c)
+fuzz-auth_WRAP := auth_mechanisms auth_check auth_go_on auth_log_failure checker_start logline_write \
+  passwd_find passwd_head
 fuzz-auth_LIBS := -lcrypt -lcrypto
 fuzz-control_SRCS := smtpd/settings.c smtpd/mode.c smtpd/netlist.c remote/route.c remote/routewords.c remote/tlspolicy.c
 fuzz-data_SRCS := smtpd/data.c remote/output.c

@@ -1,5 +1,5 @@
-/* fuzz-auth.c - logins: lib/base64.c, lib/sasl.c, lib/senders.c, auth/scram.c, auth/secret.c, and
- * what pipit-authd is asked
+/* fuzz-auth.c - logins: lib/base64.c, lib/sasl.c, lib/senders.c, auth/scram.c, auth/secret.c,
+ * what pipit-authd is asked, and what pipit-checkpass -s hears from the process that reads for it
  *
  * Input: a byte that says which, then the text. No program is run, and pipit-authd is not asked: the
  * fuzzer stands in for both.
@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include "../../auth/authd.h"
-#include "../../auth/scram.h"
+#include "../../auth/checkpass-reader.h"
+#include "../../auth/checkpass.h"
 #include "base64.h"
 #include "fuzz.h"
 #include "logline.h"
@@ -138,22 +139,99 @@ static void try_sasl(struct fuzz *f)
 
 /* --- SCRAM --- */
 
+static void take_message(struct reader_task *t, struct fuzz f)
+{
+  size_t len;
+  char *msg = fuzz_unpack(f, &len);
+  t->len = (uint16_t)(len < sizeof t->s ? len : sizeof t->s);
+  memcpy(t->s, msg, t->len);
+  free(msg);
+}
+
+/* The process that reads: whatever it gets, its packets are of the form that they should have. */
 static void try_scram(struct fuzz *f)
 {
   static struct scram s;
-  struct scram_keys const k = { .iterations = 4096, .saltlen = 16, .salt = "0123456789abcde" };
-  char out[AUTHWIRE_SCRAM_MAX];
-  size_t len, n;
-  char *msg = fuzz_unpack(fuzz_until(f, '\n'), &len);
-  int ok = scram_first(&s, msg, len);
-  free(msg);
-  if (!ok) return;
-  REQUIRE(strlen(s.user) && s.headerlen < s.firstlen && s.noncelen && s.noncelen <= SCRAM_NONCE_MAX);
-  if (!scram_challenge(&s, &k, "0123456789abcdef01234567")) return;
-  REQUIRE(s.serverlen <= sizeof s.server);
-  msg = fuzz_unpack(*f, &len);
-  REQUIRE(scram_final(&s, &k, msg, len, out, &n) == 0); /* nobody guesses that */
-  free(msg);
+  static struct reader_first first;
+  static struct reader_final final;
+  struct reader_task t = { .kind = AUTHWIRE_DATA };
+  memset(&s, 0, sizeof s);
+  memcpy(t.ours, "0123456789abcdef01234567", sizeof t.ours);
+  take_message(&t, fuzz_until(f, '\n'));
+  reader_take_first(&s, &t, &first);
+  REQUIRE(first.loginlen <= sizeof first.login && !memchr(first.login, 0, first.loginlen));
+  if (!first.noncelen) return;
+  REQUIRE(first.loginlen && first.noncelen <= sizeof first.nonce && first.barelen < t.len);
+  take_message(&t, *f);
+  reader_take_final(&s, &t, &final);
+  REQUIRE(!final.len || final.len < t.len);
+}
+
+#define SECRET "{SCRAM-SHA-256}4096,MDEyMzQ1Njc4OWFiY2Q=,QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=," \
+               "QkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkI="
+
+int __wrap_passwd_find(struct passwd_entry *e, char const *login, size_t len);
+int __wrap_passwd_head(struct passwd_head *h);
+
+int __wrap_passwd_find(struct passwd_entry *e, char const *login, size_t len)
+{
+  REQUIRE(len <= AUTHWIRE_LOGIN_MAX && strlen(login) == len);
+  e->secret = len % 2 ? SECRET : "x";
+  return len % 3 == 2 ? 0 : 1;
+}
+
+int __wrap_passwd_head(struct passwd_head *h)
+{
+  h->flags = "s";
+  h->seed = "seed";
+  h->dummy = SECRET;
+  return 1;
+}
+
+void checkpass_accounts(struct accounts *a)
+{
+  (void)a;
+  abort();
+}
+
+/* As much as there is room for; its length, or any number. */
+static uint16_t fill(struct fuzz *f, void *to, size_t room)
+{
+  size_t len;
+  char *s = fuzz_unpack(fuzz_until(f, '\n'), &len);
+  memcpy(to, s, len < room ? len : room);
+  free(s);
+  return (uint16_t)(fuzz_below(f, 8) ? len : fuzz_word(f));
+}
+
+static void put(int fd, void const *s, size_t len)
+{
+  if (len && send(fd, s, len, MSG_DONTWAIT) == -1) abort();
+}
+
+/* What is said to root, by the client unread and by a process that was taken over: never is it a proof. */
+static void try_judge(struct fuzz *f)
+{
+  static struct reader_first first;
+  static struct reader_final final;
+  struct checkpass c = CHECKPASS_ZERO;
+  char const *trouble = 0;
+  int sock[2], reader[2];
+  unsigned int how = fuzz_byte(f);
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sock) == -1 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, reader) == -1) abort();
+  first.loginlen = fill(f, first.login, sizeof first.login);
+  first.barelen = fill(f, first.bare, sizeof first.bare);
+  first.noncelen = fill(f, first.nonce, sizeof first.nonce);
+  fill(f, final.proof, sizeof final.proof);
+  final.len = fill(f, final.without_proof, sizeof final.without_proof);
+  for (int i = 0; i < 3; i++) put(sock[1], i == 2 && how & 1 ? "Dx" : "D", i == 2 && how & 1 ? 2 : 1);
+  if (!(how & 2)) put(reader[1], &first, sizeof first);
+  if (!(how & 4)) put(reader[1], &final, sizeof final);
+  put(how & 8 ? sock[1] : reader[1], f->s, f->len < 2048 ? f->len : 2048);
+  shutdown(sock[1], SHUT_WR);
+  shutdown(reader[1], SHUT_WR);
+  REQUIRE(checkpass_judge(&c, sock[0], reader[0], &trouble) != 1);
+  for (int i = 0; i < 2; i++) close(sock[i]), close(reader[i]);
 }
 
 static void try_secret(char const *s, size_t len)
@@ -262,7 +340,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(uint8_t const *s, size_t len)
 {
   struct fuzz f = { (char const *)s, len };
-  unsigned int which = fuzz_below(&f, 7);
+  unsigned int which = fuzz_below(&f, 8);
   char *text = fuzz_copy(f.s, f.len);
   switch (which) {
     case 0: try_base64(text, f.len); break;
@@ -271,6 +349,7 @@ int LLVMFuzzerTestOneInput(uint8_t const *s, size_t len)
     case 3: try_secret(text, f.len); break;
     case 4: try_senders(&f); break;
     case 5: try_request(&f); break;
+    case 7: try_judge(&f); break;
     default: try_authd(text, f.len); break;
   }
   free(text);

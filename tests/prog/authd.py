@@ -1,5 +1,5 @@
 """authd.py - pipit-authd, pipit-checkpass, pipit-passwd, pipit-relayopen: who may log in, what failures cost, limits"""
-import base64, os, re, resource, shutil, smtplib, socket, subprocess, sys, threading, time
+import base64, fcntl, os, re, resource, shutil, signal, smtplib, socket, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
@@ -159,6 +159,86 @@ def test_wire():
     text = d.text()
     check('pipit-authd: login ip=192.0.2.1 service=smtp mechanism=SCRAM-SHA-256 login=bob\n' in text, 'logins are logged')
     check('auth failed ip=192.0.2.1 service=smtp mechanism=SCRAM-SHA-256 login=dora\n' in text, 'failures too')
+
+def children(pid): return [int(p) for p in os.listdir('/proc') if p.isdigit() and parent(p) == pid]
+def parent(pid):
+    try: return int(re.search(r'^PPid:\s+(\d+)', open('/proc/%s/status' % pid).read(), re.M)[1])
+    except OSError: return None
+
+def conversation(d):
+    """One that waits for the client's final message: its socket, the client, what that says, pipit-checkpass and its reader."""
+    c = Scram('bob', 'pencil')
+    s = d.begin('S', extra=c.first(), mechanism=3)
+    final = c.final(s.recv(4096).decode()[1:])
+    checker, = children(d.p.pid)
+    reader, = children(checker)
+    return s, c, b'D' + final.encode(), checker, reader
+
+def test_reader():
+    """Who reads what the client has sent: what it is, its end, and that it cannot be had."""
+    settings()
+    d = Authd(home)
+    s, c, final, checker, reader = conversation(d)
+    status = dict(re.findall(r'^(\w+):\s+(.*)', open('/proc/%d/status' % reader).read(), re.M))
+    equal(([status[k] for k in ('NoNewPrivs', 'Seccomp', 'CapEff', 'CapPrm', 'CapInh', 'CapAmb')], set(status['Uid'].split() + status['Gid'].split())),
+          (['1', '2', *['0' * 16] * 4], {str(ACCOUNT.pw_uid), str(ACCOUNT.pw_gid)}), 'who reads has no rights, and seccomp')
+    limits = open('/proc/%d/limits' % reader).read()
+    equal({k: re.search(r'^Max %s\s+(\S+)\s+(\S+)' % k, limits, re.M).groups() for k in ('processes', 'open files', 'file size', 'data size', 'core file size', 'cpu time')},
+          {**dict.fromkeys(('processes', 'open files', 'file size', 'data size', 'core file size'), ('0', '0')), 'cpu time': ('1', '1')}, 'nor processes, files, memory, time')
+    if ROOT:
+        links = {f: os.readlink('/proc/%d/fd/%s' % (reader, f)) for f in os.listdir('/proc/%d/fd' % reader)}
+        held = [os.readlink('/proc/%d/fd/%s' % (checker, f)) for f in os.listdir('/proc/%d/fd' % checker)]
+        equal((list(links), links['0'].startswith('socket:'), links['0'] in held), (['0'], True, False), 'and one descriptor, its own')
+        equal(os.stat('/proc/%d/mem' % reader).st_uid, 0, 'others of its account cannot look into it')
+    s.send(final)
+    equal(s.recv(4096).decode()[1:], c.expected, 'it goes on')
+    s.send(b'D')
+    equal(s.recv(4096), b'Kbob', 'and ends with a login')
+    s.close()
+    failures = len(d.lines('auth failed'))
+    for sig in (signal.SIGKILL, signal.SIGTERM):
+        s, c, final, checker, reader = conversation(d)
+        os.kill(reader, sig)
+        s.send(final)
+        check(s.recv(4096).startswith(b'T'), 'who reads is killed: trouble')
+        s.close()
+        equal(d.lines('pipit-checkpass')[-1:], ['pipit-checkpass: fatal: the reader was killed by signal %d' % sig], 'which is told')
+    equal((len(d.lines('pipit-checkpass')), len(d.lines('auth failed'))), (2, failures), 'in one line each, and is no failure')
+    s, c, final, checker, reader = conversation(d)
+    s.close()
+    check(wait_for(lambda: parent(reader) is None and parent(checker) is None), 'who gives up ends both')
+    d.stop()
+
+def speak(messages, *command, prefix=()):
+    """pipit-checkpass -s with a socket on which the messages wait, and then its end."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    far = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 50) # not one of the lowest, which are counted
+    theirs.close()
+    for m in messages: ours.send(m)
+    place = 'import os, sys; os.dup2(%d, 3); os.close(%d); os.execvp(sys.argv[1], sys.argv[1:])' % (far, far)
+    p = as_account([sys.executable, '-c', place, *prefix, os.path.join(BIN, 'pipit-checkpass'), '-s', *command], pass_fds=[far], stdin=subprocess.DEVNULL,
+                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, PIPIT_HOME=home))
+    os.close(far)
+    return ours, p
+
+def test_reader_trouble():
+    settings()
+    first = b'D' + Scram('bob', 'pencil').first().encode()
+    for prefix, messages, why, line in ((('prlimit', '--nproc=0'), [first], 'no process', 'unable to start the reader: '), (('prlimit', '--nofile=6'), [first], 'no descriptor', 'unable to start the reader: '),
+                                        ((), [], 'no message', 'unable to hear pipit-authd: Broken pipe'), ((), [b'Xx'], 'not a message', 'unable to hear pipit-authd: Protocol error'),
+                                        ((), [b'D' + b'x' * 1025], 'one that is too long', 'unable to hear pipit-authd: Protocol error'), ((), [first], 'no answer', 'unable to ')):
+        ours, p = speak(messages, 'true', prefix=prefix)
+        ours.shutdown(socket.SHUT_WR)
+        out = p.communicate(timeout=60)[0].decode()
+        check(p.returncode == 111 and line in out and out.count('\n') == 1, '%s: %d, %r' % (why, p.returncode, out))
+        ours.close()
+    c = Scram('bob', 'pencil')
+    ours, p = speak([first], 'sh', '-c', 'exec ps --no-headers --ppid $$')
+    ours.send(b'D' + c.final(ours.recv(4096).decode()[1:]).encode())
+    equal(ours.recv(4096).decode()[1:], c.expected, 'a proof')
+    ours.send(b'D')
+    equal((ours.recv(4096), p.communicate(timeout=60)[0]), (b'Kbob', b''), 'the program that follows has no child')
+    ours.close()
 
 def test_few_descriptors():
     """With fewer descriptors than there may be askers, which is what systems give: 1024."""

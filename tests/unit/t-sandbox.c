@@ -52,6 +52,16 @@ static int try_files(void)
   return open("allowed/new", O_WRONLY | O_CREAT, 0600) == -1 && errno == EACCES ? DONE : LEAK;
 }
 
+static int try_nothing(void)
+{
+  int kept = open("/etc/passwd", O_RDONLY);
+  int r = sandbox_no_files();
+  char c;
+  if (r != 1) return r ? LEAK : CANNOT;
+  if (read(kept, &c, 1) != 1) return LEAK;
+  return open("allowed/file", O_RDONLY) == -1 && errno == EACCES ? DONE : LEAK;
+}
+
 /* 0, or errno of bind() or connect() with a new socket and this path. */
 static int at_path(int (*f)(int, struct sockaddr const *, socklen_t), char const *path, int *fd)
 {
@@ -87,6 +97,7 @@ int main(void)
   if (fd == -1 || close(fd)) return 111;
   report(in_child(try_exec), "no program can be executed, nothing traced");
   report(in_child(try_files), "only the named paths can be read, nothing written");
+  report(in_child(try_nothing), "or no file at all");
   report(in_child(try_sockets), "a socket can be connected to, none can be made");
   return check_done();
 }

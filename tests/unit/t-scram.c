@@ -3,22 +3,52 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base64.h"
 #include "check.h"
 #include "scram.h"
 
-#define FIRST  "n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
-#define NONCE  "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
+#define BARE   "n=user,r=rOprNGfwEbeRWgbNEkqO"
+#define FIRST  "n,," BARE
+#define THEIRS "rOprNGfwEbeRWgbNEkqO%hvYDp" /* with what that server's part is longer than ours */
+#define OURS   "WUa2RaTCAfuxFIlj)hNlF$k0"
+#define NONCE  THEIRS OURS
 #define SERVER "r=" NONCE ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
 #define WITHOUT "c=biws,r=" NONCE
 #define PROOF  ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
 
-static char const server_last[] = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
+static char const signature[] = "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
 
-static int final(struct scram const *s, struct scram_keys const *k, char const *msg)
+static size_t final(struct scram *s, char const *msg)
 {
-  char out[AUTHWIRE_SCRAM_MAX];
-  size_t n;
-  return scram_final(s, k, msg, strlen(msg), out, &n);
+  unsigned char proof[SCRAM_KEY];
+  return scram_final(s, OURS, msg, strlen(msg), proof);
+}
+
+/* The half that has the keys, with the exchange of the RFC. */
+static void keys(struct scram_keys *k, unsigned char const proof[SCRAM_KEY])
+{
+  static char const text[] = BARE "," SERVER "," WITHOUT;
+  static char const zeros[SCRAM_NONCE_MAX];
+  char server[AUTHWIRE_SCRAM_MAX], base64[BASE64_LEN(SCRAM_KEY)], a[SCRAM_OURS], b[SCRAM_OURS];
+  unsigned char ours[SCRAM_KEY], other[SCRAM_KEY];
+  size_t n = scram_challenge(server, k, THEIRS, strlen(THEIRS), OURS);
+  check(n == strlen(SERVER) && !memcmp(server, SERVER, n), "the challenge");
+  k->saltlen = SCRAM_SALT_MAX;
+  k->iterations = ~0U;
+  n = scram_challenge(server, k, zeros, SCRAM_NONCE_MAX, OURS);
+  check(n < sizeof server && !memcmp(server + n - 13, ",i=4294967295", 13), "one of the longest, of anything");
+  k->saltlen = 16;
+  k->iterations = 4096;
+  check(scram_check(k, proof, text, strlen(text), ours) == 1, "the proof is one");
+  base64_encode(base64, (char *)ours, SCRAM_KEY);
+  check(!memcmp(base64, signature, sizeof base64), "the server's proof");
+  check(scram_check(k, proof, text, strlen(text) - 1, ours) == 0, "of this conversation only");
+  memcpy(other, proof, sizeof other);
+  other[SCRAM_KEY - 1] ^= 1;
+  check(scram_check(k, other, text, strlen(text), ours) == 0, "another one is none");
+  k->stored[0] ^= 1;
+  check(scram_check(k, proof, text, strlen(text), ours) == 0, "nor with another password");
+  check(scram_nonce(a) && scram_nonce(b) && memcmp(a, b, sizeof a) && !memchr(a, ',', sizeof a), "nonces differ");
 }
 
 static char const *const bad_first[] = {
@@ -29,31 +59,29 @@ static char const *const bad_first[] = {
 
 static char const *const bad_final[] = {
   "", "c=biws", WITHOUT, "c=biws,r=other" PROOF, "c=eSws,r=" NONCE PROOF, "r=" NONCE PROOF, WITHOUT PROOF ",x=y",
-  WITHOUT ",m=x" PROOF, WITHOUT ",p=", WITHOUT ",p=AAAA", WITHOUT ",p=eHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
-  WITHOUT ",x=y" PROOF, "c=biws,r=" NONCE "x" PROOF,
+  WITHOUT ",m=x" PROOF, WITHOUT ",p=", WITHOUT ",p=AAAA", "c=biws,r=" NONCE "x" PROOF, "c=biws,r=" THEIRS PROOF,
+  "c=biws,r=" OURS PROOF,
 };
 
 int main(void)
 {
   struct scram s;
   struct scram_keys k, same;
-  char secret[SECRET_MAX], out[AUTHWIRE_SCRAM_MAX], long_name[AUTHWIRE_SCRAM_MAX + 100];
+  unsigned char proof[SCRAM_KEY];
+  char secret[SECRET_MAX], long_name[AUTHWIRE_SCRAM_MAX + 100];
   char const *hash;
-  size_t n;
   k.iterations = 4096;
   k.saltlen = 16;
   memcpy(k.salt, "\x5b\x6d\x99\x68\x9d\x12\x35\x8e\xec\xa0\x4b\x14\x12\x36\xfa\x81", 16);
   check(secret_derive(&k, "pencil", 6), "keys");
   check(scram_first(&s, FIRST, strlen(FIRST)) && !strcmp(s.user, "user"), "the first message");
-  check(scram_challenge(&s, &k, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0") && s.serverlen == strlen(SERVER) &&
-            !memcmp(s.server, SERVER, s.serverlen),
-        "the challenge");
-  check(scram_final(&s, &k, WITHOUT PROOF, strlen(WITHOUT PROOF), out, &n) == 1, "the proof");
-  check(n == strlen(server_last) && !memcmp(out, server_last, n), "the server's proof");
+  check(s.noncelen == strlen("rOprNGfwEbeRWgbNEkqO") && !memcmp(s.nonce, THEIRS, s.noncelen), "its nonce");
+  s.noncelen = strlen(strcpy(s.nonce, THEIRS));
+  check(scram_final(&s, OURS, WITHOUT PROOF, strlen(WITHOUT PROOF), proof) == strlen(WITHOUT), "the final one");
+  keys(&k, proof);
+  check(final(&s, WITHOUT ",x=y" PROOF) == strlen(WITHOUT ",x=y"), "with an extension");
   for (size_t i = 0; i < sizeof bad_final / sizeof *bad_final; i++)
-    check(final(&s, &k, bad_final[i]) == 0, bad_final[i]);
-  k.stored[0] ^= 1;
-  check(final(&s, &k, WITHOUT PROOF) == 0, "another password");
+    check(final(&s, bad_final[i]) == 0, bad_final[i]);
   for (size_t i = 0; i < sizeof bad_first / sizeof *bad_first; i++)
     check(!scram_first(&s, bad_first[i], strlen(bad_first[i])), bad_first[i]);
   check(!scram_first(&s, "n,,n=us\0er,r=x", 14), "a NUL");
