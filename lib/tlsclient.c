@@ -98,15 +98,14 @@ enum tlsclient_result tlsclient_ask(struct tlsclient *t, char const *path, int n
   return t->control == -1 ? lost(t, strerror(errno)) : ask(t, net, q, s, len);
 }
 
-enum tlsclient_result tlsclient_ask_again(struct tlsclient *t, char const *path, int net,
-                                          struct tlswire_request const *q)
+int tlsclient_ask_again(struct tlsclient *t, int net, struct tlswire_request const *q)
 {
   char c;
-  if (t->control != -1 && recv(t->control, &c, 1, MSG_DONTWAIT) == 1 && c == TLSWIRE_IDLE &&
+  if (recv(t->control, &c, 1, MSG_DONTWAIT) == 1 && c == TLSWIRE_IDLE &&
       ask(t, net, q, 0, 0) == TLSCLIENT_OK)
-    return TLSCLIENT_OK;
+    return 1;
   tlsclient_end(t);
-  return tlsclient_ask(t, path, net, q, 0, 0);
+  return 0;
 }
 
 static void take_facts(struct tlsclient_facts *f, char const *s, char const *end)

@@ -44,10 +44,9 @@ extern enum tlsclient_result tlsclient_ask(struct tlsclient *t, char const *path
                                            struct tlswire_request const *q, char const *s,
                                            size_t len);
 
-/* Ask over t->control, where a session with a TLS client was, for one with the next; or, where that is
- * over, over <path>. */
-extern enum tlsclient_result tlsclient_ask_again(struct tlsclient *t, char const *path, int net,
-                                                 struct tlswire_request const *q);
+/* Ask over t->control, where a session with a TLS client was, for one with the next: 1; 0 where nobody there
+ * waits for that, and <t> is ended. */
+extern int tlsclient_ask_again(struct tlsclient *t, int net, struct tlswire_request const *q);
 
 /* Have the handshake done, until <end>. <*stop> ends the wait; it may be NULL. Never TLSCLIENT_PLAIN. */
 extern enum tlsclient_result tlsclient_begin(struct tlsclient *t, struct tlsclient_facts *f,

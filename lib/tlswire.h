@@ -14,8 +14,8 @@
  *             what was verified and why not; the last two may be empty. Or E and why: the
  *             connection is lost, and that was the peer. The end without either: it was not
  *   blame     E and why, of a TLS server: after K not a byte came from it, and it has ended the session
- *   next      I, of a TLS client: its session is over in good order, and for a moment (tls/session.h) there may
- *             be another request, for whoever may see the one before
+ *   next      I, of a TLS client: its session is over in good order, and there may be another request, for whoever
+ *             may see the one before, if it comes soon; never later than TLSWIRE_AGAIN_MS behind the first
  * From the answer on this is the affair of pipit-tlsd's process for the session; until
  * the result it gives up when the connection ends. The plain text ends when one of
  * the two TLS peers is gone.
@@ -37,6 +37,8 @@
 #define TLSWIRE_IDLE    'I'
 #define TLSWIRE_FACTS   4
 #define TLSWIRE_MAX     2048 /* bytes of a packet */
+
+#define TLSWIRE_AGAIN_MS 1000
 
 #define TLSWIRE_SERVER 'S' /* the other side is the TLS client */
 #define TLSWIRE_CLIENT 'C' /* the other side is the TLS server */

@@ -79,26 +79,25 @@ static int ucspi_facts(struct tls_offer *o, struct tls *t, uint64_t end,
 /* --- pipit-tlsd --- */
 
 /* Its process for the last session, and whom that has served: nobody else's text is ever to be where
- * a stranger may have broken in. */
+ * a stranger may have broken in, and for long not even his. */
 static struct {
   int on;
   int control; /* 0: none */
+  uint64_t since;
   char ip[INET6_ADDRSTRLEN];
 } last;
 
-static int take_last(void)
+static void let_go(void)
 {
-  int fd = last.control ? last.control : -1;
+  if (last.control) close(last.control);
   last.control = 0;
-  return fd;
 }
 
 void tls_again(char const *ip)
 {
   last.on = ip != 0;
   if (ip && !strcmp(ip, last.ip)) return;
-  int fd = take_last();
-  if (fd != -1) close(fd);
+  let_go();
   if (ip) snprintf(last.ip, sizeof last.ip, "%s", ip);
 }
 
@@ -113,9 +112,14 @@ static int take(struct tls_offer *o, struct tlsclient const *t, int ok)
 
 static int ask(struct tls_offer *o, int in, uint32_t limit_ms)
 {
-  struct tlsclient t = { .control = take_last(), .plain = -1 };
   struct tlswire_request q = { .role = TLSWIRE_SERVER, .limit_ms = limit_ms };
-  return take(o, &t, tlsclient_ask_again(&t, TLSWIRE_SOCKET, in, &q) == TLSCLIENT_OK);
+  uint64_t now = clock_ms();
+  if (now - last.since >= TLSWIRE_AGAIN_MS) let_go();
+  struct tlsclient t = { .control = last.control, .plain = -1 };
+  last.control = 0;
+  if (t.control && tlsclient_ask_again(&t, in, &q)) return take(o, &t, 1);
+  last.since = now;
+  return take(o, &t, tlsclient_ask(&t, TLSWIRE_SOCKET, in, &q, 0, 0) == TLSCLIENT_OK);
 }
 
 static int facts(struct tls_offer *o, struct tls *t, uint64_t end,

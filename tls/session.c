@@ -253,7 +253,7 @@ static int await_next(struct context const *c, unsigned int changes, pid_t paren
 void session_run(int control, struct context *c)
 {
   static struct session s;
-  uint64_t until = clock_ms() + SESSION_AGAIN_MS;
+  uint64_t until = clock_ms() + TLSWIRE_AGAIN_MS;
   unsigned int changes = *c->changes;
   pid_t parent = getppid();
   SSL *ssl;

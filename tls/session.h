@@ -2,14 +2,13 @@
  *
  * With TLS clients it may serve more than one, for whoever asks over the same connection: which are
  * those of one client, see smtpd/tls.h. It begins none when the parent is gone or has changed (context.h), or
- * when it is older than SESSION_AGAIN_MS, for the parent looks for changes when it is asked. */
+ * when it is older than TLSWIRE_AGAIN_MS, for the parent looks for changes when it is asked. */
 #ifndef PIPIT_TLS_SESSION_H
 #define PIPIT_TLS_SESSION_H
 
 #include "context.h"
 
-#define SESSION_AGAIN_MS 1000
-#define SESSION_IDLE_MS  250 /* to wait for the next request */
+#define SESSION_IDLE_MS 250 /* to wait for the next request */
 
 /* Serve the request that has come over <control>, and those that follow, and exit; the status is one of memory.h.
  * Nothing can be opened any more when the first byte of the peer is read. */

@@ -502,6 +502,76 @@ def test_again():
     check(len(set(pids)) == 5, 'where clients may log in: a process for each session')
     for x in (l, a, t, q): x.stop()
 
+class Standin(threading.Thread):
+    """In the place of pipit-tlsd, one connection after the other: no TLS, and it would serve whoever comes for ever."""
+    def __init__(self, home):
+        super().__init__(daemon=True)
+        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        path = home + '/run/tls'
+        if os.path.exists(path): os.unlink(path)
+        self.listening.bind(path)
+        os.chmod(path, 0o666)
+        self.listening.listen(9)
+        self.asked = [] # on which of the connections
+        self.start()
+
+    def run(self):
+        n = 0
+        while True:
+            control = self.listening.accept()[0]
+            n += 1
+            try:
+                while self.session(control, n): pass
+            except ConnectionError: pass # it does not want to know that we wait
+            control.close()
+
+    def session(self, control, n):
+        data, fds = socket.recv_fds(control, 2048, 2)[:2]
+        if not data: return False
+        self.asked.append(n)
+        control.send(b'G')
+        control.recv(1)
+        control.send(b'KTLSv1.3\0x\0\0\0')
+        net, plain = (socket.socket(fileno=fd) for fd in fds)
+        net.close()
+        plain.sendall(b'QUIT\r\n')
+        while plain.recv(1000): pass
+        plain.close()
+        control.send(b'I')
+        return True
+
+def test_again_asked():
+    """pipit-smtpd itself sees to whose process it asks, and for how long."""
+    settings()
+    s, l = Standin(home), Listener(home)
+    def visit(source='127.0.0.1'):
+        before = len(ends(l))
+        c = Secure(l.port, source=source)
+        c.codes('EHLO x', 'STARTTLS')
+        c.rest()
+        c.close()
+        wait_end(l, before + 1)
+    def once():
+        """Two clients within a moment and then another one; and one for longer than a second: on which connections."""
+        del s.asked[:]
+        start = time.monotonic()
+        for source in ('127.0.0.1', '127.0.0.1', '127.0.0.2'): visit(source)
+        quick = time.monotonic() - start < 0.8
+        first = s.asked[0]
+        got = [n - first for n in s.asked]
+        del s.asked[:]
+        start = time.monotonic()
+        while time.monotonic() - start < 1.5: visit(), time.sleep(0.05) # fewer than pipit-smtpd's process ends after
+        return (got, s.asked[:]) if quick else None
+    got = wait_for(once, 30)
+    if check(got, 'sessions within a moment'):
+        equal(got[0][:2], [0, 0], 'the same client: the same connection')
+        check(got[0][2] > 0, 'another one: a new one')
+        n, m = len(got[1]), len(set(got[1]))
+        check(n > 3 * m and m > 1, 'after a second a new one, whatever the other side would do: %d sessions over %d' % (n, m))
+    l.stop()
+    os.unlink(home + '/run/tls')
+
 def test_crowd():
     """Clients of three addresses come again at once and go in all ways: each message is whole, and its sender's own."""
     settings()
