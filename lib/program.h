@@ -2,6 +2,8 @@
 #ifndef PIPIT_PROGRAM_H
 #define PIPIT_PROGRAM_H
 
+#include <sys/types.h>
+
 #define EXIT_PERMANENT 100 /* wrong usage, or the same again would fail the same way */
 #define EXIT_TEMPORARY 111 /* local trouble: try later */
 
@@ -28,5 +30,9 @@ extern int program_only_ready(int argc, char const *const *argv, char const *usa
 /* For supervision: write a newline to <fd> and close it (s6's notification-fd).
  * Nothing when <fd> is negative or not open. */
 extern void program_ready(int fd);
+
+/* fork() for a process without threads, of which there are many children: what libc does for the sake of
+ * threads would have each write into two pages of memory that it shares with its parent. */
+extern pid_t program_fork(void);
 
 #endif

@@ -21,6 +21,7 @@
 #include <skalibs/djbunix.h>
 
 #include "lspawn.h"
+#include "program.h"
 
 #define WORKER_JOBS  100 /* deliveries of one worker */
 #define WORKER_LIFE  5   /* seconds from its start in which it takes jobs */
@@ -179,7 +180,7 @@ static char const *launch(struct lspawn *l, struct slot *s, struct job const *j)
   if (pipe2(p, O_CLOEXEC) == -1) return "Unable to make a pipe in pipit-lspawn. (#4.3.0)\n";
   fcntl(p[0], F_SETFL, O_NONBLOCK);
   s->done = 0;
-  pid_t pid = fork();
+  pid_t pid = program_fork();
   if (!pid) lspawn_child(l, l->program ? j : &worker, in, p[1], l->found + (s - l->slots));
   s->pid = pid;
   close(p[1]);

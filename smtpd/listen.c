@@ -187,7 +187,7 @@ static void start_child(struct loop *p, struct guest *g, uint64_t network)
 {
   int ends[2] = { -1, -1 };
   if (!p->l->access.allow_program && !worker_pair(ends)) ends[0] = ends[1] = -1;
-  pid_t pid = sessions_reserve(&p->running) ? fork() : -1;
+  pid_t pid = sessions_reserve(&p->running) ? program_fork() : -1;
   if (pid == -1 && g->front != -1)
     hand_back(g->front, g->client.ip, strerror(errno));
   else if (pid == -1)

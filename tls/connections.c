@@ -78,7 +78,7 @@ static void start_session(struct tlsd *d, int sock)
     return;
   }
   if (clock_ms() - d->checked >= CHECK_MS) connections_refresh(d, 0);
-  pid_t pid = d->context.role == TLSWIRE_CLIENT || tickets_renew() ? fork() : -1;
+  pid_t pid = d->context.role == TLSWIRE_CLIENT || tickets_renew() ? program_fork() : -1;
   if (!pid) become_session(d, sock);
   if (pid > 0) {
     d->sessions++;
