@@ -41,11 +41,14 @@ static uint16_t const denied[] = {
   SYS_open_by_handle_at, SYS_name_to_handle_at, SYS_mknodat, SYS_personality,
   /* Of what needs no open file, what Landlock does not restrict, or not from the start. */
   SYS_truncate, SYS_fchmodat, SYS_fchownat, FCHMODAT2,
+#ifdef SYS_chmod /* where it is not, the others are not either */
+  SYS_chmod, SYS_chown, SYS_lchown,
+#endif
 #ifdef SYS_truncate64
   SYS_truncate64,
 #endif
-#ifdef SYS_chmod /* nor are the others where this is not */
-  SYS_chmod, SYS_chown, SYS_lchown,
+#ifdef SYS_chown32
+  SYS_chown32, SYS_lchown32,
 #endif
 };
 #define DENIED (sizeof denied / sizeof *denied)
