@@ -1,5 +1,5 @@
 """pop3d.py - pipit-pop3d: every command, what is not a message, a Maildir that changes meanwhile"""
-import hashlib, os, poplib, shutil, socket, subprocess, sys, tempfile, threading, time
+import glob, hashlib, os, poplib, shutil, socket, subprocess, sys, tempfile, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))
 from pipit import *
 
@@ -171,6 +171,11 @@ os.chmod(box, 0o700)
 os.unlink(box + '/maildirsize')
 put('.Sub/new/7,S=2', b'7\n')
 equal((session(b'DELE 1\r\nQUIT\r\n', 'Maildir/.Sub')[-1], os.listdir(box + '/.Sub/new')), ('+OK', []), 'a subfolder, and no maildirsize')
+c = Client('Maildir/.Sub')
+c.stat()
+held = [os.readlink(f) for f in glob.glob('/proc/%d/fd/*' % c.process.pid)]
+check(box + '/.Sub' in held and box not in held, 'of the folder above nothing is held then: %r' % held)
+c.quit(); c.end()
 
 # --- other people's mail, where it has the same uid ---
 other = os.path.join(user, 'other')
