@@ -16,6 +16,7 @@
 #include "../local/sizefile.h"
 #include "lock.h"
 #include "mailbox.h"
+#include "sandbox.h"
 
 #define NAME_ROOM (NAME_MAX + 1)
 
@@ -141,6 +142,14 @@ static void sort(struct mailbox *b)
   b->count = kept;
 }
 
+/* The folder that has the maildirsize: this one, or for a subfolder the one above. */
+static int open_base(struct mailbox const *b)
+{
+  int above = faccessat(b->self, MAILDIRCOUNT_FOLDER, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+              faccessat(b->self, "../" SIZEFILE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+  return openat(b->self, above ? ".." : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 int mailbox_open(struct mailbox *b, char const *path)
 {
   int const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
@@ -148,7 +157,26 @@ int mailbox_open(struct mailbox *b, char const *path)
   b->self = open(path, flags);
   if (b->self != -1) b->new = openat(b->self, "new", flags | O_NOFOLLOW);
   if (b->new != -1) b->cur = openat(b->self, "cur", flags | O_NOFOLLOW);
-  if (b->cur == -1 || !walk_both(b, add)) return 0;
+  if (b->cur == -1) return 0;
+  b->base = open_base(b);
+  return 1;
+}
+
+/* Of the folder above, a maildirsize: where one takes its place meanwhile, it does not hear of
+ * this session, and has to be made anew before mail is refused. */
+int mailbox_confine(struct mailbox const *b)
+{
+  int fds[] = { b->self, openat(b->base, SIZEFILE_NAME, O_PATH | O_NOFOLLOW | O_CLOEXEC) };
+  int r = sandbox_write_below(fds, sizeof fds / sizeof *fds);
+  int error = errno;
+  if (fds[1] != -1) close(fds[1]);
+  errno = error;
+  return r != -1;
+}
+
+int mailbox_look(struct mailbox *b)
+{
+  if (!walk_both(b, add)) return 0;
   sort(b);
   return 1;
 }
@@ -307,13 +335,6 @@ static int try_lock(void *data)
   return lock_flock(*(int const *)data);
 }
 
-/* The folder that has the maildirsize: this one, or for a subfolder the one above. */
-static int open_base(struct mailbox const *b)
-{
-  int sub = faccessat(b->self, MAILDIRCOUNT_FOLDER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-  return openat(b->self, sub ? ".." : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
 /* Whoever counts the Maildir meanwhile must not count what is about to go, nor we write down what
  * he has not seen: a sum that is too small would last. So all happens under the lock; without it,
  * nothing is written down. */
@@ -322,16 +343,16 @@ static int remove_counted(struct mailbox *b)
   struct sizefile t;
   int64_t size = 0;
   int count = 0, file = -1;
-  int base = open_base(b);
-  if (base != -1 && faccessat(base, SIZEFILE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
-      lock_wait(try_lock, &base))
-    sizefile_read(base, &file, &t);
+  if (b->base != -1 && faccessat(b->base, SIZEFILE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+      lock_wait(try_lock, &b->base))
+    sizefile_read(b->base, &file, &t);
   int ok = remove_deleted(b, &size, &count);
   if (file != -1) {
     if (count) sizefile_append(file, -size, -count);
     close(file);
   }
-  if (base != -1) close(base);
+  if (b->base != -1) close(b->base); /* which unlocks it */
+  b->base = -1;
   return ok;
 }
 

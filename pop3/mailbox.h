@@ -1,6 +1,6 @@
 /* mailbox.h - a Maildir as POP3 sees it: messages with numbers, which stay as they are
  *
- * What is there is looked at once, when it is opened. Others may deliver, read, rename and remove
+ * What is there is looked at once, at the start. Others may deliver, read, rename and remove
  * at the same time: a message is found again by its name up to the ':', which never changes, and
  * one that is gone stays gone. Only regular files in new/ and cur/ are messages; links are not
  * followed, and neither folder may be one.
@@ -31,6 +31,7 @@ struct mailbox_message {
 
 struct mailbox {
   int self, new, cur; /* directories */
+  int base;           /* that of maildirsize, or -1 */
   genalloc messages;  /* of struct mailbox_message */
   stralloc names;
   size_t count;
@@ -38,6 +39,13 @@ struct mailbox {
 
 /* Open the Maildir <path>. 1, or 0 with errno. */
 extern int mailbox_open(struct mailbox *b, char const *path);
+
+/* From here on open nothing but what lies in it, and the maildirsize that counts it: Landlock sees
+ * to that, where the kernel has it. 1, or 0 with errno. */
+extern int mailbox_confine(struct mailbox const *b);
+
+/* See what is in it. 1, or 0 with errno. */
+extern int mailbox_look(struct mailbox *b);
 
 /* The message number <i>, from 0. */
 extern struct mailbox_message *mailbox_message(struct mailbox const *b, size_t i);

@@ -383,6 +383,18 @@ static int fail(char const *reply, int code)
   return code;
 }
 
+static int not_confined(void)
+{
+  strerr_warnwusys("confine myself");
+  return fail("-ERR [SYS/TEMP] local trouble, try again later\r\n", EXIT_TEMPORARY);
+}
+
+static int no_maildir(char const *path)
+{
+  strerr_warnwusys("read the Maildir ", path);
+  return fail("-ERR [SYS/TEMP] your mailbox cannot be read now\r\n", EXIT_TEMPORARY);
+}
+
 int pop3d_main(int argc, char const *const *argv)
 {
   static struct pop3d p;
@@ -391,16 +403,12 @@ int pop3d_main(int argc, char const *const *argv)
     strerr_warnw("root has no mail: the program that asks for the password has to become the user");
     return fail("-ERR [SYS/PERM] this service is not set up\r\n", EXIT_PERMANENT);
   }
-  if (!priv_limit_memory(MEMORY) || sandbox_no_exec() == -1) {
-    strerr_warnwusys("confine myself");
-    return fail("-ERR [SYS/TEMP] local trouble, try again later\r\n", EXIT_TEMPORARY);
-  }
+  if (!priv_limit_memory(MEMORY) || sandbox_no_exec() == -1) return not_confined();
   char const *maildir = getenv("MAILDIR");
   if (!maildir || !*maildir) maildir = argv[1];
-  if (!mailbox_open(&p.box, maildir)) {
-    strerr_warnwusys("read the Maildir ", maildir);
-    return fail("-ERR [SYS/TEMP] your mailbox cannot be read now\r\n", EXIT_TEMPORARY);
-  }
+  if (!mailbox_open(&p.box, maildir)) return no_maildir(maildir);
+  if (!mailbox_confine(&p.box)) return not_confined();
+  if (!mailbox_look(&p.box)) return no_maildir(maildir);
   stream_start(&p.io, 0, 1, IDLE, SESSION, 0);
   ok(&p);
   while (!p.end) {

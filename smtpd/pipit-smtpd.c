@@ -224,7 +224,8 @@ static int serve_all(struct settings *settings, struct options const *o)
   if (!settings_load(settings, 1)) strerr_dief(EXIT_TEMPORARY, settings_why());
   int rules = l.sockets.count > 0; /* tcpserver has its own */
   l.access.allow_program = runs_program() || (rules && access_sets_program(&l.access));
-  if (!recipient_share()) strerr_diefusys(EXIT_TEMPORARY, "share memory with sessions");
+  if (!mode.pop3 && !recipient_share())
+    strerr_diefusys(EXIT_TEMPORARY, "share memory with sessions");
   if (rules && !access_refresh(&l.access)) strerr_dief(EXIT_TEMPORARY, access_why());
   if (!l.access.allow_program && !confine(o->cdb))
     strerr_diefusys(EXIT_TEMPORARY, "confine myself");

@@ -4,7 +4,7 @@ Needs root. Every account of conf-users and strangers try everything; what is
 allowed are the tables of ARCHITECTURE.md on sockets, processes and secrets, and FILES
 below. A socket, FIFO, file or process that has no line there fails the test.
 """
-import ctypes, errno, fnmatch, json, os, poplib, pwd, ssl, stat, struct, sys
+import errno, fnmatch, json, os, poplib, pwd, ssl, stat, struct, sys
 sys.path.insert(0, 'tests')
 from instance import *
 from queuefile import Client
@@ -199,8 +199,8 @@ equal([n for n in named if n not in found], [], 'and each row its process')
 equal([sorted(s[4].items()) for n in found if n.startswith('pipit-tlsd') and n.endswith('(session)') for s in found[n]
        if {0: 'sockets', 1: 'sockets', 2: 'pipes', 3: 'sockets'} != s[4]], [], 'sessions of pipit-tlsd hold four descriptors')
 equal([s[4] for s in found.get('pipit-checkpass (reader)', [])], [{0: 'sockets'}], "and pipit-checkpass's reader one")
-equal([s[4] for s in found.get('pipit-pop3d', [])], [{0: 'sockets', 1: 'sockets', 2: 'pipes', 3: 'maildir', 4: 'maildir', 5: 'maildir'}],
-      'pipit-pop3d holds its client, the log and three directories')
+equal([s[4] for s in found.get('pipit-pop3d', [])], [{0: 'sockets', 1: 'sockets', 2: 'pipes', 3: 'maildir', 4: 'maildir', 5: 'maildir', 6: 'maildir'}],
+      'pipit-pop3d holds its client, the log and four directories')
 
 # --- who is at the other end of a session's sockets
 
@@ -433,10 +433,12 @@ def try_home():
     return [attempt(os.listdir, home), attempt(lambda: open(home + '/.qmail').close()), attempt(os.stat, home + '/.qmail'), attempt(lambda: open(box + '/new/1').close())]
 equal({name: as_account_of(name, try_home) for name in UID}, {name: [''] * 4 if name == 'user' else ['EACCES'] * 4 for name in UID}, "a user's home is his alone")
 
-# Which processes that is: those of an account that may, and those that may read everything. Of these one has no call to open.
+# Which processes that is: those of an account that may, and those that may read everything. Of these one has no call to open,
+# and one opens only a Maildir, which is tried below.
 def may_open(path):
     readers = {n for n in UID if (access[n][path][0] if path in access[n] else n == 'user')}
-    return {row for row, states in found.items() for s in states if s[0] != 'root' and row != 'pipit-rcptd (look)' and (s[0] in readers or s[1] != 'none')}
+    cannot = {'pipit-rcptd (look)'} | ({'pipit-pop3d'} if path != 'his Maildir' else set())
+    return {row for row, states in found.items() for s in states if s[0] != 'root' and row not in cannot and (s[0] in readers or s[1] != 'none')}
 existing = lambda pattern: next((p for p in paths if fnmatch.fnmatchcase(p, pattern)), pattern)
 for what, who in table_of('Who can open what is secret, beside what is root:'):
     for path in re.findall('`([^`]*)`', what):
@@ -478,8 +480,7 @@ for pid in i.pids('sleep'):
           % owner.get(pid, -1))
 
 # Of what its account may read, a listener, and its children with it, opens only what lies in control/.
-CREATE_RULESET, VERSION = 444, 1 # of linux/landlock.h; the call has this number on all machines but alpha
-if ctypes.CDLL(None).syscall(CREATE_RULESET, None, 0, VERSION) < 0: skip('this kernel has no Landlock')
+if not landlock(): skip('this kernel has no Landlock')
 else:
     outside, link = os.path.join(SCRATCH, 'outside'), i.home + '/control/authinclear'
     with open(outside, 'w') as f: f.write('192.0.2.1\n')
@@ -491,6 +492,17 @@ else:
     for name in ('smtpd', 'handed', *ports):
         check(wait_for(lambda: any('authinclear: Permission denied' in l for l in i.log(name))), '%s cannot: %r' % (name, i.log(name)[-1:]))
     os.unlink(link)
+
+# Nor does a session of POP3 open a message that has become another mailbox's.
+if landlock() < 2: skip('this kernel has no Landlock, or its first version')
+else:
+    os.rename(box + '/new', home + '/other')
+    equal(as_account_of('user', lambda: open(home + '/other/1').read()), 'Subject: x\n\nx\n', 'its account can read a message elsewhere')
+    try: got = reader.retr(1)
+    except poplib.error_proto as e: got = str(e)
+    check('the message cannot be read now' in str(got), 'pipit-pop3d cannot: %r' % (got,))
+    os.rename(home + '/other', box + '/new')
+    equal(reader.retr(1)[1], [b'Subject: x', b'', b'x'], 'one in the Maildir it can')
 
 for s in (sink, relay): s.stop()
 for s in (session, sender, guest, writer, stranger, visitor, caller, asker, reader): s.close()

@@ -1,5 +1,5 @@
 """pop3d.py - pipit-pop3d: every command, what is not a message, a Maildir that changes meanwhile"""
-import hashlib, os, poplib, shutil, socket, subprocess, sys, tempfile, threading, time
+import glob, hashlib, os, poplib, shutil, socket, subprocess, sys, tempfile, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))
 from pipit import *
 
@@ -20,9 +20,9 @@ def put(name, text=b'Subject: x\n\nx\n'):
 
 def names(d): return sorted(os.listdir(os.path.join(box, d)))
 
-def session(text, why=None, maildir='Maildir', **kw):
+def session(text, maildir='Maildir', before=()):
     """What it says to these commands, and its log."""
-    p = as_account([pop3d, maildir], cwd=user, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    p = as_account([*before, pop3d, maildir], cwd=user, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                    env={'TCPREMOTEIP': '192.0.2.7', 'USER': 'joe', 'PATH': os.environ['PATH']})
     out, err = p.communicate(text, 60)
     session.log, session.code = re.sub(' seconds=[0-9] ', ' seconds=0 ', err.decode()), p.returncode # on a busy machine they are more
@@ -30,9 +30,9 @@ def session(text, why=None, maildir='Maildir', **kw):
 
 class Client(poplib.POP3):
     """poplib on a socketpair, from the greeting on."""
-    def __init__(self):
+    def __init__(self, maildir='Maildir'):
         self.ours, theirs = socket.socketpair()
-        self.process = as_account([pop3d, 'Maildir'], cwd=user, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE)
+        self.process = as_account([pop3d, maildir], cwd=user, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE)
         theirs.close()
         super().__init__('x')
     def _create_socket(self, timeout): return self.ours
@@ -152,6 +152,91 @@ session(b'DELE 1\r\nDELE 2\r\nQUIT\r\n')
 equal(open(box + '/maildirsize').read(), '1000S\n9 3\n-5 -2\n', 'maildirsize hears of what has gone')
 session(b'RETR 1\r\nQUIT\r\n')
 equal(open(box + '/maildirsize').read(), '1000S\n9 3\n-5 -2\n', 'and of nothing else')
+
+def folder(path):
+    for d in ('', '/new', '/cur', '/tmp'): os.mkdir(path + d, 0o700); own(path + d)
+folder(box + '/.Sub')
+for name in ('.Sub/maildirfolder', '.Sub/new/4,S=2', '.Sub/cur/5,S=4:2,', '.Sub/cur/6:2,'): put(name, b'6\n')
+equal((session(b'DELE 1\r\nDELE 2\r\nQUIT\r\n', 'Maildir/.Sub')[-1], open(box + '/maildirsize').read()), ('+OK', '1000S\n9 3\n-5 -2\n-6 -2\n'), 'that of a subfolder lies above it')
+for maildir, sums in (('Maildir', '1000S\n9 3\n-4 -1\n'), ('Maildir/.Sub', '1000S\n9 3\n' if landlock() > 1 else '1000S\n9 3\n-2 -1\n')):
+    c = Client(maildir)
+    put('tmp/sums', b'1000S\n9 3\n'); os.rename(box + '/tmp/sums', box + '/maildirsize')
+    c.dele(1)
+    equal((c.quit(), open(box + '/maildirsize').read()), (b'+OK', sums), '%s: one that was made anew meanwhile' % maildir)
+    c.end()
+put('.Sub/new/7,S=2', b'7\n')
+os.chmod(box, 0o300)
+equal((session(b'DELE 1\r\nQUIT\r\n', 'Maildir/.Sub')[-1], open(box + '/maildirsize').read()), ('+OK', sums), 'one in a folder that cannot be opened')
+os.chmod(box, 0o700)
+os.unlink(box + '/maildirsize')
+put('.Sub/new/7,S=2', b'7\n')
+equal((session(b'DELE 1\r\nQUIT\r\n', 'Maildir/.Sub')[-1], os.listdir(box + '/.Sub/new')), ('+OK', []), 'a subfolder, and no maildirsize')
+c = Client('Maildir/.Sub')
+c.stat()
+held = [os.readlink(f) for f in glob.glob('/proc/%d/fd/*' % c.process.pid)]
+check(box + '/.Sub' in held and box not in held, 'of the folder above nothing is held then: %r' % held)
+c.quit(); c.end()
+
+# --- other people's mail, where it has the same uid ---
+other = os.path.join(user, 'other')
+folder(other)
+def tried(f, n):
+    try: return f(n)[1]
+    except poplib.error_proto as e: return e.args[0]
+def misled(maildir):
+    """What a session reads, and can remove, when its cur/ has become another mailbox's."""
+    c = Client(maildir)
+    cur = os.path.join(user, maildir, 'cur')
+    os.rmdir(other + '/cur'); os.rename(cur, other + '/cur')
+    read = tried(c.retr, 1)
+    c.dele(1)
+    end = tried(lambda n: (0, c.quit()), 0)
+    c.end()
+    left = os.listdir(other + '/cur')
+    os.rename(other + '/cur', cur); os.mkdir(other + '/cur'); own(other + '/cur')
+    return read, end, left
+if landlock() < 2: skip('this kernel has no Landlock, or its first version')
+else:
+    denied, not_removed = b'-ERR [SYS/TEMP] the message cannot be read now', b'-ERR [SYS/TEMP] some deleted messages could not be removed'
+    fresh(**{'cur__1:2,': b'1\n'})
+    equal(misled('Maildir'), (denied, not_removed, ['1:2,']), 'what lies in another mailbox is neither read nor removed')
+    folder(box + '/.Sub')
+    for name in ('.Sub/maildirfolder', '.Sub/cur/1:2,', 'maildirsize'): put(name, b'1\n')
+    equal(misled('Maildir/.Sub'), (denied, not_removed, ['1:2,']), 'nor by the session of a subfolder')
+    os.rename(other, box + '/.Other'); os.symlink(box + '/.Other', other)
+    equal(misled('Maildir/.Sub'), (denied, not_removed, ['1:2,']), 'not even what lies in the Maildir that it belongs to')
+fresh(new__1=b'1\n')
+strace = shutil.which('strace')
+if not strace or subprocess.run([strace, '-o', '/dev/null', 'true'], stderr=subprocess.DEVNULL).returncode: skip('no strace here')
+else:
+    def injected(what):
+        put('new/1')
+        r = session(b'DELE 1\r\nQUIT\r\n', before=[strace, '-qq', '-o', '/dev/null', '-e', 'trace=' + what.split(':')[0], '-e', 'inject=' + what])
+        return r[-1], session.code, session.log.count('\n')
+    put('new/2')
+    for what in ('landlock_create_ruleset:error=ENOSYS', 'landlock_create_ruleset:error=EOPNOTSUPP', 'landlock_create_ruleset:retval=1'):
+        os.path.exists(box + '/cur/2:2,') and os.rename(box + '/cur/2:2,', box + '/new/2')
+        equal((injected(what), names('new'), names('cur')), (('+OK', 0, 1), [], ['2:2,']), '%s: it does without' % what)
+    faults = ['prctl:error=EPERM:when=1'] + ['landlock_%s:error=EPERM' % s for s in ('create_ruleset', 'add_rule', 'restrict_self') if landlock() > 1]
+    for what in faults:
+        equal(injected(what), ('-ERR [SYS/TEMP] local trouble, try again later', 111, 1), '%s: no session' % what)
+
+# --- where a Maildir may lie ---
+def mounted(script, why):
+    """A session in which a message is moved and one removed, behind mounts of its own."""
+    fresh(new__1=b'1\n', new__2=b'2\n')
+    put('maildirsize', b'1000S\n9 3\n')
+    os.makedirs(SCRATCH + '/mnt/w', exist_ok=True); os.makedirs(SCRATCH + '/mnt/u', exist_ok=True); own(SCRATCH + '/mnt/u')
+    run = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', 'cd "$1" && { %s; } || exit 99; cd "$1"; shift; setpriv --reuid=%d --regid=%d --clear-groups "$@"; cd Maildir; ls new cur; cat maildirsize' %
+           (script, ACCOUNT.pw_uid, ACCOUNT.pw_gid), 'sh', user, pop3d, 'Maildir']
+    p = subprocess.run(run, input=b'DELE 1\r\nQUIT\r\n', capture_output=True, env=dict(os.environ, MNT=SCRATCH + '/mnt'))
+    if p.returncode == 99 or b'unshare' in p.stderr: return skip(why + ': no such mount here')
+    equal(p.stdout.decode(), '+OK\r\n' * 3 + 'cur:\n2:2,\n\nnew:\n1000S\n9 3\n-2 -1\n', why)
+if ROOT:
+    mounted('mount -t overlay -o lowerdir=Maildir,upperdir="$MNT/u",workdir="$MNT/w" overlay Maildir', 'a Maildir that is an overlay')
+    mounted('mount -t tmpfs tmpfs "$MNT" && mkdir "$MNT/u" "$MNT/w" && mount -t overlay -o lowerdir="$PWD",upperdir="$MNT/u",workdir="$MNT/w" overlay "$PWD"', 'one that lies in an overlay')
+    mounted('mount -t tmpfs tmpfs "$MNT" && cp -a Maildir "$MNT" && mount --bind "$MNT/Maildir" Maildir', 'one of another file system, bound')
+else: skip('mounts need root')
 
 # --- many ---
 shutil.rmtree(box)

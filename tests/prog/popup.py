@@ -237,4 +237,12 @@ def states(*args, env={}):
 expected = states()
 equal(expected[0][0], '1', 'a listener can gain no rights')
 for args, env in ((('-x', rules), {}), ((), {'QMAILQUEUE': '/no/such'}), ((), {'RCPTCHECK': '/no/such'})): equal(states(*args, env=env), expected, 'nor with ' + ' '.join((*args, *env)))
+
+# --- nor has it what sessions of SMTP share, which is about their recipients ---
+def shared(name):
+    l = Listener(home, name=name)
+    found = [x for x in open('/proc/%d/maps' % l.p.pid) if ' rw-s ' in x]
+    l.stop()
+    return len(found)
+equal([shared('pipit-smtpd'), shared('pipit-popup')], [1, 0], 'one of SMTP shares memory with its sessions, one of POP3 does not')
 done()

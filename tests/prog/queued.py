@@ -351,7 +351,9 @@ def test_junk():
 
 def processes(pid):
     out = [pid]
-    for line in open('/proc/%d/task/%d/children' % (pid, pid)).read().split(): out += processes(int(line))
+    try: children = open('/proc/%d/task/%d/children' % (pid, pid)).read().split()
+    except (FileNotFoundError, ProcessLookupError): return out # it has just ended
+    for child in children: out += processes(int(child))
     return out
 
 def test_filler():
