@@ -10,7 +10,8 @@ one test waits for packages is FETCH_SECONDS, so that a slow network ends no tes
   dovecot()   a Peer with Dovecot, its imap and its lmtp
   fail2ban()  its fail2ban-regex, to be run by /usr/bin/python3
   php(), git_email(), mutt()   programs that send mail by sendmail
-  fetchmail(), mpop()   programs that fetch it by POP3
+  fetchmail(), mpop(), movemail()   programs that fetch it by POP3; getmail(), to be run by /usr/bin/python3
+  checkpw()   checkpassword programs: checkpw, and checkapoppw for APOP
   procmail(), maildrop(), mlmmj()   programs that dot-qmail files run
   digest_hmac()   a module of Perl for swaks
   msmtp()     a client of SMTP; nodemailer(): that of npm, for node
@@ -116,6 +117,15 @@ def fetchmail():
 
 def mpop():
     return fetch('mpop', ['mpop'], 'usr/bin/mpop')
+
+def movemail():
+    return fetch('movemail', ['mailutils'], 'usr/bin/movemail.mailutils')
+
+def getmail():
+    return fetch('getmail', ['getmail6'], 'usr/bin/getmail')
+
+def checkpw():
+    return fetch('checkpw', ['checkpw'], 'usr/bin/checkpw')
 
 def fail2ban():
     return fetch('fail2ban', ['fail2ban'], 'usr/bin/fail2ban-regex')

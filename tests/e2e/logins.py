@@ -1,7 +1,7 @@
-"""Logins in a separated instance: swaks, curl and smtplib over TLS, accounts, who can open the passwords, fail2ban, Dovecot, PAM"""
+"""Logins in a separated instance: swaks, curl and smtplib over TLS, accounts, who can open the passwords, fail2ban, Dovecot, PAM, checkpw"""
 import sys
 sys.path.insert(0, 'tests')
-import shlex, ssl
+import base64, hashlib, poplib, ssl
 from instance import *
 from authd import Scram
 import peers
@@ -9,7 +9,8 @@ import peers
 begin_with_accounts(__file__)
 
 USER = pwd.getpwnam('nobody')
-i = Instance(separated=True, options=('-a', '127.0.0.1'))
+POP3 = free_port()
+i = Instance(separated=True, options=('-a', '127.0.0.1', '-p', str(POP3)))
 run_file = i.home + '/service/smtpd/run'
 with open(run_file) as f: text = f.read()
 with open(run_file, 'w') as f: f.write(text.replace('set -- -l\n', 'set -- -l -A\n'))
@@ -176,6 +177,91 @@ userdb {
         d.terminate()
         d.wait(20)
     passwd('-D', 'carl')
+
+# --- checkpw, a checkpassword program of somebody else, which checks Maildir/.password of a user of the system
+JOE = 64300 # in this test's /etc/passwd alone
+joe = os.path.join(SCRATCH, 'joe')
+def codes(port):
+    """What logins get over TLS, each in a session of its own."""
+    found = []
+    for login, password in (('joe', 'sesame'), ('joe', 'wrong'), ('joe', 'another'), ('nojoe', 'sesame')): # another is his in users/passwd
+        with smtplib.SMTP('127.0.0.1', port, timeout=30) as c:
+            c.starttls(context=ssl._create_unverified_context())
+            c.ehlo()
+            found.append(c.docmd('AUTH', 'PLAIN ' + base64.b64encode(('\0%s\0%s' % (login, password)).encode()).decode())[0])
+    return found
+
+def listens(port):
+    with socket.socket() as s: return not s.connect_ex(('127.0.0.1', port))
+
+def checkpw_cases(peer):
+    def copy(name, mode, to):
+        path = os.path.join(SCRATCH, to)
+        shutil.copy(peer.path('usr/bin/' + name), path)
+        os.chmod(path, mode)
+        return path
+    checkpw, checkapoppw = copy('checkpw', 0o755, 'checkpw'), copy('checkapoppw', 0o755, 'checkapoppw')
+    setuid = copy('checkpw', 0o4755, 'setuid-checkpw') # as sites of qmail have it where servers run it that are not root
+    with open(os.path.join(SCRATCH, 'passwd'), 'a') as f: f.write('joe:x:%d:%d::%s:/bin/sh\n' % (JOE, JOE, joe))
+    for d in ('', '/Maildir', '/Maildir/tmp', '/Maildir/new', '/Maildir/cur'): os.mkdir(joe + d, 0o700)
+    for name, text in (('.password', 'sesame\n'), ('new/1', 'Subject: hi\n\nhello joe\n')):
+        with open(joe + '/Maildir/' + name, 'w') as f: f.write(text)
+        os.chmod(f.name, 0o600)
+    for d, ds, fs in os.walk(joe):
+        for n in ('.', *fs): os.chown(os.path.join(d, n), JOE, JOE)
+    passwd('joe', password='another')
+
+    # Behind pipit-authd.
+    with open(i.home + '/service/authd/env/CHECKER', 'w') as f: f.write(checkpw + '\n')
+    equal(i.run('s6-svc', '-wR', '-T', '20000', '-r', i.home + '/service/authd')[0], 0, 'pipit-authd begins anew, with checkpw')
+    equal(codes(i.port), [235, 535, 535, 535], 'pipit-smtpd asks it: the right password, wrong ones, a user that is not there')
+    def pop3(password):
+        c = poplib.POP3('127.0.0.1', POP3, timeout=30)
+        c.stls(ssl._create_unverified_context())
+        c.user('joe')
+        try: c.pass_(password)
+        except poplib.error_proto as e: return e.args[0][:11]
+        return c
+    equal(pop3('another'), b'-ERR [AUTH]', 'POP3: a wrong password')
+    c = pop3('sesame')
+    equal([open('/proc/%d/status' % p).read().split('Uid:')[1].split('\n')[0].split() for p in i.pids('pipit-pop3d')], [[str(JOE)] * 4], 'the session runs as the user')
+    equal(c.retr(1)[1], [b'Subject: hi', b'', b'hello joe'], 'in his Maildir')
+    c.quit()
+    check(wait_for(lambda: os.listdir(joe + '/Maildir/cur')) == ['1:2,'], 'where the message is no longer new')
+
+    # On command lines.
+    for name in ('pipit-smtpd', 'pipit-ofmipd'):
+        port = free_port()
+        p = i.popen(i.home + '/bin/' + name, '-l', '-a', '127.0.0.1', '-p', str(port), 'host', setuid, 'true', stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: listens(port), 30)
+            if os.statvfs(SCRATCH).f_flag & os.ST_NOSUID: skip('%s: nothing here is setuid' % name)
+            else: equal(codes(port), [235, 535, 535, 535], '%s host checkpw true' % name)
+        finally:
+            p.terminate()
+            p.wait(30)
+    def popup(program, *options, say):
+        """What pipit-popup replies, with the program on its command line, as root's tcpserver starts it; say makes the lines out of its greeting."""
+        a, b = socket.socketpair()
+        with a:
+            a.settimeout(30)
+            p = i.popen(i.home + '/bin/pipit-popup', *options, 'host', program, i.home + '/bin/pipit-pop3d', 'Maildir', stdin=b, stdout=b, stderr=subprocess.DEVNULL, env=dict(i.env, TCPREMOTEIP='127.0.0.1'))
+            b.close()
+            f = a.makefile('rb')
+            a.sendall(say(f.readline()) + b'STAT\r\nQUIT\r\n')
+            lines = [l.rstrip().decode() for l in f]
+            f.close()
+        p.wait(30)
+        return lines
+    GOOD = ['+OK', '+OK 1 23', '+OK']
+    equal(popup(checkpw, say=lambda g: b'USER joe\r\nPASS sesame\r\n')[1:], GOOD, 'pipit-popup host checkpw pipit-pop3d Maildir')
+    check(popup(checkpw, say=lambda g: b'USER joe\r\nPASS another\r\n')[1].startswith('-ERR [AUTH]'), 'a wrong password')
+    def apop(password): return lambda g: b'APOP joe %s\r\n' % hashlib.md5(re.search(b'<.*>', g)[0] + password).hexdigest().encode()
+    equal(popup(checkapoppw, '-m', say=apop(b'sesame')), GOOD, 'pipit-popup -m host checkapoppw pipit-pop3d Maildir')
+    check(popup(checkapoppw, '-m', say=apop(b'another'))[0].startswith('-ERR [AUTH]'), 'a wrong password')
+
+try: checkpw_cases(peers.checkpw())
+except peers.Unavailable as e: skip('checkpw: %s' % e)
 
 equal(i.stop(), [], 'stopping leaves no process')
 done()
