@@ -698,6 +698,8 @@ def m_footprint(x):
             relay_run(p, sink, 5, 200, 4096, 1, 20)
             p.settle(20)
             warm = p.memory()
+            while p.memory()['procs'] != (time.sleep(5), p.memory()['procs'])[1]: # what has done its work is to be gone
+                pass
             out = {}
             for n in (10, 100):
                 a = [BIN + '/mailload', '-p', str(PORT), '-I', '-s', str(n)] + ['-T'] * tls
