@@ -30,15 +30,15 @@ static struct {
 long syscall(long call, ...)
 {
   static long (*real)(long, ...);
-  long a[6];
+  long a[4]; /* as many as a call has here, at most */
   va_list list;
   va_start(list, call);
-  for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
+  for (int i = 0; i < 4; i++) a[i] = va_arg(list, long);
   va_end(list);
   if (!real) *(void **)&real = dlsym(RTLD_NEXT, "syscall");
   int asked = call == SYS_landlock_create_ruleset && a[2] == LANDLOCK_CREATE_RULESET_VERSION;
   if (call == failing.call && asked == failing.flags) return (errno = failing.error, -1);
-  return asked && version ? version : real(call, a[0], a[1], a[2], a[3], a[4], a[5]);
+  return asked && version ? version : real(call, a[0], a[1], a[2], a[3]);
 }
 
 /* The exit status of <f> run in a child. */
