@@ -133,6 +133,12 @@ def fail2ban():
 def msmtp():
     return fetch('msmtp', ['msmtp'], 'usr/bin/msmtp')
 
+def found_msmtp():
+    """Where msmtp is, which may be installed, and what it needs in its environment."""
+    if shutil.which('msmtp'): return 'msmtp', {}
+    p = msmtp()
+    return p.path('usr/bin/msmtp'), {'LD_LIBRARY_PATH': p.env['LD_LIBRARY_PATH']}
+
 def digest_hmac():
     """What swaks needs for CRAM-MD5."""
     return fetch('digest-hmac', ['libdigest-hmac-perl'], 'usr/share/perl5/Digest/HMAC_MD5.pm')

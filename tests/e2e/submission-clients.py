@@ -84,11 +84,13 @@ if program('swaks'):
             for port, tls in ((starttls, '--tls'), (wrapped, '--tls-on-connect')):
                 sends('swaks %s %s %d' % (mechanism, tls, port), 'arrives', 'swaks', '--server', 'localhost', '--port', str(port), tls, '--tls-verify', '--tls-ca-path', ca.pem, '--auth', mechanism,
                       '-au', 'ann', '-ap', 'secret', '-f', 'ann', '-t', 'ann', '--ehlo', 'client.example', '--h-From', 'Ann <ann>', '--h-Subject', '@SUBJECT@', input='', env=hmac)
-if program('msmtp'):
+try: msmtp, libraries = peers.found_msmtp()
+except peers.Unavailable as e: skip('msmtp: %s' % e)
+else:
     for starttls, port, cram_port in (('on', PORT, CRAM), ('off', WRAPPED, CRAM_WRAPPED)):
         for mechanism, port in (('plain', port), ('login', port), ('scram-sha-256', port), ('cram-md5', cram_port)):
-            sends('msmtp %s starttls=%s' % (mechanism, starttls), 'arrives', 'msmtp', '-C', '/dev/null', '--host=localhost', '--port=%d' % port, '--tls=on', '--tls-starttls=' + starttls,
-                  '--tls-trust-file=' + ca.pem, '--auth=' + mechanism, '--user=ann', '--passwordeval=echo secret', '-f', 'ann', 'ann')
+            sends('msmtp %s starttls=%s' % (mechanism, starttls), 'arrives', msmtp, '-C', '/dev/null', '--host=localhost', '--port=%d' % port, '--tls=on', '--tls-starttls=' + starttls,
+                  '--tls-trust-file=' + ca.pem, '--auth=' + mechanism, '--user=ann', '--passwordeval=echo secret', '-f', 'ann', 'ann', env=libraries)
 if program('curl'):
     for name, url in (('curl', ['--ssl-reqd', 'smtp://localhost:%d' % PORT]), ('curl smtps', ['smtps://localhost:%d' % WRAPPED])):
         sends(name, 'arrives', 'curl', '-s', '-S', *url, '--cacert', ca.pem, '--user', 'ann:secret', '--mail-from', 'ann@mail.example', '--mail-rcpt', 'ann@mail.example', '--crlf', '-T', '-')

@@ -3,7 +3,7 @@ import base64, os, re, smtplib, subprocess, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
-import smtpsession
+import peers, smtpsession
 from scripts import *
 from instance import cdb
 
@@ -217,6 +217,8 @@ def test_clients():
     git('init', '-q'); git('commit', '-q', '--allow-empty', '-m', 'one'); git('commit', '-q', '--allow-empty', '-m', 'two')
     with open(repo + '/f', 'w') as f: f.write('x\n')
     git('add', 'f'); git('commit', '-q', '-m', 'three')
+    try: msmtp, libraries = peers.found_msmtp()
+    except peers.Unavailable: msmtp, libraries = 'msmtp', {}
     clients = {
         'swaks': ['swaks', '--server', '127.0.0.1:%d' % l.port, '--auth', 'PLAIN', '-au', 'ann', '-ap', 'secret', '-f', 'ann', '-t', 'b@x.org', '--ehlo', 'c', '--h-From', 'ann'],
         'swaks-login': ['swaks', '--server', '127.0.0.1:%d' % l.port, '--auth', 'LOGIN', '-au', 'ann', '-ap', 'secret', '-f', 'ann@host.example', '-t', 'b@x.org', '--ehlo', 'c', '--h-From', 'ann'],
@@ -225,7 +227,7 @@ def test_clients():
                            '--confirm=never', '--suppress-cc=all', '--smtp-server=127.0.0.1', '--smtp-server-port=%d' % l.port, '--smtp-user=ann', '--smtp-pass=secret', '--smtp-auth=PLAIN', '--no-thread', '-1'],
         's-nail': ['s-nail', '-:/', '-Sv15-compat', '-Smta=smtp://ann:secret@127.0.0.1:%d' % l.port, '-Ssmtp-config=-all,plain', '-Shostname=host.example',
                    '-Sfrom=ann@host.example', '-s', 'subject', 'b@x.org'],
-        'msmtp': ['msmtp', '--host=127.0.0.1', '--port=%d' % l.port, '--auth=plain', '--user=ann', '--passwordeval=echo secret', '--tls=off', '-f', 'ann@host.example', 'b@x.org'],
+        'msmtp': [msmtp, '--host=127.0.0.1', '--port=%d' % l.port, '--auth=plain', '--user=ann', '--passwordeval=echo secret', '--tls=off', '-f', 'ann@host.example', 'b@x.org'],
     }
     def arrived(name, ran):
         left = q.messages()
@@ -237,7 +239,7 @@ def test_clients():
     seen = dict(q.messages())
     for name, command in clients.items():
         if not shutil.which(command[0]): skip(name + ' is not there'); continue
-        p = subprocess.run(command, input=open(body).read(), env=env, capture_output=True, text=True, timeout=60)
+        p = subprocess.run(command, input=open(body).read(), env=dict(env, **libraries) if name == 'msmtp' else env, capture_output=True, text=True, timeout=60)
         arrived(name, '' if not p.returncode else 'exit %d %s %s' % (p.returncode, p.stdout[-600:], p.stderr[-300:]))
     with smtplib.SMTP('127.0.0.1', l.port, timeout=30) as c:
         c.login('ann', 'secret')
