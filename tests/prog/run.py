@@ -29,15 +29,17 @@ def log(home, service):
         with open('%s/log/%s/current' % (home, service)) as f: return f.read()
     except FileNotFoundError: return ''
 
-def processes(home):
-    """The processes that stand in this instance."""
-    found = []
+def owners(home):
+    """The processes that stand in this instance, and whose they are; many live for a moment only."""
+    found = {}
     for pid in filter(str.isdigit, os.listdir('/proc')):
-        try: cwd = os.readlink('/proc/%s/cwd' % pid)
+        try:
+            if not os.readlink('/proc/%s/cwd' % pid).startswith(home + '/'): continue
+            if open('/proc/%s/stat' % pid).read().rsplit(')')[1].split()[0] != 'Z': found[int(pid)] = os.stat('/proc/' + pid).st_uid
         except OSError: continue
-        if cwd.startswith(home + '/') and open('/proc/%s/stat' % pid).read().rsplit(')')[1].split()[0] != 'Z':
-            found.append(int(pid))
-    return sorted(found)
+    return found
+
+def processes(home): return sorted(owners(home))
 
 def tools(name, *without):
     """A directory with everything on the path but <without>."""
@@ -121,7 +123,7 @@ def as_root():
     home = make('root')
     p = subprocess.Popen([home + '/bin/pipit-run', home], stdin=subprocess.DEVNULL, start_new_session=True)
     if check(started(home), 'root: all services start'):
-        equal({os.stat('/proc/%d' % n).st_uid for n in processes(home)}, {ACCOUNT.pw_uid}, 'root: nothing of it is root')
+        equal(set(owners(home).values()), {ACCOUNT.pw_uid}, 'root: nothing of it is root')
     os.kill(p.pid, signal.SIGTERM)
     stopped_cleanly('root', home, lambda: p.poll() is not None)
 
