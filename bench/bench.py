@@ -244,6 +244,16 @@ class Peer:
             by[c] = (n + 1, x + a, max(y, r))
         return {'pss_kb': pss, 'rss_kb': rss, 'procs': len(self.pids()), 'by': by}
 
+    def wait_for_fewer(self, pause=5):
+        """Until no more processes go that have done their work."""
+        before = len(self.pids())
+        while True:
+            time.sleep(pause)
+            now = len(self.pids())
+            if now >= before:
+                return
+            before = now
+
     def settle(self, most=60, share=0.03):
         end = time.monotonic() + most
         quiet = 0
@@ -698,8 +708,7 @@ def m_footprint(x):
             relay_run(p, sink, 5, 200, 4096, 1, 20)
             p.settle(20)
             warm = p.memory()
-            while p.memory()['procs'] != (time.sleep(5), p.memory()['procs'])[1]: # what has done its work is to be gone
-                pass
+            p.wait_for_fewer()
             out = {}
             for n in (10, 100):
                 a = [BIN + '/mailload', '-p', str(PORT), '-I', '-s', str(n)] + ['-T'] * tls

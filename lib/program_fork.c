@@ -4,12 +4,13 @@
 
 #include "program.h"
 
-pid_t program_fork(void)
-{
 #ifdef __GLIBC__
 #if __GLIBC_PREREQ(2, 34)
-  return _Fork();
+#define fork _Fork
 #endif
 #endif
+
+pid_t program_fork(void)
+{
   return fork();
 }

@@ -1,7 +1,5 @@
 /* sandbox.h - for programs that strangers talk to: what they can never do again
  *
- * All are for good, and for all children. Where the kernel knows neither
-
  * All of it is for good, and for all children. Where the kernel knows neither
  * seccomp nor Landlock the program runs without: its own account still holds.
  */

@@ -717,11 +717,13 @@ def test_faults():
     for fault, replies, says in (
             ('clone:error=EAGAIN:when=2', ['454', '220'], 'TLS is not available now: no process for this session'),
             ('accept4:error=EMFILE:when=1', ['220', '220'], ''),
+            ('execve:error=ENOENT:when=1', ['220', '220'], ''), # with the allocator's usual settings, then
             ('dup2:error=EBUSY:when=2', ['454', '454'], 'TLS is not available now: Device or resource busy')):
         t = Tlsd(home, prefix=['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=' + fault.split(':')[0], '-e', 'inject=' + fault])
         if t.ready != b'\n':
             t.p.wait(20)
             return skip('ptrace is not allowed here')
+        if ROOT and 'execve' in fault: check('GLIBC_TUNABLES' not in open('/proc/%d/environ' % t.children()[0]).read(), 'pipit-tlsd cannot execute itself')
         l = Listener(home)
         got = []
         for i in range(2):
@@ -733,6 +735,26 @@ def test_faults():
         tracer = t.p
         os.kill(t.children()[0], signal.SIGTERM) # strace passes no signal on
         tracer.wait(20)
+    # The memory that it shares with its sessions: which call that is, a run without a fault tells.
+    trace = home + '/mmap'
+    open(trace, 'w').close()
+    own(trace)
+    t = Tlsd(home, prefix=['strace', '-qq', '-o', trace, '-e', 'trace=mmap,execve'])
+    os.kill(t.children()[0], signal.SIGTERM)
+    t.p.wait(20)
+    calls = [l for l in open(trace) if l.startswith('mmap')]
+    n = [i for i, l in enumerate(calls) if 'MAP_SHARED|MAP_ANONYMOUS' in l]
+    if check(len(n) == 1, 'pipit-tlsd shares one piece of memory'):
+        t = Tlsd(home, prefix=['strace', '-qq', '-o', '/dev/null', '-e', 'trace=mmap', '-e', 'inject=mmap:error=ENOMEM:when=%d' % (n[0] + 1)])
+        equal((t.ready, t.p.wait(20), t.text()), (b'', 111, 'pipit-tlsd: warning: unable to get memory: Cannot allocate memory\n'), 'without it: 111, with a line')
+    # What pipit-smtpd needs to ask.
+    t, l = Tlsd(home), Listener(home, prefix=['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=socketpair', '-e', 'inject=socketpair:error=EMFILE'])
+    c = Secure(l.port)
+    equal((c.starttls(), c.quit()), ('454 4.7.0 TLS is not available now', '221'), 'no socket for the plain text: 454')
+    check(wait_for(lambda: 'TLS is not available now: Too many open files' in l.text()), 'the log tells why')
+    os.kill(int(open('/proc/%d/task/%d/children' % (l.p.pid, l.p.pid)).read().split()[0]), signal.SIGTERM)
+    l.p.wait(20)
+    t.stop()
 
 def test_start():
     settings()
