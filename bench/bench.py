@@ -12,7 +12,7 @@ bench.py - measure mail transfer agents side by side on one machine.
   --out FILE       results, one JSON object per line, appended (default $BENCH_DIR/results.jsonl)
 
 MEASUREMENT: intake intakeq intakenew intake1m tls banner keepalive keepalivenew local relay relaynew relaydelay rcpts backlog
-             million footprint syscalls probe   (see the functions m_... below; ...new: pipit has no file to use again, or none yet)
+             million growth footprint syscalls probe   (see the functions m_... below; ...new: pipit has no file to use again, or none yet)
 
 How it works. The harness re-executes itself in new mount and network name
 spaces: only the loopback device exists, so nothing can leave the machine,
@@ -694,6 +694,19 @@ def m_banner(x):
         busy = sorted(greeted() for _ in range(500))
         for s in held: s.close()
         x.record(m='banner', peer=p.name, rep=rep, quiet_p50=quiet[250], quiet_p99=quiet[494], busy_p50=busy[250], busy_p99=busy[494], ratio=busy[250] / quiet[250])
+    x.each([0], body)
+
+
+def m_growth(x):
+    """memory (PSS, KB) of each program at rest, before and after ten thousand sessions of TLS"""
+    def body(p, rep, cell):
+        p.up(x.a.fs, B_SCEN='hold', B_POOL=POOL, B_TLS=certificate())
+        def after(n):
+            sent = sum(load(s=5, m=500, l=100, k=1, T=True)['sent'] for _ in range(n // 500))
+            p.wait_for_fewer()
+            return sent, {name: [procs, pss] for name, (procs, pss, rss) in p.memory()['by'].items()}
+        first, then = after(500), after(10000)
+        x.record(m='growth', peer=p.name, rep=rep, sessions=then[0], before=first[1], after=then[1])
     x.each([0], body)
 
 
