@@ -222,7 +222,12 @@ static int load_certs(struct context *c)
 
 void context_changed(struct context *c)
 {
-  atomic_fetch_add(c->changes, 1);
+  c->have = atomic_fetch_add(c->changes, 1) + 1;
+}
+
+int context_is_current(struct context const *c)
+{
+  return *c->changes == c->have;
 }
 
 int context_load(struct context *c)

@@ -24,7 +24,8 @@ struct context {
   SSL_CTX *ctx;
   uint64_t stamp;         /* of the control files */
   unsigned long sessions; /* at once */
-  _Atomic unsigned int *changes; /* counted; seen by the sessions, which have the state before them */
+  _Atomic unsigned int *changes; /* counted; shared with the sessions */
+  unsigned int have;             /* the count that this process has the state of */
 };
 
 /* The control file with the number of sessions. */
@@ -35,6 +36,9 @@ extern int context_load(struct context *c);
 
 /* What sessions have is out of date: they serve no other. */
 extern void context_changed(struct context *c);
+
+/* For a session: whether it has what its parent has. */
+extern int context_is_current(struct context const *c);
 
 /* Load again what has changed (<always>: everything); what is broken stays as it
  * was, and a line on stderr says so. 1, or 0: the loader is gone. */

@@ -240,27 +240,26 @@ static void forget(SSL *ssl)
 }
 
 /* 1 when a request has come for this process as it is. */
-static int await_next(struct context const *c, unsigned int changes, pid_t parent, uint64_t until)
+static int await_next(struct context const *c, pid_t parent, uint64_t until)
 {
   struct pollfd x = { .fd = CONTROL, .events = POLLIN };
   uint64_t now = clock_ms();
   if (now >= until) return 0;
   answer(CONTROL, TLSWIRE_IDLE, "", 0);
   return poll(&x, 1, until - now < SESSION_IDLE_MS ? (int)(until - now) : SESSION_IDLE_MS) == 1 &&
-         !(x.revents & (POLLHUP | POLLERR)) && *c->changes == changes && getppid() == parent;
+         !(x.revents & (POLLHUP | POLLERR)) && context_is_current(c) && getppid() == parent;
 }
 
 void session_run(int control, struct context *c)
 {
   static struct session s;
   uint64_t until = clock_ms() + TLSWIRE_AGAIN_MS;
-  unsigned int changes = *c->changes;
   pid_t parent = getppid();
   SSL *ssl;
   if (!take(control, &s, c, &ssl) || !leave_the_rest(control)) _exit(MEMORY_NOTHING);
   while (serve(&s, ssl)) {
     forget(ssl);
-    if (!await_next(c, changes, parent, until) || !take(CONTROL, &s, c, &ssl)) break;
+    if (!await_next(c, parent, until) || !take(CONTROL, &s, c, &ssl)) break;
   }
   _exit(MEMORY_NOTHING);
 }

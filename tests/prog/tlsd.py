@@ -572,6 +572,35 @@ def test_again_asked():
     l.stop()
     os.unlink(home + '/run/tls')
 
+def test_again_late():
+    """A process that comes to its work late has what was there when it was made, and serves nobody with it once there is something else."""
+    settings()
+    if not shutil.which('strace'): return skip('strace is not there')
+    certificate(CERT, 'host.example')
+    t = Tlsd(home, prefix=['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=rt_sigaction', '-e', 'inject=rt_sigaction:delay_enter=200000:when=1'])
+    if t.ready != b'\n':
+        t.p.wait(20)
+        return skip('ptrace is not allowed here')
+    l, tracer, old = Listener(home), t.p, der(CERT)
+    tlsd = t.children()[0]
+    sessions = lambda: open('/proc/%d/task/%d/children' % (tlsd, tlsd)).read().split()[1:]
+    c = Secure(l.port)
+    c.cmd('EHLO x')
+    c.s.sendall(b'STARTTLS\r\n')
+    check(wait_for(sessions), 'its process is there')
+    certificate(CERT, 'host.example')
+    before = len(t.text())
+    os.kill(tlsd, signal.SIGHUP)
+    check(wait_for(lambda: t.text()[before:].endswith('certificates read\n')), 'then other certificates come')
+    c.reply()
+    c.over()
+    had = c.certificate(), c.quit()
+    time.sleep(0.05) # until its process waits for the next
+    equal((had, visit(l) == der(CERT)), ((old, '221'), True), 'the session has what was there before, the next one what is there now')
+    l.stop()
+    os.kill(tlsd, signal.SIGTERM)
+    tracer.wait(20)
+
 def test_crowd():
     """Clients of three addresses come again at once and go in all ways: each message is whole, and its sender's own."""
     settings()
