@@ -46,7 +46,8 @@ void answer_quickly(struct authd *d, struct asker *a)
       break;
     case AUTHWIRE_SEND:
       seconds = limits_ask(a->login, a->loginlen, a->q.recipients, clock_ms());
-      if (seconds) answer_later(a, seconds);
+      if (seconds == LIMITS_NEVER) answer(a, AUTHWIRE_NO, "", 0);
+      else if (seconds) answer_later(a, seconds);
       else answer(a, AUTHWIRE_OK, "", 0);
       break;
     case AUTHWIRE_IS_OPEN:

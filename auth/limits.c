@@ -122,6 +122,7 @@ unsigned int limits_ask(char const *login, size_t len, uint32_t recipients, uint
   uint32_t max_messages, max_recipients;
   uint64_t part = now / PART_MS + 1;
   if (!find(login, len, &max_messages, &max_recipients)) return 0;
+  if (!max_messages || recipients > max_recipients) return LIMITS_NEVER;
   struct sent *s = seats_take(&table, seats_key('s', login, len, "", 0), now);
   shift(s, part);
   unsigned int a = parts(s->messages, part, max_messages, 1);

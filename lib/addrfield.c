@@ -50,6 +50,13 @@ static size_t difference(struct work const *w, struct addrlist_addr const *a, si
   return a->domain;
 }
 
+/* A comma that is missing at <pos>. */
+static int put_comma(struct work *w, size_t pos)
+{
+  w->changed = 1;
+  return copy_to(w, pos) && put(w, ",", 1);
+}
+
 /* Write the address with its display name, as it should be. */
 static int put_address(struct work *w, struct addrlist_addr const *a)
 {
@@ -57,11 +64,7 @@ static int put_address(struct work *w, struct addrlist_addr const *a)
   size_t upto = a->len ? difference(w, a, &kept) : a->end;
   size_t more = a->len ? w->host.len - kept : 0;
   int at = more && (a->at == a->len || upto == a->domain);
-  if (a->nocomma) {
-    if (!copy_to(w, a->comma) || !put(w, ",", 1)) return 0;
-    w->changed = 1;
-  }
-  if (!copy_to(w, a->element)) return 0;
+  if ((a->nocomma && !put_comma(w, a->comma)) || !copy_to(w, a->element)) return 0;
   if (w->changed && w->out->len - w->line > ADDRFIELD_FOLD && !put(w, "\n ", 2)) return 0;
   if (!copy_to(w, a->route)) return 0;
   w->copied = a->local;
@@ -79,6 +82,19 @@ static int give(struct work *w, struct addrlist_addr const *a)
          w->r->address(w->r->data, w->addr.s, w->addr.len);
 }
 
+static int has_room(struct work const *w)
+{
+  return w->out->len - w->start <= w->r->max || (errno = EMSGSIZE, 0);
+}
+
+static int on_piece(void *data, struct addrlist_piece const *p)
+{
+  struct work *w = data;
+  w->changed = 1;
+  return (!p->nocomma || put_comma(w, p->comma)) && copy_to(w, p->start) && put(w, "\"", 1) &&
+         copy_to(w, p->end) && put(w, "\"", 1) && has_room(w);
+}
+
 static int on_address(void *data, struct addrlist_addr const *a)
 {
   struct work *w = data;
@@ -86,8 +102,7 @@ static int on_address(void *data, struct addrlist_addr const *a)
   if (!w->r->left) return (errno = E2BIG, 0);
   w->r->left--;
   if (!complete_host(w->r->hosts, &w->host, a->s + host, a->len - host)) return 0;
-  if (!put_address(w, a) || !give(w, a)) return 0;
-  return w->out->len - w->start <= w->r->max || (errno = EMSGSIZE, 0);
+  return put_address(w, a) && give(w, a) && has_room(w);
 }
 
 int addrfield_rewrite(struct addrfield *r, struct header_field const *f, stralloc *out)
@@ -95,7 +110,8 @@ int addrfield_rewrite(struct addrfield *r, struct header_field const *f, strallo
   struct work w = { .r = r, .list = f->s + f->value, .out = out, .start = out->len,
                     .line = out->len, .host = STRALLOC_ZERO, .addr = STRALLOC_ZERO };
   size_t len = f->len - f->value;
-  int result = put(&w, f->s, f->value) ? addrlist_parse(w.list, len, on_address, &w) : -1;
+  addrlist_piece_func *piece = r->quote_names ? on_piece : 0;
+  int result = put(&w, f->s, f->value) ? addrlist_parse_names(w.list, len, on_address, piece, &w) : -1;
   if (result == 1 && !copy_to(&w, len)) result = -1;
   if (result != 1) out->len = w.start;
   stralloc_free(&w.host);

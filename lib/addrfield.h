@@ -20,6 +20,7 @@ struct addrfield {
   struct complete const *hosts;
   size_t left; /* how many addresses there may still be, in this field and those to come */
   size_t max;  /* bytes that a field may have afterwards */
+  int quote_names; /* 1: what looks like an address in a display name, or a group's name, is put in quotes */
   /* Called for each completed address (local@domain without quoting; any byte may occur in the
    * local part); "<>" is none. 1, or 0 with errno. May be NULL. */
   int (*address)(void *data, char const *s, size_t len);

@@ -27,6 +27,7 @@ struct list {
   size_t len;
   size_t pos;
   addrlist_func *func;
+  addrlist_piece_func *piece; /* or NULL */
   void *data;
   stralloc addr;  /* the one that is being read */
   int ingroup;
@@ -108,14 +109,18 @@ static int put_word(stralloc *addr, struct list const *l, struct token const *t)
   return 1;
 }
 
-/* Skip source routes at <*pos>. 1 (also when there is none), 0 when one does not end. */
+/* Skip source routes at <*pos>. 1 (also when there is none), 0 when one does not end, or holds
+ * what may be an address. */
 static int skip_routes(struct list const *l, size_t *pos)
 {
   struct token t = token_at(l, *pos);
   while (t.kind == COMMENT) t = token_at(l, t.end);
   while (t.kind == '@') {
-    while (t.kind == '@' || t.kind == '.' || t.kind == ',' || t.kind == COMMENT || is_word(t.kind))
+    int word = 0;
+    while (t.kind == '.' || t.kind == ',' || t.kind == COMMENT || is_word(t.kind) || (t.kind == '@' && !word)) {
+      if (t.kind != COMMENT) word = is_word(t.kind) || (word && t.kind == '.');
       t = token_at(l, t.end);
+    }
     if (t.kind != ':') return 0;
     *pos = t.end;
     t = token_at(l, t.end);
@@ -198,6 +203,31 @@ static void look_ahead(struct list *l, size_t start)
   l->kindend = t.kind == BAD || t.kind == END ? l->len : t.end;
 }
 
+static int give_piece(struct list *l, struct addrlist_piece *p, struct addrlist_addr *a)
+{
+  if (!l->piece(l->data, p)) return 0;
+  p->nocomma = a->nocomma = 0; /* it is there now */
+  return 1;
+}
+
+/* Find the pieces of the name from <pos> to the ':' or '<' that the element runs up to. 1, or -1. */
+static int name_pieces(struct list *l, size_t pos, struct addrlist_addr *a)
+{
+  struct addrlist_piece p = { .start = pos, .end = pos, .nocomma = a->nocomma, .comma = a->comma };
+  int at = 0;
+  for (struct token t = token_at(l, pos);; t = token_at(l, t.end)) {
+    int bare = t.kind == ATOM || t.kind == '.' || t.kind == '@';
+    if (!bare || t.start != p.end) {
+      if (at && !give_piece(l, &p, a)) return -1;
+      if (t.kind == l->kind) return 1;
+      p.start = bare ? t.start : t.end;
+      at = 0;
+    }
+    p.end = t.end;
+    at |= t.kind == '@';
+  }
+}
+
 /* A group begins; its name is left out. */
 static int group(struct list *l)
 {
@@ -216,8 +246,9 @@ static int element(struct list *l, size_t start)
   size_t pos = start;
   if (!skip_routes(l, &pos)) return 0;
   look_ahead(l, pos);
-  if (l->kind == ':') return group(l);
   int angle = l->kind == '<';
+  if (l->piece && (angle || l->kind == ':') && name_pieces(l, pos, &a) != 1) return -1;
+  if (l->kind == ':') return group(l);
   if (angle) l->pos = l->kindend;
   l->open = 1;
   return address(l, &a, angle);
@@ -246,12 +277,19 @@ static int walk(struct list *l)
   }
 }
 
-int addrlist_parse(char const *s, size_t len, addrlist_func *f, void *data)
+int addrlist_parse_names(char const *s, size_t len, addrlist_func *f, addrlist_piece_func *piece,
+                         void *data)
 {
-  struct list l = { .s = s, .len = len, .func = f, .data = data, .addr = STRALLOC_ZERO };
+  struct list l = { .s = s, .len = len, .func = f, .piece = piece, .data = data,
+                    .addr = STRALLOC_ZERO };
   int r = walk(&l);
   stralloc_free(&l.addr);
   return r;
+}
+
+int addrlist_parse(char const *s, size_t len, addrlist_func *f, void *data)
+{
+  return addrlist_parse_names(s, len, f, 0, data);
 }
 
 /* Is the local part an RFC 5321 dot-string? */

@@ -36,6 +36,21 @@ typedef int addrlist_func(void *data, struct addrlist_addr const *a);
  * called for addresses before that place); -1 with errno: ENOMEM, or <f>'s. */
 extern int addrlist_parse(char const *s, size_t len, addrlist_func *f, void *data);
 
+/* A piece of a display name or of a group's name that stands there as an address would, not in
+ * quotes: programs differ about what it is. All of it may be put in quotes. */
+struct addrlist_piece {
+  size_t start, end; /* offsets in the list */
+  int nocomma;       /* as above, for the element that it belongs to; told once */
+  size_t comma;
+};
+
+/* Called for each, before the function for the address. 1 to go on; 0 with errno to stop. */
+typedef int addrlist_piece_func(void *data, struct addrlist_piece const *p);
+
+/* As addrlist_parse; <piece> may be NULL. */
+extern int addrlist_parse_names(char const *s, size_t len, addrlist_func *f,
+                                addrlist_piece_func *piece, void *data);
+
 /* Append the address local@domain to <out> as it stands in a header or in SMTP:
  * with the local part quoted if it must be. 1, or 0 with ENOMEM. */
 extern int addrlist_quote(stralloc *out, char const *s, size_t len);

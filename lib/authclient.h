@@ -77,7 +77,8 @@ extern enum auth_result auth_go_on(struct auth_who const *w, struct auth_answer 
 extern void auth_cancel(struct auth_answer *out);
 
 /* May <login> send one message more, to so many recipients (control/loginlimits)? Then it
- * counts. AUTH_OK, AUTH_LATER, AUTH_TROUBLE. Without the file always AUTH_OK. */
+ * counts. AUTH_OK, AUTH_LATER, AUTH_NO (not even in an hour), AUTH_TROUBLE. Without the file
+ * always AUTH_OK. */
 extern enum auth_result auth_may_send(char const *login, unsigned int recipients,
                                       struct auth_answer *out);
 

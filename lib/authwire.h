@@ -17,6 +17,7 @@
  *                   the user, with the client's socket on descriptors 0 and 1
  * AUTHWIRE_MECHANISMS  which mechanisms can be offered: AUTHWIRE_OK and a byte of AUTHWIRE_HAS_
  * AUTHWIRE_SEND     may <login> send one message more, to so many recipients? If so it counts.
+ *                   AUTHWIRE_NO: such a message never
  * AUTHWIRE_IS_OPEN  has <ip> logged in lately (control/relayopentime)?
  *
  * On run/relayopen, which others may open too, pipit-authd takes struct authwire_open.

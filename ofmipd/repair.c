@@ -96,6 +96,8 @@ static int on_identity(void *data, char const *s, size_t len)
     char text[REPAIR_TEXT_MAX];
     snprintf(text, sizeof text, "the header names <%.*s> as sender, which is not yours",
              (int)(len < 150 ? len : 150), s);
+    for (char *c = text; *c; c++)
+      if ((unsigned char)*c > 126) *c = '?'; /* replies are ASCII (RFC 5321, 4.2) */
     refuse(r, 550, "5.7.1", text);
     break;
   }
@@ -153,6 +155,7 @@ static int take_identity(struct work *w, struct header_field const *f)
   int sender = f->name == HEADER_FROM || f->name == HEADER_SENDER;
   w->mailboxes = 0;
   w->rewrite.address = on_identity;
+  w->rewrite.quote_names = 1; /* no reader is to take a name for the address of a sender */
   if (sender && w->seen[f->name])
     return refuse(w->r, 554, "5.6.0",
                   f->name == HEADER_FROM ? "more than one field From" : "more than one field Sender");
@@ -172,6 +175,7 @@ static int take_list(struct work *w, struct header_field const *f)
 {
   w->seen[f->name] = 1;
   w->rewrite.address = 0;
+  w->rewrite.quote_names = 0;
   switch (addrfield_rewrite(&w->rewrite, f, &w->r->out)) {
   case -1: return failed(w->r);
   case 0: return keep(w, f->s, f->len);

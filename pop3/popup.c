@@ -287,6 +287,7 @@ static void do_pass(struct popup *p, char const *arg, size_t len)
 {
   if (is_refused_in_clear(p)) return;
   if (!p->loginlen) refuse(p, "USER first");
+  else if (!len) refuse(p, "write PASS and the password");
   else log_in(p, AUTHWIRE_USER, arg, len);
 }
 

@@ -30,8 +30,9 @@ static void catb(stralloc *sa, char const *s, size_t len)
 static int plausible(char const *s, size_t len)
 {
   size_t at = address_at(s, len);
+  char const *bad = at + 1 < len && s[at + 1] == '[' ? " <>()\",;\\" : " <>()\",;:\\"; /* [IPv6:...] */
   for (size_t i = at; i < len; i++)
-    if (strchr(" <>()\",;:\\", s[i])) return 0;
+    if (strchr(bad, s[i])) return 0;
   return at > 0;
 }
 

@@ -198,6 +198,7 @@ int auth_may_send_now(struct session *s)
     case AUTH_LATER:
       snprintf(text, sizeof text, "you have sent too much within an hour, try again in %u seconds", a.seconds);
       return refuse(s, 450, "4.7.1", text);
+    case AUTH_NO: return refuse(s, 550, "5.7.1", "this is more than you may send within an hour");
     default: return refuse(s, 451, "4.3.0", "unable to tell how much you have sent, try again later");
   }
 }

@@ -171,8 +171,8 @@ equal(envelope([], b'To: g: a, B <b>;, <>, "q r"@x.org\n\n'), T('a', 'b', 'q r@x
 equal(envelope(['--', '-oQ/tmp', '-f']), T('-oQ/tmp', '-f'), 'recipients that begin with a dash')
 equal(envelope(['a b@x.org', 'a@b@x.org', 'a@sub+', 'a@x.org.', '@', 'a@']), (100, 'pipit-inject: fatal: unable to parse address: @'),
       'an argument without local part')
-equal(envelope(['a b@x.org', 'a@b@x.org', 'a@sub+', 'a@x.org.', 'a@', 'a@[192.0.2.1]', '`id`;|$(id)@x.org']),
-      T('a b@x.org', 'a@b@x.org', 'a@sub.host.example', 'a@x.org', 'a', 'a@[192.0.2.1]', '`id`;|$(id)@x.org'), 'arguments are raw addresses')
+equal(envelope(['a b@x.org', 'a@b@x.org', 'a@sub+', 'a@x.org.', 'a@', 'a@[192.0.2.1]', 'a@[IPv6:2001:db8::1]', '`id`;|$(id)@x.org']),
+      T('a b@x.org', 'a@b@x.org', 'a@sub.host.example', 'a@x.org', 'a', 'a@[192.0.2.1]', 'a@[IPv6:2001:db8::1]', '`id`;|$(id)@x.org'), 'arguments are raw addresses')
 equal(envelope(['a@x.org,b@x.org']), T('a@x.org,b@x.org'), 'also with a comma')
 equal(envelope(['Joe <joe@x.org>']), (100, 'pipit-inject: fatal: unable to parse address: Joe <joe@x.org>'),
       'a display name among the arguments is refused')

@@ -64,6 +64,7 @@ equal(session(b'USER joe\r\nPASS x\r\nQUIT\r\n', 'h', '/no/such/program', 'x')[1
 bad = [b'', b'STAT', b'PASS x', b'USER', b'USER  ', b'APOP joe d', b'NOOP', b'USER a\0b', b'x' * 600, b'USER ' + b'x' * 508, b'\xff']
 r = session(b'\r\n'.join(bad) + b'\r\nQUIT\r\n')
 check(len(r) == len(bad) + 2 and all(l.startswith('-ERR ') for l in r[1:-1]) and r[-1] == ok, 'what is wrong is answered with -ERR: %r' % list(zip(bad, r[1:])))
+equal(session(b'USER joe\r\nPASS\r\nPASS \r\nQUIT\r\n')[1:], [ok] + ['-ERR write PASS and the password'] * 2 + [ok], 'an empty password reaches no program: some let in who has none')
 equal(session(b'STLS\r\n')[1:], ['-ERR [SYS/TEMP] TLS is not available now'], 'STLS without pipit-tlsd')
 check(session(b'x' * 100000 + b'\r\nQUIT\r\n')[1:] == ['-ERR line too long', ok], 'a line of 100,000 bytes')
 check(len(session(b'FOO\r\n' * 50)) == 21, '20 errors end it')

@@ -88,6 +88,8 @@ static struct {
   { "an empty quoted local part", "\"\"@x.org", 0 },
   { "a route that does not end", "<@a.org joe>", 0 },
   { "only an at sign", "@", 0 },
+  { "an address in a source route", "@a.org,b@c.org:joe@x.org", 0 },
+  { "the same in angles", "<@a.org,b@c.org:joe@x.org>", 0 },
 };
 
 static int collect(void *data, struct addrlist_addr const *a)

@@ -31,14 +31,15 @@ int main(void)
   char const *scratch = getenv("SCRATCH");
   if (!scratch || chdir(scratch) == -1 || setenv("PIPIT_HOME", ".", 1) || mkdir("control", 0755) == -1) return 111;
   check(limits_load() && !ask("ann", 1000000, t), "without the file there are none");
-  write_control("# limits\nann:3:\nbob::10\n*:100:1000\n");
+  write_control("# limits\nann:3:\nbob::10\nnone:0:\n*:100:1000\n");
   check(limits_load(), "the file is read");
   check(!ask("ann", 1, t) && !ask("ANN", 1000, t) && !ask("ann", 1, t), "three messages");
   unsigned int s = ask("ann", 1, t);
   check(s > 50 * 60 && s <= 65 * 60, "the fourth has to wait");
   check(ask("ann", 1, t + (s - 2) * 1000ull - 5 * MINUTE) > 0 && !ask("ann", 1, t + s * 1000ull), "as long as was said");
   check(!ask("bob", 10, t) && ask("bob", 1, t) > 0 && !ask("bob", 10, t + 2 * HOUR), "recipients");
-  check(ask("bob", 11, t + 4 * HOUR) > 0, "more than ever");
+  check(ask("bob", 11, t + 4 * HOUR) == LIMITS_NEVER && !ask("bob", 10, t + 4 * HOUR), "more than ever");
+  check(ask("none", 1, t) == LIMITS_NEVER, "no message at all");
   check(!ask("carl", 1000, t) && ask("carl", 1, t) > 0, "everybody else");
   for (int i = 0; i < 100; i++) ask("dora", 1, t + (uint64_t)i * 30000);
   check(ask("dora", 1, t + 50 * MINUTE) > 0 && !ask("dora", 1, t + 66 * MINUTE), "what is old falls out bit by bit");
