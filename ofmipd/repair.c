@@ -214,7 +214,7 @@ static int is_resent(struct work const *w)
   return 0;
 }
 
-/* Does a list say just this address? */
+/* A list is to say just this address, which is emptied then. */
 static int on_same(void *data, struct addrlist_addr const *a)
 {
   stralloc *addr = data;
@@ -236,7 +236,7 @@ static int add_mailbox(struct work *w, char const *field)
   ok = ok && newfield_mailbox(&w->added, field, r->name ? r->name : "", r->name ? r->namelen : 0, 0,
                               addr.s, addr.len);
   /* MAIL takes domains that a header does not. */
-  if (ok && addrlist_parse(w->added.s + start, w->added.len - start, on_same, &addr) != 1)
+  if (ok && (addrlist_parse(w->added.s + start, w->added.len - start, on_same, &addr) != 1 || addr.len))
     ok = refuse(r, 554, "5.1.7", "the address of the sender cannot stand in a header");
   stralloc_free(&addr);
   return ok;
