@@ -1,5 +1,5 @@
 """compat.py - qmail's names and paths (pipit-compat, make install-compat), pipit-showctl, pipit-getpw"""
-import os, re, subprocess, sys
+import os, re, shutil, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))
 from pipit import *
 
@@ -141,6 +141,11 @@ def showctl():
     more = [('tlsdestinations', 'a:encrypted\n', 'line 1: write none'), ('tlsdestinations', 'a\n', 'line 1: not name:policy'), ('tlsdestinations', 'a:\n', 'line 1: write none'),
             ('tlsdestinations', 'a:verify fingerprint=abc\n', 'line 1: not fingerprints'), ('tlsdestinations', 'a:verify ca=../x\n', 'line 1: not the name of a file'),
             ('tlsdestinations', 'a:none\nA:may\n', 'line 2: the second one'), ('smtproutes', 'a:b:25 none wrapper\n', 'line 1: wrapper is nothing'),
+            *(('senders', 'ann@x:self\n' + l + '\n', 'line 2: not login:addresses') for l in ('ann@x:slef', 'ann', ':self', '*:a@x,me')),
+            *(('loginlimits', '*:1:\n' + l + '\n', 'line 2: not login:messages') for l in ('ann:x:y', 'ann', ':1:1', 'a:1:2:3', 'a:4294967296:', 'a:1: 2')),
+            ('loginlimits', 'a:1\nA:2\n', 'line 2: the second one'), ('tlsdestinations', 'a:verify ca=nosuch\n', 'line 1: serverca/nosuch.pem is not there'),
+            ('smtproutes', 'a:b:25 verify ca=nosuch\n', 'line 1: serverca/nosuch.pem is not there'), ('smtproutes', 'a:b:465 verify auth=x\n', 'line 1: port 465 needs wrapper'),
+            ('smtproutes', ':[::1]:465\n', 'line 1: port 465 needs wrapper'), ('senderroutes', '@a:b;465\n', 'line 1: port 465 needs wrapper'),
             ('smtproutes', 'a:b:25 verify match=b,\n', 'line 1: not a list of names'), ('senderroutes', '@a:b:25 encrypt ca=x auth=y\n', 'line 1: match=, ca=')]
     for name, (text, why) in [*bad.items(), *((name, (text, why)) for name, text, why in more)]:
         old = os.path.exists(home + '/control/' + name) and open(home + '/control/' + name).read()
@@ -149,6 +154,13 @@ def showctl():
         check(code == 1 and 'look: %s: %s' % (name, why) in out and all(l.startswith('look: ') for l in out.splitlines()),
               '%s: %r: %s' % (name, text, out.strip()))
         os.unlink(home + '/control/' + name) if old is False else write(home + '/control/' + name, old)
+    os.mkdir(home + '/control/serverca'); control(senders='# no\n*:Self, ANY a@x\t@x\nann:\nann:@.x\n', loginlimits='ann:1:2 \nbob::\ncarl:\n*:4294967295\n')
+    control(tlsdestinations='b:wrapper verify ca=c\n', smtproutes='a:[::1]:465\nb:2001:db8::1;25\n', serverca_c_pem='')
+    os.rename(home + '/control/serverca.c.pem', home + '/control/serverca/c.pem')
+    equal(show('-p'), (0, ''), 'lines of senders and loginlimits, a CA that is there, port 465 with wrapper in tlsdestinations')
+    shutil.rmtree(home + '/control/serverca'); os.unlink(home + '/control/tlsdestinations')
+    control(smtproutes='a:b:465 wrapper auth=x\nb:2001:db8::1;25\n')
+    equal(show('-p'), (0, ''), 'or in the route')
     control(rcpthosts='b.example\n', locals='b.example\nw.example\nv.example\n', morercpthosts='x\n', tcp_smtp_cdb='')
     os.utime(home + '/control/tcp.smtp.cdb', (1, 1)); control(tcp_smtp=':allow\n')
     out = show('-p')[1].splitlines()
