@@ -124,16 +124,18 @@ def again(home):
     p = run('-s', '2601', '-a', '::1', *AS, home)
     equal((p.returncode, read(home, 'service/smtpd/env/PORT'), read(home, 'service/smtpd/env/IP')),
           (0, '2601\n', '::1\n'), 'a port and an address that are asked for are taken')
+    check('new services' not in p.stdout, 'no service is new')
     equal(sorted(n for n in os.listdir(home + '/service') if 'ofmi' in n), [], 'submission only where it is asked for')
     p = run('-m', '2587', '-M', '2465', *AS, home)
     equal([(n, f, read(home, 'service', n, 'env', f)) for n in ('ofmipd', 'ofmipds') for f in sorted(os.listdir('%s/service/%s/env' % (home, n))) if f != 'MEMORY'],
           [('ofmipd', 'IP', '127.0.0.1\n'), ('ofmipd', 'PORT', '2587\n'),
            ('ofmipds', 'IP', '127.0.0.1\n'), ('ofmipds', 'PORT', '2465\n'), ('ofmipds', 'SMTPS', '1\n')], 'services for submission')
-    check('port 2587' in p.stdout and 'port 2465' in p.stdout and 'pipit-ofmipd' in read(home, 'service/ofmipds/run'), 'it tells their ports: %r' % p.stdout)
+    check('submission: port 2587, for' in p.stdout and 'submission: port 2465, TLS at once, for' in p.stdout and 'pipit-ofmipd' in read(home, 'service/ofmipds/run'), 'it tells their ports: %r' % p.stdout)
+    check('new services: ofmipd ofmipds; ' in p.stdout and p.stdout.count('s6-svscanctl -a %s/service\n' % home) == 1, 'and how they start where it runs already')
     p = run('-p', '2110', '-P', '2995', *AS, home)
     equal([(n, f, read(home, 'service', n, 'env', f)) for n in ('popup', 'popups') for f in sorted(os.listdir('%s/service/%s/env' % (home, n))) if f != 'MEMORY'],
           [('popup', 'IP', '127.0.0.1\n'), ('popup', 'PORT', '2110\n'), ('popups', 'IP', '127.0.0.1\n'), ('popups', 'PORT', '2995\n'), ('popups', 'SMTPS', '1\n')], 'services for POP3')
-    check('POP3: port 2110' in p.stdout and 'pipit-popup' in read(home, 'service/popups/run') and 'ofmi' not in read(home, 'service/popup/run'), 'with their own script')
+    check('POP3: port 2110, for' in p.stdout and 'POP3: port 2995, TLS at once, for' in p.stdout and 'new services: popup popups; ' in p.stdout and 'pipit-popup' in read(home, 'service/popups/run') and 'ofmi' not in read(home, 'service/popup/run'), 'with their own script')
     write(home, 'service/ofmipd/run', 'old')
     run(*AS, home)
     check('pipit-ofmipd' in read(home, 'service/ofmipd/run') and read(home, 'service/ofmipd/env/PORT') == '2587\n', 'they are brought up to date too')
