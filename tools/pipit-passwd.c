@@ -421,7 +421,8 @@ int passwd_main(int argc, char const *const *argv)
 {
   static struct job j;
   umask(077);
-  if (!read_options(&j, argc, argv)) strerr_dieusage(EXIT_PERMANENT, USAGE);
+  if (!read_options(&j, argc, argv))
+    strerr_dieusage(EXIT_PERMANENT, j.login && strchr(j.login, ':') ? "a login has no colon" : USAGE);
   become();
   if (j.action == SET) make_secret(&j);
   work(&j);

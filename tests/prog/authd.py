@@ -33,9 +33,10 @@ def test_passwd():
     equal([re.sub(r'}.*', '}', l) for l in text], ['Ann@example.org:{CRYPT}', 'bob:{SCRAM-SHA-256}', '# a note', ''],
           'the text: one line for each, others stay')
     check(text[0].startswith('Ann@example.org:{CRYPT}$y$'), 'yescrypt is the default')
-    for args, code, why in ((('-D', 'nobody'), 1, 'a login that is not there'), (('a:b',), 100, 'a login with a colon'), (('-b', 'x'), 100, 'wrong usage'),
+    for args, code, why in ((('-D', 'nobody'), 1, 'a login that is not there'), (('-b', 'x'), 100, 'wrong usage'),
                             (('-s', '-D', 'x'), 100, 'options that exclude each other'), (('-u', 'no.such.user', 'x'), 111, 'no such user')):
         equal(passwd(home, *args, password='x')[0], code, why)
+    equal(passwd(home, 'a:b', password='x'), (100, 'pipit-passwd: usage: a login has no colon\n'), 'a login with a colon')
     equal(passwd(home, 'x', password='')[0], 100, 'an empty password')
     equal(passwd(home, 'x', password='y' * 600)[0], 100, 'one that is too long')
     before = open(path).read()
