@@ -374,7 +374,7 @@ static void judge(struct authd *d, struct asker *a, int status)
     return;
   }
   int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  if (code == CHECKER_REFUSED) has_failed(d, a);
+  if (checker_refused(code)) has_failed(d, a);
   else if (code == -1) is_trouble(a, "was killed by a signal", WTERMSIG(status));
   else if (code) is_trouble(a, "failed with an exit code", code);
   else if (a->q.kind == AUTHWIRE_SCRAM && !a->said_yes) is_trouble(a, "did not say who it is", code);

@@ -109,7 +109,7 @@ static enum auth_result ask_program(struct auth const *a, struct auth_who const 
     out->login[t->loginlen] = 0;
     return AUTH_OK;
   }
-  if (code == CHECKER_REFUSED) {
+  if (checker_refused(code)) {
     auth_log_failure(PROG, w->ip, w->service, t->mechanism, t->login, t->loginlen);
     return AUTH_NO;
   }

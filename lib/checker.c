@@ -18,6 +18,10 @@
 #define STEP_MS 500 /* how late a request to stop may be noticed */
 #define LOOK_MS 20  /* between two looks at a program that cannot be waited for */
 
+#define VCHKPW_WRONG 3 /* what vchkpw exits with when it refuses */
+#define VCHKPW_FIRST 20
+#define VCHKPW_LAST  23
+
 int checker_data(char const *s, size_t len)
 {
   int p[2];
@@ -65,6 +69,11 @@ pid_t checker_start(char *const *argv, int data, int extra, int in, int out)
   if (!pid) become(argv, data, extra, in, out);
   if (pid > 0) setpgid(pid, pid); /* whoever is first */
   return pid;
+}
+
+int checker_refused(int code)
+{
+  return code == CHECKER_REFUSED || code == VCHKPW_WRONG || (code >= VCHKPW_FIRST && code <= VCHKPW_LAST);
 }
 
 int checker_wait(pid_t pid, uint64_t end, volatile sig_atomic_t const *stop)

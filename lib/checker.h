@@ -1,8 +1,8 @@
 /* checker.h - run a checkpassword program (http://cr.yp.to/checkpwd/interface.html)
  *
  * It reads login, secret and more from descriptor 3, and on success becomes the user and
- * executes its arguments. What it exits with counts: 0 (of the last program), 1 refused, all
- * others are trouble.
+ * executes its arguments. What it exits with counts: 0 (of the last program), what checker_refused
+ * knows; all others are trouble.
  */
 #ifndef PIPIT_CHECKER_H
 #define PIPIT_CHECKER_H
@@ -23,6 +23,11 @@ extern int checker_data(char const *s, size_t len);
  * the log), <data> on 3 and, unless it is -1, <extra> on 4; other descriptors are closed. All
  * stay open here. The pid, or -1 with errno. */
 extern pid_t checker_start(char *const *argv, int data, int extra, int in, int out);
+
+/* Does that exit code say that the login or the password is wrong? The interface's 1 does. vpopmail's
+ * vchkpw tells more: 3 of a password that is wrong or a user who is unknown, 20 to 23 of a login that is
+ * none, a user whom the system has not, and his wrong password. */
+extern int checker_refused(int code);
 
 /* Wait for it until <end> (clock_ms), or until <*stop>, which may be NULL; then it is killed.
  * What it exited with; EXIT_TEMPORARY where it was killed. */

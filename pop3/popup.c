@@ -219,12 +219,12 @@ static void judge(struct popup *p, struct auth_try const *t, int status)
   if (status != -1 && WIFSIGNALED(status)) {
     refuse(p, "[SYS/TEMP] aack, child crashed");
     p->end = "the program crashed";
-  } else if (status == -1 || WEXITSTATUS(status) > CHECKER_REFUSED) {
-    tell_trouble(p);
-    p->end = "the program failed"; /* it may have said something itself */
-  } else if (WEXITSTATUS(status) == CHECKER_REFUSED) {
+  } else if (status != -1 && checker_refused(WEXITSTATUS(status))) {
     auth_log_failure("pipit-popup", p->client->ip, AUTHWIRE_POP3, t->mechanism, t->login, t->loginlen);
     has_failed(p);
+  } else if (status) {
+    tell_trouble(p);
+    p->end = "the program failed"; /* it may have said something itself */
   } else {
     p->io.broken = STREAM_ERROR; /* all is said */
     p->end = "logged in";

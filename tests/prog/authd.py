@@ -281,9 +281,10 @@ def test_failures():
 def test_checkers():
     settings()
     slow = script('slow', 'sleep 50 & echo $! >%s/slow.pid; wait\n' % SCRATCH)
-    for name, text, want in (('crash', 'kill -SEGV $$', 'T'), ('odd', 'exit 99', 'T'), ('no', 'exit 1', 'N'), ('print', 'echo hello; exit 1', 'N'), ('two', 'exit 2', 'T')):
+    for name, text, want in (('crash', 'kill -SEGV $$', 'T'), ('odd', 'exit 99', 'T'), ('no', 'exit 1', 'N'), ('print', 'echo hello; exit 1', 'N'), ('two', 'exit 2', 'T'),
+                             *(('vchkpw', 'exit %d' % n, 'N') for n in (3, 20, 21, 22, 23)), ('four', 'exit 4', 'T'), ('nineteen', 'exit 19', 'T'), ('late', 'exit 24', 'T')):
         d = Authd(home, script(name, text + '\n'))
-        equal(d.ask(login='bob', secret='x')[:1], want, 'a checker that says %s' % text)
+        equal((d.ask(login='bob', secret='x')[:1], len(d.lines('auth failed'))), (want, want == 'N'), 'a checker that says %s; what it refuses is logged' % text)
         d.stop()
     d = Authd(home, '/nonexistent')
     equal(d.ask(login='bob', secret='x')[:1], 'T', 'one that is missing')

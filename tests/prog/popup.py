@@ -22,7 +22,7 @@ open(data, 'w').close(); own(data)
 CHECKER = script('checker', 'cat <&3 >%s; exec 3<&-; export USER=joe; cd %s || exit 111\nd=$(tr "\\0" "\\n" <%s)\n' % (data, user, data) + '''case "$d" in
 "joe
 sec ret
-<"*">") exec "$@";; spaces*) exit 1;; trouble*) exit 111;; misuse*) exit 2;; crash*) kill -SEGV $$;; esac
+<"*">") exec "$@";; spaces*) exit 1;; trouble*) exit 111;; misuse*) exit 2;; code*) set -- $d; exit ${1#code};; crash*) kill -SEGV $$;; esac
 exit 1
 ''')
 plain = dict(os.environ, PIPIT_HOME=home, TCPREMOTEIP='192.0.2.9', PROTO='TCP', TCPLOCALIP='192.0.2.1')
@@ -59,6 +59,8 @@ equal([l for l in session.log.split('\n') if 'auth failed' in l][:1], ['pipit-po
 check('failures=3' in session.log and 'reason="too many failed logins"' in session.log, 'and is counted')
 later = '-ERR [SYS/TEMP] logins cannot be checked now, try again later'
 for name in ('trouble', 'misuse'): equal(session(b'USER %s\r\nPASS x\r\nUSER joe\r\n' % name.encode())[1:], [ok, later], 'exit code of the program: ' + name)
+for code in (3, 20, 21, 22, 23): equal((session(b'USER code%d\r\nPASS x\r\nQUIT\r\n' % code)[1:], session.log.count('auth failed')), ([ok, wrong, ok], 1), 'vchkpw refuses with %d' % code)
+for code in (4, 19, 24): equal(session(b'USER code%d\r\nPASS x\r\nQUIT\r\n' % code)[1:], [ok, later], 'and not with %d' % code)
 equal(session(b'USER crash\r\nPASS x\r\nQUIT\r\n')[1:], [ok, '-ERR [SYS/TEMP] aack, child crashed'], 'a program that crashes')
 equal(session(b'USER joe\r\nPASS x\r\nQUIT\r\n', 'h', '/no/such/program', 'x')[1:], [ok, later], 'a program that is missing')
 bad = [b'', b'STAT', b'PASS x', b'USER', b'USER  ', b'APOP joe d', b'NOOP', b'USER a\0b', b'x' * 600, b'USER ' + b'x' * 508, b'\xff']

@@ -13,7 +13,7 @@ CHECKER = script('checker', READ + '''case "$d" in
 "ann
 tanstaaftanstaaf"*|"ann@example.org
 secret"*) exec "$@";;
-trouble*) exit 111;; misuse*) exit 2;; odd*) exit 77;; crash*) kill -SEGV $$;; prints*) echo 250 fake; exit 1;;
+trouble*) exit 111;; misuse*) exit 2;; code*) set -- $d; exit ${1#code};; odd*) exit 77;; crash*) kill -SEGV $$;; prints*) echo 250 fake; exit 1;;
 esac
 exit 1
 ''')
@@ -129,6 +129,11 @@ def test_failures():
     lines = [l for l in s.text.split('\n') if 'auth failed' in l]
     equal(lines, ['pipit-smtpd: auth failed ip=192.0.2.1 service=smtp mechanism=PLAIN login="evil\\x0aip=1.2.3.4"'] * 3,
           'each has one line, in which the login is one value')
+    for code in (3, 20, 21, 22, 23):
+        s = session()
+        equal(s.cmd(plain('code%d' % code, 'x'))[:9], '535 5.7.8', 'vchkpw refuses with %d' % code)
+        s.end()
+        check('auth failed' in s.text and 'unable' not in s.text, 'which is logged as a failure')
     settings(authdelay='1')
     s = session()
     began = time.monotonic()
@@ -138,7 +143,7 @@ def test_failures():
 
 def test_trouble():
     settings()
-    for login in ('trouble', 'misuse', 'odd', 'crash'):
+    for login in ('trouble', 'misuse', 'odd', 'crash', 'code4', 'code19', 'code24'):
         s = session()
         equal(s.cmd(plain(login, 'x')), '454 4.7.0 logins cannot be checked now, try again later', 'a program in trouble (%s) says nothing of a password' % login)
         s.end()
@@ -151,7 +156,7 @@ def test_trouble():
     equal(s.cmd(plain('prints', 'x'))[:9], '535 5.7.8', 'what a program prints')
     equal(s.cmd('NOOP')[:3], '250', 'is not for the client')
     s.end()
-    s = session('host', CHECKER, script('no', 'exit 3\n'))
+    s = session('host', CHECKER, script('no', 'exit 77\n'))
     equal(s.cmd(plain())[:9], '454 4.7.0', 'the last program decides')
     s.end()
     s = session('host', script('outer', READ + 'exec 3<<E\n$d\nE\nexec "$@"\n') , script('inner', 'tr "\\0" "\\n" <&3 | grep -q ann || exit 1; exec "$@"\n'), 'true')
