@@ -232,20 +232,23 @@ static int start(struct authd *d, struct asker *a, char const *strings)
   return 1;
 }
 
-static unsigned int wait_of(struct asker const *a)
+/* Does its login have to wait? Then it is told so, and that is all. */
+static int has_to_wait(struct asker *a)
 {
   struct failures_who w;
   failures_who(&w, a->q.ip, a->login, a->loginlen);
-  return failures_wait(&w, clock_ms());
+  unsigned int seconds = failures_wait(&w, clock_ms());
+  if (!seconds) return 0;
+  answer_later(a, seconds);
+  forget(a);
+  return 1;
 }
 
+/* Of SCRAM it is the program that tells whose login it is, before it answers anything. */
 static void ask_program(struct authd *d, struct asker *a, char const *strings)
 {
-  unsigned int seconds = wait_of(a);
-  if (seconds) {
-    answer_later(a, seconds);
-    forget(a);
-  } else if (is_full(d, a)) {
+  if (a->q.kind != AUTHWIRE_SCRAM && has_to_wait(a)) return;
+  if (is_full(d, a)) {
     end(a, AUTHWIRE_FAULT, "too many logins are being checked");
   } else if (!start(d, a, strings)) {
     if (errno == EMSGSIZE) {
@@ -324,17 +327,12 @@ static void log_login(struct asker const *a)
   logline_write(&l);
 }
 
-/* What is right only after too many guesses counts for nothing: of SCRAM the login is known but
- * now. 1 it is in. */
+/* What is right only after too many guesses, of which others may have run at the same time, counts for
+ * nothing. 1 it is in. */
 static int is_in(struct asker *a)
 {
   struct failures_who w;
-  unsigned int seconds = wait_of(a);
-  if (seconds) {
-    answer_later(a, seconds);
-    forget(a);
-    return 0;
-  }
+  if (has_to_wait(a)) return 0;
   failures_who(&w, a->q.ip, a->login, a->loginlen);
   failures_clear(&w, clock_ms());
   if (a->q.service == AUTHWIRE_POP3 && open_time()) open_add(a->q.ip, 0, 0, clock_ms());
@@ -343,10 +341,13 @@ static int is_in(struct asker *a)
   return 1;
 }
 
+/* A wrong password gets the answer that the right one would get. An empty login has none to be told from
+ * others: that costs what failures cost. */
 static void has_failed(struct authd const *d, struct asker *a)
 {
   struct failures_who w;
   uint64_t now = clock_ms();
+  if (a->loginlen && has_to_wait(a)) return;
   failures_who(&w, a->q.ip, a->login, a->loginlen);
   auth_log_failure(PROG, a->q.ip, a->q.service, a->q.mechanism, a->login, a->loginlen);
   unsigned int times = failures_add(&w, a->secret, a->secretlen, now);
@@ -392,7 +393,8 @@ void asker_exited(struct authd *d, pid_t pid, int status)
   }
 }
 
-/* A message for the client, or at the end who it was. */
+/* Whose login it is, a message for the client, or at the end the verdict. The server's last message proves
+ * that the password was right: who has to wait gets none. */
 void asker_hear_program(struct authd *d, struct asker *a)
 {
   char packet[AUTHWIRE_SCRAM_MAX + 1];
@@ -403,11 +405,12 @@ void asker_hear_program(struct authd *d, struct asker *a)
   if (n == -1 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) {
     shut(&a->scram); /* its exit code says the rest */
-  } else if (packet[0] == AUTHWIRE_DATA) {
-    answer(a, AUTHWIRE_DATA, packet + 1, (size_t)n - 1);
-  } else {
+  } else if (packet[0] == AUTHWIRE_WHO) {
     a->loginlen = (size_t)n - 1 <= sizeof a->login ? (size_t)n - 1 : 0;
     memcpy(a->login, packet + 1, a->loginlen);
+  } else if (packet[0] == AUTHWIRE_DATA) {
+    if (!has_to_wait(a)) answer(a, AUTHWIRE_DATA, packet + 1, (size_t)n - 1);
+  } else {
     a->said_yes = packet[0] == AUTHWIRE_OK && a->loginlen;
     shut(&a->scram);
   }

@@ -138,6 +138,7 @@ static int converse(struct checkpass *c, struct talk *t)
   struct scram_keys k;
   if (!read_first(t)) return -1;
   memcpy(c->login, t->first.login, t->first.loginlen);
+  if (!tell(t, AUTHWIRE_WHO, c->login, t->first.loginlen)) return -1;
   if (!t->first.noncelen) return 0;
   t->trouble = 0;
   int known = find_keys(c, &k, c->login);
@@ -158,7 +159,7 @@ int checkpass_judge(struct checkpass *c, int sock, int reader, char const **trou
   t.sock = sock;
   t.reader = reader;
   int r = converse(c, &t);
-  if (r != -1 && !tell(&t, r ? AUTHWIRE_OK : AUTHWIRE_NO, c->login, strlen(c->login))) r = -1;
+  if (r != -1 && !tell(&t, r ? AUTHWIRE_OK : AUTHWIRE_NO, 0, 0)) r = -1;
   *trouble = t.trouble;
   return r;
 }

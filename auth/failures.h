@@ -5,7 +5,8 @@
  * from a network with FAILURES_PAIR of them, and a network with FAILURES_NETWORK, is refused without
  * asking anybody, for a while; but not a network for a login that has succeeded from there. For a login as
  * such nobody is ever refused: else whoever wants could lock its owner out. The same wrong password
- * again, as a forgotten telephone sends it, counts once.
+ * again, as a forgotten telephone sends it, counts once where the password is known: of SCRAM, CRAM-MD5 and
+ * APOP each failure counts.
  *
  * A network is an IPv4 address, or 64 bits of an IPv6 address. Times are milliseconds of clock_ms.
  */

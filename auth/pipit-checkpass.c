@@ -7,7 +7,8 @@
  * service pipit). USER, HOME and SHELL are set, for a mailbox of users/mailboxes MAILDIR as well.
  *
  * -s: descriptor 3 is a socket, over which SCRAM-SHA-256 is spoken, packets as in lib/authwire.h
- * (AUTHWIRE_DATA both ways; AUTHWIRE_OK or AUTHWIRE_NO with the login at the end).
+ * (AUTHWIRE_WHO once the first message was read; AUTHWIRE_DATA both ways; AUTHWIRE_OK or AUTHWIRE_NO,
+ * without a login, at the end).
  *
  * Called as pipit-passwd it is that program: tools/pipit-passwd.c.
  *

@@ -40,6 +40,7 @@
 #define AUTHWIRE_OK    'K' /* and the login, for AUTHWIRE_CHECK and AUTHWIRE_SCRAM */
 #define AUTHWIRE_NO    'N'
 #define AUTHWIRE_DATA  'D' /* and a message */
+#define AUTHWIRE_WHO   'I' /* and the login: pipit-checkpass -s has read whose it is */
 #define AUTHWIRE_LATER 'W' /* too often: and the seconds to wait, in digits */
 #define AUTHWIRE_FAULT 'T' /* it cannot be told now: and why */
 

@@ -102,6 +102,7 @@ struct talk_with {
   char server[AUTHWIRE_SCRAM_MAX + 1]; /* what came last over <sock>, behind its kind */
   size_t len;
   char kind;
+  char who[AUTHWIRE_LOGIN_MAX + 1]; /* whose login it is, as was told */
 };
 
 static void judge(int sock, int reader) __attribute__((noreturn));
@@ -132,21 +133,27 @@ static void begin(struct talk_with *t)
   t->reader = reader[1];
 }
 
+/* Keep a packet that came over <sock>. */
+static void keep(struct talk_with *t, char const *packet, size_t len)
+{
+  t->kind = packet[0];
+  t->len = len - 1;
+  memcpy(t->server, packet + 1, t->len);
+  t->server[t->len] = 0;
+  if (t->kind == AUTHWIRE_WHO && t->len < sizeof t->who) memcpy(t->who, t->server, len);
+}
+
 /* Its verdict, after the last packet that it sent to the client. */
 static int end(struct talk_with *t)
 {
   int status;
-  char packet[AUTHWIRE_SCRAM_MAX + 1];
+  char packet[AUTHWIRE_SCRAM_MAX];
   shutdown(t->sock, SHUT_WR);
   shutdown(t->reader, SHUT_WR);
   if (waitpid(t->pid, &status, 0) == -1 || !WIFEXITED(status)) return -1;
   for (ssize_t n; (n = recv(t->sock, packet, sizeof packet, MSG_DONTWAIT)) > 0 || (n == -1 && errno == ECONNRESET);) {
-    if (n == -1) continue; /* it has not read all, which is told first */
-    t->kind = packet[0];
-    t->len = (size_t)n - 1;
-    memcpy(t->server, packet + 1, t->len);
+    if (n != -1) keep(t, packet, (size_t)n); /* else: it has not read all, which is told first */
   }
-  t->server[t->len] = 0;
   close(t->sock);
   close(t->reader);
   return WEXITSTATUS(status);
@@ -170,17 +177,20 @@ static int take_task(struct talk_with *t, struct reader_task *task)
   return recv(t->reader, task, sizeof *task, 0) == sizeof *task;
 }
 
-/* What the client is told. */
-static int take_data(struct talk_with *t)
+/* What pipit-authd is told next: a packet of that kind. */
+static int take(struct talk_with *t, char kind)
 {
-  char packet[AUTHWIRE_SCRAM_MAX + 1];
+  char packet[AUTHWIRE_SCRAM_MAX];
   ssize_t n = recv(t->sock, packet, sizeof packet, 0);
   if (n <= 0) return 0;
-  t->kind = packet[0];
-  t->len = (size_t)n - 1;
-  memcpy(t->server, packet + 1, t->len);
-  t->server[t->len] = 0;
-  return t->kind == AUTHWIRE_DATA;
+  keep(t, packet, (size_t)n);
+  return t->kind == kind;
+}
+
+/* What the client is told, and before that whose login it is. */
+static int take_challenge(struct talk_with *t)
+{
+  return take(t, AUTHWIRE_WHO) && take(t, AUTHWIRE_DATA);
 }
 
 #define NONCE "clientnonce"
@@ -217,7 +227,7 @@ static int challenge(struct talk_with *t, struct reader_first *first, char const
   client_says(t, "first", 5);
   make_first(first, login);
   reader_says(t, first, sizeof *first);
-  return take_task(t, &task) && !memcmp(task.s, "first", 5) && take_data(t);
+  return take_task(t, &task) && !memcmp(task.s, "first", 5) && take_challenge(t);
 }
 
 /* From the challenge on. */
@@ -239,22 +249,22 @@ static void honest(void)
   check(challenge(&t, &first, "bob") && !strncmp(t.server, "r=" NONCE, 13) && strstr(t.server, ",s=c2FsdHNhbHQ=,i=4096"),
         "the challenge has the client's nonce, and the login's salt and iterations");
   make_final(&final, &first, t.server, 'b');
-  check(finish(&t, &final, "") == PROVED && t.kind == AUTHWIRE_OK && !strcmp(t.server, "bob"), "a proof");
+  check(finish(&t, &final, "") == PROVED && t.kind == AUTHWIRE_OK && !strcmp(t.who, "bob") && !t.len, "a proof; whose, was told before");
   challenge(&t, &first, "bob");
   make_final(&final, &first, t.server, 'b');
   check(finish(&t, &final, "x") == REFUSED && t.kind == AUTHWIRE_NO, "which the client does not stand by");
   challenge(&t, &first, "bob");
   make_final(&final, &first, t.server, 'x');
-  check(finish(&t, &final, "") == REFUSED && t.kind == AUTHWIRE_NO && !strcmp(t.server, "bob"), "of another key: of whom is told");
+  check(finish(&t, &final, "") == REFUSED && t.kind == AUTHWIRE_NO && !strcmp(t.who, "bob") && !t.len, "of another key: of whom was told");
   check(challenge(&t, &first, "dora"), "a login that does not exist");
   make_final(&final, &first, t.server, 'b');
-  check(finish(&t, &final, "") == REFUSED && !strcmp(t.server, "dora"), "is refused");
+  check(finish(&t, &final, "") == REFUSED && !strcmp(t.who, "dora"), "is refused");
   begin(&t);
   make_first(&first, "bob");
   first.noncelen = 0;
   client_says(&t, "x", 1);
   reader_says(&t, &first, sizeof first);
-  check(end(&t) == REFUSED && t.kind == AUTHWIRE_NO && !strcmp(t.server, "bob"), "a first message that is none");
+  check(end(&t) == REFUSED && t.kind == AUTHWIRE_NO && !strcmp(t.who, "bob"), "a first message that is none");
   challenge(&t, &first, "bob");
   memset(&final, 0, sizeof final);
   check(finish(&t, &final, "") == REFUSED, "a final one that is none");
@@ -301,7 +311,7 @@ static void replays(void)
   other.barelen = (uint16_t)snprintf(other.bare, sizeof other.bare, "%.*s,%s,%.*s", first.barelen, first.bare, before,
                                      old.len, old.without_proof);
   reader_says(&t, &other, sizeof other);
-  take_data(&t);
+  take_challenge(&t);
   final = old;
   final.len = 1;
   check(finish(&t, &final, "") == REFUSED, "nor as the first one");
@@ -324,7 +334,7 @@ static int with_first(void const *s, size_t len)
   client_says(&t, "first", 5);
   reader_says(&t, s, len);
   int r = end(&t);
-  return r == TROUBLE && t.kind ? TOLD : r;
+  return r == TROUBLE && t.kind && t.kind != AUTHWIRE_WHO ? TOLD : r;
 }
 
 static int with_final(void const *s, size_t len)
