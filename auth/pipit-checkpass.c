@@ -48,14 +48,15 @@ static int read_input(char data[AUTHWIRE_DATA_MAX + 1], char const **login, char
   return memchr(*password, 0, n - (size_t)(*password - data)) != 0;
 }
 
-/* As long as a login that exists takes, so that nobody can tell. */
+/* As long as a login with a password takes, so that nobody can tell. */
 static int check_nobody(char const *password)
 {
   struct passwd_head h = PASSWD_ZERO;
   int r = passwd_head(&h);
   if (r == 0) errno = ENOENT;
   if (r != 1) return -1;
-  return secret_check(h.dummy, password) == -1 ? -1 : 0;
+  secret_check(h.dummy, password);
+  return 0;
 }
 
 static int check_password(struct checkpass *c, char const *login, char const *password)
@@ -63,8 +64,8 @@ static int check_password(struct checkpass *c, char const *login, char const *pa
   size_t len = strlen(login);
   int r = passwd_find(&c->entry, login, len);
   if (len < sizeof c->login) memcpy(c->login, login, len + 1);
-  if (r == 1) return secret_check(c->entry.secret, password);
-  return r == 0 ? check_nobody(password) : -1;
+  if (r == -1) return -1;
+  return !r || secret_is_disabled(c->entry.secret) ? check_nobody(password) : secret_check(c->entry.secret, password);
 }
 
 static int check(struct checkpass *c, int use_pam)

@@ -17,11 +17,12 @@
 #include "base64.h"
 #include "secret.h"
 
-#define SCRAM_SCHEME "{SCRAM-SHA-256}"
+#define SCRAM_SCHEME   "{SCRAM-SHA-256}"
+#define CRYPT_SHORTEST 13 /* bytes of a hash: the oldest scheme's, which takes any two letters for its salt */
 
 int secret_is_disabled(char const *s)
 {
-  return *s == '!';
+  return *s == '!' || *s == '*';
 }
 
 /* Does the name s[0..len) of a scheme end in CRYPT? */
@@ -33,7 +34,6 @@ static int is_crypt(char const *s, size_t len)
 enum secret_kind secret_kind(char const *s, char const **hash)
 {
   char const *end;
-  if (*s == '!') s++;
   *hash = s;
   if (!strncasecmp(s, SCRAM_SCHEME, strlen(SCRAM_SCHEME))) {
     *hash = s + strlen(SCRAM_SCHEME);
@@ -89,6 +89,12 @@ static int check_scram(char const *hash, char const *password)
   return !CRYPTO_memcmp(known.stored, tried.stored, SCRAM_KEY);
 }
 
+int secret_is_hash(char const *hash)
+{
+  int r = crypt_checksalt(hash);
+  return r != CRYPT_SALT_INVALID && r != CRYPT_SALT_METHOD_DISABLED && strlen(hash) >= CRYPT_SHORTEST;
+}
+
 /* On the heap: it is 32 KB, which nobody needs to wipe by hand but us. */
 static int check_crypt(char const *hash, char const *password)
 {
@@ -113,7 +119,7 @@ int secret_check(char const *s, char const *password)
     default: break;
   }
   if (r == -1) errno = EPROTO;
-  return r == 1 && secret_is_disabled(s) ? 0 : r;
+  return r;
 }
 
 static int make_crypt(char out[SECRET_MAX], char const *password)

@@ -2,8 +2,8 @@
  *
  * As text, in the form that Dovecot's passwd-file has too: {CRYPT}$y$..., or any other scheme of
  * crypt(3) by its own name ({SHA512-CRYPT}$6$...); a hash of crypt(3) without a scheme; or
- * {SCRAM-SHA-256}iterations,salt,stored key,server key, the last three in base64. Before it a "!":
- * the login is disabled.
+ * {SCRAM-SHA-256}iterations,salt,stored key,server key, the last three in base64. With "!" or "*"
+ * at its beginning, whatever follows, it is no password's: the login is disabled, as in a shadow file.
  */
 #ifndef PIPIT_AUTH_SECRET_H
 #define PIPIT_AUTH_SECRET_H
@@ -29,15 +29,18 @@ struct scram_keys {
 
 enum secret_kind { SECRET_CRYPT, SECRET_SCRAM, SECRET_UNKNOWN };
 
-/* Which kind is s? <*hash> is where its hash begins. "!" in front is not looked at. */
-extern enum secret_kind secret_kind(char const *s, char const **hash);
 extern int secret_is_disabled(char const *s);
+
+/* Which kind is s, which is not disabled? <*hash> is where its hash begins. */
+extern enum secret_kind secret_kind(char const *s, char const **hash);
+
+/* Is that one which crypt(3) can make? */
+extern int secret_is_hash(char const *hash);
 
 /* Read the text behind {SCRAM-SHA-256}. 1, or 0 when it is none. */
 extern int secret_scram(struct scram_keys *k, char const *text);
 
-/* Is this the password? 1, 0; -1 when that cannot be told. A disabled login has none, which
- * takes as long to find out. */
+/* Is this the password of a login that is not disabled? 1, 0; -1 with errno when that cannot be told. */
 extern int secret_check(char const *s, char const *password);
 
 /* Make the text for a password: of crypt(3)'s best scheme, or with <iterations> SCRAM's keys.

@@ -178,8 +178,11 @@ static void check_secret(struct table const *t, char const *s)
 {
   char const *hash;
   struct scram_keys k;
+  if (secret_is_disabled(s)) return;
   switch (secret_kind(s, &hash)) {
-    case SECRET_CRYPT: return;
+    case SECRET_CRYPT:
+      if (!secret_is_hash(hash)) table_bad(t, "the secret is no hash; set a password, or write ! to disable the login");
+      return;
     case SECRET_SCRAM:
       if (!secret_scram(&k, hash)) table_bad(t, "the keys behind {SCRAM-SHA-256} are malformed");
       return;
@@ -216,7 +219,7 @@ static void note(struct head *h, char const *secret)
   char const *hash;
   if (secret_is_disabled(secret)) return;
   if (secret_kind(secret, &hash) != SECRET_SCRAM) h->all_scram = 0;
-  if (!h->any && strlen(secret) < sizeof h->dummy) snprintf(h->dummy, sizeof h->dummy, "%s", secret);
+  if (!*h->dummy && strlen(secret) < sizeof h->dummy) snprintf(h->dummy, sizeof h->dummy, "%s", secret);
   h->any = 1;
 }
 
@@ -252,7 +255,7 @@ static void put_head(struct head *h)
   int had = passwd_head(&old);
   if (getrandom(random, sizeof random, 0) != sizeof random) die("compile");
   for (size_t i = 0; i < SEED; i++) snprintf(seed + 2 * i, 3, "%02x", random[i]);
-  if (!h->any && !secret_make(h->dummy, seed, 0)) die("compile");
+  if (!*h->dummy && !secret_make(h->dummy, seed, 0)) die("compile");
   add(&fields, PASSWD_FORMAT);
   add(&fields, h->any && h->all_scram ? "s" : "");
   add(&fields, had == 1 ? old.seed : seed);

@@ -1,9 +1,11 @@
 """authd.py - pipit-authd, pipit-checkpass, pipit-passwd, pipit-relayopen: who may log in, what failures cost, limits"""
-import base64, fcntl, os, re, resource, shutil, signal, smtplib, socket, subprocess, sys, threading, time
+import base64, fcntl, os, re, resource, shutil, signal, smtplib, socket, struct, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from authd import *
+from instance import cdb
+from queuefile import crc32c
 import smtpsession
 from scripts import script
 
@@ -50,6 +52,42 @@ def test_passwd():
     code, err = passwd(home, '-b')
     check(code == 0 and 'chmod 600' in err, 'compiled again, with a warning: others can read it')
     os.chmod(path, 0o600)
+
+def test_no_hash():
+    """Secrets of shadow files, and what is none: nobody's login ends in trouble by them, nor tells which logins there are."""
+    settings()
+    path = os.path.join(home, 'users', 'passwd')
+    kept = open(path).read()
+    def write(*lines):
+        with open(path, 'w') as f: f.write(''.join(l + '\n' for l in lines))
+        own(path)
+    for secret in ('x', '', '{CRYPT}', '{CRYPT}*', '{CRYPT}!!', '{CRYPT}x', 'NP', 'LK', 'pencil', '$7', '$y$', '$99$abcdefghijklmnop'):
+        before = open(path + '.cdb', 'rb').read()
+        write('# a note', 'svc:' + secret)
+        code, err = passwd(home, '-b')
+        check(code == 111 and err.count('\n') == 1 and 'users/passwd: line 2: ' in err and 'write !' in err and open(path + '.cdb', 'rb').read() == before, '%r is refused: %r' % (secret, err))
+    for secret in ('*', '!', '!!', '*LK*', '!*', '*NP*', '!x', '!{ARGON2ID}x', '!{SCRAM-SHA-256}x'):
+        write('svc:' + secret, *kept.split('\n')[:-1])
+        equal(passwd(home, '-b'), (0, ''), '%r is that of a disabled login' % secret)
+        equal([checkpass(l + b'\0x\0\0', 'true') for l in (b'svc', b'nobody', b'ann@example.org')], [(1, '')] * 3, 'which has no password, and is nothing to others')
+        equal(checkpass(b'bob\0pencil\0\0', 'true')[0], 0, 'who can log in')
+    ours, p = speak([b'D' + Scram('svc', 'x').first().encode(), b'Dx'], 'true')
+    equal((p.communicate(timeout=60)[0], p.returncode), (b'', 1), 'nor is there one by SCRAM')
+    ours.close()
+    write('svc:*')
+    equal(passwd(home, '-b')[0], 0, 'a file of disabled logins')
+    equal([checkpass(l + b'\0x\0\0', 'true')[0] for l in (b'svc', b'nobody')], [1, 1], 'where nobody can log in')
+    write('svc:{CRYPT}$6$' + 'x' * 600, 'ann:' + CRYPTED)
+    equal(passwd(home, '-b')[0], 0, 'a secret that is too long for a hash')
+    check(CRYPTED.encode() + b'\0' in open(path + '.cdb', 'rb').read().split(b'pipit passwd 1')[1][:300], 'does not stand in for others')
+    for dummy in (b'*', b'x', b'', b'{CRYPT}', b'!' + CRYPTED.encode(), b'{ARGON2ID}x'):
+        old = lambda key, *fields: (key, struct.pack('>I', crc32c(key + b'\0'.join(fields) + b'\0')) + b'\0'.join(fields) + b'\0')
+        cdb(path + '.cdb', [old(b'svc', dummy, b'', b'', b'', b''), old(b'ann', CRYPTED.encode(), b'', b'', b'', b''), old(b'', b'pipit passwd 1', b'', b'ab', dummy)])
+        own(path + '.cdb')
+        equal([checkpass(l + b'\0x\0\0', 'true')[0] for l in (b'nobody', b'ann')], [1, 1], 'a file that was made of such lines is none of unknown logins either')
+        equal(checkpass(b'ann\0geheim\0\0', 'true')[0], 0, 'and others can log in')
+    write(*kept.split('\n')[:-1])
+    equal(passwd(home, '-b')[0], 0, 'as before')
 
 def checkpass(data, *args, **kw):
     r, w = os.pipe()

@@ -100,6 +100,9 @@ int main(void)
         "a hash of crypt(3)");
   check(secret_check("{SHA512-CRYPT}$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1", "Hello world!") == 1,
         "one of another scheme");
+  check(secret_is_disabled("!$6$x") && secret_is_disabled("*") && !secret_is_disabled("$6$!"), "who has no password");
+  check(secret_is_hash(hash) && secret_is_hash("abJnggxhB/yWI") && !secret_is_hash("abJnggxhB/yW") && !secret_is_hash("*0abcdefghijklm"),
+        "what is a hash");
   check(secret_check("!{CRYPT}x", "x") != 1 && secret_check("{CRYPT}", "x") != 1 && secret_check("", "x") != 1 &&
             secret_check("{PLAIN}x", "x") == -1 && secret_check("*", "*") != 1 && secret_check("{SCRAM-SHA-256}1,x", "x") == -1,
         "what is no secret");
