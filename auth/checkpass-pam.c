@@ -1,5 +1,6 @@
 /* checkpass-pam.c - passwords of system accounts, by PAM; see checkpass.h */
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <skalibs/strerr.h>
 
 #include "checkpass.h"
+#include "getpw.h"
 
 #ifdef HAVE_PAM
 #include <security/pam_appl.h>
@@ -55,20 +57,8 @@ static int is_refusal(int code)
   }
 }
 
-static int find_user(struct checkpass *c, char const *login)
-{
-  struct passwd const *pw = getpwnam(login);
-  if (!pw) return 0;
-  c->is_system = 1;
-  c->uid = pw->pw_uid;
-  c->gid = pw->pw_gid;
-  c->home = strdup(pw->pw_dir);
-  c->shell = strdup(pw->pw_shell);
-  snprintf(c->login, sizeof c->login, "%s", pw->pw_name);
-  return c->home && c->shell ? 1 : -1;
-}
-
-int checkpass_pam(struct checkpass *c, char const *login, char const *password)
+/* 1, 0, or -1 after a line on stderr. */
+static int ask(char const *login, char const *password)
 {
   struct pam_conv const conv = { converse, (void *)password };
   pam_handle_t *h = 0;
@@ -80,8 +70,34 @@ int checkpass_pam(struct checkpass *c, char const *login, char const *password)
   char const *why = pam_strerror(h, code);
   if (code != PAM_SUCCESS && !is_refusal(code)) strerr_warnw("PAM (service " SERVICE "): ", why);
   if (h) pam_end(h, code);
-  if (code == PAM_SUCCESS) return find_user(c, login);
-  return is_refusal(code) ? 0 : -1;
+  return code == PAM_SUCCESS ? 1 : is_refusal(code) ? 0 : -1;
+}
+
+static void be(struct checkpass *c, struct passwd const *pw)
+{
+  c->is_system = 1;
+  c->uid = pw->pw_uid;
+  c->gid = pw->pw_gid;
+  c->home = pw->pw_dir;
+  c->shell = pw->pw_shell;
+  snprintf(c->login, sizeof c->login, "%s", pw->pw_name);
+}
+
+/* Nobody becomes root here, so whether a password is root's is not found out either: what PAM gets is an
+ * empty one, which takes as long, and as many tries, as a wrong one. */
+int checkpass_pam(struct checkpass *c, char const *login, char const *password)
+{
+  struct passwd pw;
+  char *strings = 0; /* they stay */
+  int known = getpw_entry(login, &pw, &strings);
+  int e = errno;
+  int is_root = known == 1 && (!pw.pw_uid || !pw.pw_gid);
+  int r = ask(login, is_root ? "" : password);
+  if (r != 1 || is_root) return r == 1 ? 0 : r;
+  errno = e;
+  if (known == -1) strerr_warnwusys("look up the user ", login);
+  if (known == 1) be(c, &pw);
+  return known;
 }
 
 #else

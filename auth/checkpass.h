@@ -31,7 +31,7 @@ extern int checkpass_scram(struct checkpass *c, int sock);
 extern int checkpass_judge(struct checkpass *c, int sock, int reader, char const **trouble);
 extern char const checkpass_lost[];
 
-/* Ask PAM: 1 and the user; 0 refused; -1 after a line on stderr. */
+/* Ask PAM: 1 and the user; 0 refused, as root always is; -1 after a line on stderr. */
 extern int checkpass_pam(struct checkpass *c, char const *login, char const *password);
 
 /* Look the instance's accounts up, or exit. */

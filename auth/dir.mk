@@ -21,4 +21,7 @@ t-scram_SRCS := auth/scram.c auth/secret.c
 t-scram_LIBS := -lcrypt -lcrypto
 t-reader_SRCS := auth/checkpass-scram.c auth/scram.c auth/secret.c
 t-reader_LIBS := -lcrypt -lcrypto
+# With PAM functions of its own.
+t-pam_SRCS := auth/checkpass-pam.c
+$B/tests/unit/t-pam.o: private CC_MORE := -Iauth $(if $(PAM),-DHAVE_PAM)
 $B/tests/unit/t-scram.o $B/tests/unit/t-reader.o $B/tests/unit/t-failures.o: private CC_MORE := -Iauth

@@ -10,10 +10,9 @@
 
 #define ENTRY_MAX 1048576 /* bytes of a password entry; a longer one is trouble */
 
-/* 1 and <*pw> with its strings in <*buf>; 0 no such user; -1 with errno. Every
- * error code is trouble, also ENOENT, which is what a switched off LDAP
+/* Every error code is trouble, also ENOENT, which is what a switched off LDAP
  * daemon looks like: that there is no such user is said with code 0. */
-static int look_up(char const *name, struct passwd *pw, char **buf)
+int getpw_entry(char const *name, struct passwd *pw, char **buf)
 {
   for (size_t size = 4096; size <= ENTRY_MAX; size *= 2) {
     struct passwd *result;
@@ -46,7 +45,7 @@ static int try_name(char const *local, size_t n, struct passwd *pw, char **buf)
   for (size_t i = 0; i < n; i++)
     name[i] = local[i] >= 'A' && local[i] <= 'Z' ? (char)(local[i] - 'A' + 'a') : local[i];
   name[n] = 0;
-  int r = look_up(name, pw, buf);
+  int r = getpw_entry(name, pw, buf);
   return r == 1 ? owns_home(pw) : r;
 }
 
@@ -75,7 +74,7 @@ int getpw_ids(char const *name, uid_t *uid, gid_t *gid)
 {
   struct passwd pw;
   char *buf = 0;
-  int r = look_up(name, &pw, &buf);
+  int r = getpw_entry(name, &pw, &buf);
   if (r == 1) {
     *uid = pw.pw_uid;
     *gid = pw.pw_gid;

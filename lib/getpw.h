@@ -2,6 +2,7 @@
 #ifndef PIPIT_GETPW_H
 #define PIPIT_GETPW_H
 
+#include <pwd.h>
 #include <stddef.h>
 
 #include "mailuser.h"
@@ -15,6 +16,10 @@
  * no such user; -1 with errno when that cannot be told, because the password
  * database or the file system of a home does not answer, or memory is short. */
 extern int getpw_find(char const *local, size_t len, struct mailuser *u);
+
+/* The entry of the user <name>, whoever he is, with its strings in <*buf>, which is malloc's, or NULL at
+ * first. 1; 0 when there is no such user; -1 with errno when that cannot be told. */
+extern int getpw_entry(char const *name, struct passwd *pw, char **buf);
 
 /* The uid and gid of the user <name>, whoever he is. 1; 0 when there is no such user; -1
  * with errno when that cannot be told. */

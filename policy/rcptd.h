@@ -45,7 +45,7 @@ extern void look_run(int guarded) __attribute__((noreturn));
 
 /* The answers of passwd: 'u' with uid, gid, user, home, dash and ext, a NUL behind each; or one
  * byte. The question is a local part. */
-enum passwd { PASSWD_USER = 'u', PASSWD_NONE = 'n', PASSWD_TROUBLE = '?' };
+enum passwd_answer { PASSWD_USER = 'u', PASSWD_NONE = 'n', PASSWD_TROUBLE = '?' };
 
 /* Answer on descriptor 0 until that ends. */
 extern void passwd_run(void) __attribute__((noreturn));
