@@ -15,6 +15,7 @@
 #include <openssl/hmac.h>
 
 #include <skalibs/allreadwrite.h>
+#include <skalibs/bytestr.h>
 #include <skalibs/strerr.h>
 
 #include "base64.h"
@@ -79,16 +80,21 @@ static int read_final(struct talk *t)
   return hear(t) && ask(t, &t->final, sizeof t->final) && t->final.len <= sizeof t->final.without_proof;
 }
 
-/* For a login that cannot use SCRAM: keys that nobody has, but always the same salt. */
+/* For a login that cannot use SCRAM: keys that nobody has, but always the same salt, in whatever case the
+ * login is written, because that of one that can is the same too. */
 static int invent(struct scram_keys *k, struct passwd_head const *h, char const *login)
 {
+  char lower[AUTHWIRE_LOGIN_MAX];
+  size_t len = strlen(login);
   char const *hash;
+  memcpy(lower, login, len);
+  case_lowerb(lower, len);
   if (secret_kind(h->dummy, &hash) != SECRET_SCRAM || !secret_scram(k, hash)) {
     k->iterations = SCRAM_ITERATIONS;
     k->saltlen = SCRAM_SALT;
   }
   if (k->saltlen > SCRAM_KEY) k->saltlen = SCRAM_KEY;
-  return HMAC(EVP_sha256(), h->seed, (int)strlen(h->seed), (unsigned char const *)login, strlen(login), k->salt, 0) &&
+  return HMAC(EVP_sha256(), h->seed, (int)strlen(h->seed), (unsigned char const *)lower, len, k->salt, 0) &&
          getrandom(k->stored, sizeof k->stored, 0) == sizeof k->stored &&
          getrandom(k->server, sizeof k->server, 0) == sizeof k->server;
 }

@@ -179,10 +179,12 @@ def test_wire():
     equal(scram(d, 'bob', 'pencils'), 'N', 'with a wrong password')
     equal(scram(d, 'ann@example.org', 'other'), 'N', 'for a login that has no keys')
     equal(scram(d, 'dora', 'x'), 'N', 'for one that does not exist')
-    salts = set()
-    for n in range(2):
-        with d.begin('S', extra=Scram('dora', 'x').first(), mechanism=3) as s: salts.add(re.search(',s=([^,]*)', s.recv(4096).decode()).group(1))
-    equal(len(salts), 1, 'which always has the same salt')
+    def salts(*logins):
+        for login in logins:
+            with d.begin('S', extra=Scram(login, 'x').first(), mechanism=3) as s: yield re.search(',s=([^,]*)', s.recv(4096).decode()).group(1)
+    for logins in (('dora', 'dora', 'DORA', 'doRA'), ('bob', 'Bob', 'BOB'), ('ann@example.org', 'ANN@example.ORG')):
+        equal(len(set(salts(*logins))), 1, 'each has one salt, however it is written, whether it exists or not: %s' % logins[0])
+    equal(len(set(salts('dora', 'bob', 'eve'))), 3, 'and of its own')
     for text in ('', 'n', 'n,,', 'y,,n=bob', 'p=tls-unique,,n=bob,r=x', 'n,a=ann,n=bob,r=x', 'n,,n=b=ob,r=x', 'n,,n=bob,r=', 'n,,m=x,n=bob,r=y', 'x,,n=bob,r=y'):
         equal(d.ask('S', extra=text, mechanism=3), 'N', 'no first message: %r' % text)
     with d.begin('S', extra='n,,n=bob,r=x', mechanism=3) as s:
