@@ -7,8 +7,9 @@
 #include "failures.h"
 #include "seats.h"
 
-#define DRAIN_MS   (FAILURES_DRAIN_S * 1000ull)
-#define NETWORK_V6 8 /* bytes */
+#define DRAIN_MS (FAILURES_DRAIN_S * 1000ull)
+
+_Static_assert(FAILURES_ADDRESS == sizeof(struct in6_addr), "any address has room");
 
 struct count {
   uint64_t key;
@@ -31,22 +32,21 @@ static int64_t worth(void const *seat, uint64_t now)
 static struct count rows[SEATS_ROWS][SEATS_WIDTH];
 static struct seats table = { .rows = rows, .size = sizeof(struct count), .worth = worth };
 
-/* The bytes of the network; 0: there is none. */
-static size_t network_of(char out[sizeof(struct in6_addr)], char const *ip)
+size_t failures_network(char out[FAILURES_ADDRESS], char const *ip)
 {
   if (inet_pton(AF_INET, ip, out) == 1) return sizeof(struct in_addr);
   if (inet_pton(AF_INET6, ip, out) != 1) return 0;
   struct in6_addr a;
   memcpy(&a, out, sizeof a);
-  if (!IN6_IS_ADDR_V4MAPPED(&a)) return NETWORK_V6;
+  if (!IN6_IS_ADDR_V4MAPPED(&a)) return FAILURES_NETWORK_SIZE;
   memcpy(out, a.s6_addr + 12, sizeof(struct in_addr));
   return sizeof(struct in_addr);
 }
 
 void failures_who(struct failures_who *w, char const *ip, char const *login, size_t len)
 {
-  char network[sizeof(struct in6_addr)];
-  size_t n = network_of(network, ip);
+  char network[FAILURES_ADDRESS];
+  size_t n = failures_network(network, ip);
   w->pair = seats_key('p', network, n, login, len);
   w->network = n ? seats_key('n', network, n, "", 0) : 0;
   w->login = seats_key('l', login, len, "", 0);

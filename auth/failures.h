@@ -23,9 +23,16 @@
 #define FAILURES_LOGIN    20 /* from where on a login's failures, wherever they come from, cost more */
 #define FAILURES_HOLD_MAX 8  /* times control/authdelay that an answer is held back, at most */
 
+#define FAILURES_ADDRESS      16 /* bytes of an address of IPv6 */
+#define FAILURES_NETWORK_SIZE 8  /* bytes of its network, which for IPv4 is the address, of 4 */
+
 struct failures_who {
   uint64_t pair, network, login; /* keys; network 0: it has none */
 };
+
+/* The network of the address <ip>, which is text: the first so many bytes of <out>, FAILURES_NETWORK_SIZE at
+ * most; 0: it is no address. */
+extern size_t failures_network(char out[FAILURES_ADDRESS], char const *ip);
 
 /* The keys of login[0..len) from the address <ip>. */
 extern void failures_who(struct failures_who *w, char const *ip, char const *login, size_t len);

@@ -1,27 +1,34 @@
-/* open.c - addresses that may relay for a while; see open.h */
+/* open.c - networks that may relay for a while; see open.h */
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <skalibs/stralloc.h>
+#include <skalibs/strerr.h>
 #include <skalibs/types.h>
 
 #include "control.h"
+#include "failures.h"
 #include "getpw.h"
 #include "open.h"
 
 #define SECONDS_MAX 1000000
 #define USERS_MAX   64
+#define TELL_MS     60000 /* between two lines about a full table */
 
-struct address {
-  struct in6_addr ip;
+struct network {
+  size_t len;
+  char s[FAILURES_NETWORK_SIZE]; /* zeros behind len */
+};
+
+struct place {
+  struct network network;
   uint64_t until; /* clock_ms; past: the place is free */
   uid_t uid;
 };
 
-static struct address addresses[OPEN_MAX];
+static struct place places[OPEN_MAX];
+static uint64_t tell_again; /* clock_ms */
 static unsigned long seconds;
 static uid_t users[USERS_MAX];
 static size_t nusers;
@@ -69,26 +76,39 @@ int open_is_permitted(uid_t uid)
   return everybody;
 }
 
-static int read_address(struct in6_addr *a, char const *ip)
+static int read_network(struct network *n, char const *ip)
 {
-  char mapped[INET6_ADDRSTRLEN + 8];
-  if (strlen(ip) >= INET6_ADDRSTRLEN) return 0;
-  if (inet_pton(AF_INET6, ip, a) == 1) return 1;
-  snprintf(mapped, sizeof mapped, "::ffff:%s", ip);
-  return strchr(ip, '.') && inet_pton(AF_INET6, mapped, a) == 1;
+  char s[FAILURES_ADDRESS];
+  memset(n, 0, sizeof *n);
+  n->len = failures_network(s, ip);
+  memcpy(n->s, s, n->len);
+  return n->len != 0;
+}
+
+static int is_same(struct network const *a, struct network const *b)
+{
+  return a->len == b->len && !memcmp(a->s, b->s, sizeof a->s);
+}
+
+/* Clients whose logins open nothing would never know why. */
+static void tell_full(uint64_t now)
+{
+  if (now < tell_again) return;
+  tell_again = now + TELL_MS;
+  strerr_warnw("as many addresses as there is room for may relay by a login now; no others are opened");
 }
 
 int open_add(char const *ip, uid_t uid, int limited, uint64_t now)
 {
-  struct in6_addr a;
-  struct address *place = 0;
+  struct network n;
+  struct place *place = 0;
   size_t own = 0;
-  if (!seconds || !read_address(&a, ip)) return 0;
+  if (!seconds || !read_network(&n, ip)) return 0;
   for (size_t i = 0; i < OPEN_MAX; i++) {
-    struct address *x = &addresses[i];
+    struct place *x = &places[i];
     if (x->until <= now) {
       if (!place) place = x;
-    } else if (!memcmp(&x->ip, &a, sizeof a)) {
+    } else if (is_same(&x->network, &n)) {
       place = x;
       own = 0;
       break;
@@ -96,16 +116,17 @@ int open_add(char const *ip, uid_t uid, int limited, uint64_t now)
       own += x->uid == uid;
     }
   }
+  if (!place) tell_full(now);
   if (!place || (limited && own >= OPEN_PER_UID)) return 0;
-  *place = (struct address){ .ip = a, .until = now + seconds * 1000, .uid = uid };
+  *place = (struct place){ .network = n, .until = now + seconds * 1000, .uid = uid };
   return 1;
 }
 
 int open_has(char const *ip, uint64_t now)
 {
-  struct in6_addr a;
-  if (!seconds || !read_address(&a, ip)) return 0;
+  struct network n;
+  if (!seconds || !read_network(&n, ip)) return 0;
   for (size_t i = 0; i < OPEN_MAX; i++)
-    if (addresses[i].until > now && !memcmp(&addresses[i].ip, &a, sizeof a)) return 1;
+    if (places[i].until > now && is_same(&places[i].network, &n)) return 1;
   return 0;
 }

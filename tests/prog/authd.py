@@ -458,6 +458,7 @@ def test_relayopen():
     equal(relayopen('-i', '2001:db8::1'), ('', 0), '-i')
     equal(relayopen('-i', 'x')[1], 111, 'no address')
     check('relay opened ip=192.0.2.5 uid=%d' % ACCOUNT.pw_uid in d.text(), 'it is logged')
+    equal([d.ask('O', ip=ip) for ip in ('2001:db8::2:3:4', '2001:db8:0:1::1', '2001:db8::')], ['K', 'N', 'K'], 'of an IPv6 address its network is open, and no other one')
     s = smtpsession.Session(home, ip='192.0.2.5', program=STUB)
     s.cmd('EHLO x'); s.cmd('MAIL FROM:<a@b.example>')
     equal(s.cmd('RCPT TO:<x@elsewhere.example>')[:3], '250', 'pipit-smtpd lets it relay')
@@ -483,6 +484,25 @@ def test_relayopen():
     settings()
     d = Authd(home)
     check(not os.path.exists(os.path.join(home, 'run', 'relayopen')) or relayopen('-i', '192.0.2.5')[1] == 111, 'without control/relayopentime nothing is opened')
+    d.stop()
+
+def test_relayopen_full():
+    """All places are taken: by many networks, not by one that has many addresses."""
+    settings(relayopentime='1000')
+    d = Authd(home)
+    def opened(ip):
+        with d.connect('relayopen') as s:
+            s.send(ip.encode().ljust(48, b'\0'))
+            return s.recv(100)
+    for n in range(5000): last = opened('2001:db8::%x' % n)
+    equal((last, opened('192.0.2.1'), d.ask('O', ip='192.0.2.1')), (b'K', b'K', 'K'), 'one network of IPv6 has one place')
+    answers = {opened('10.0.%d.%d' % (n >> 8, n & 255)) for n in range(4094)}
+    equal((answers, len(d.lines('warning'))), ({b'K'}, 0), 'there are 4,096')
+    equal([opened('10.1.0.%d' % n) for n in range(3)], [b'N'] * 3, 'and no more')
+    equal(d.ask(login='bob', secret='pencil', ip='198.51.100.7', service=2), 'Kbob', 'who logs in then')
+    equal(d.ask('O', ip='198.51.100.7'), 'N', 'may not relay')
+    equal(len(d.lines('warning')), 1, 'which one line tells: %r' % d.lines('warning'))
+    equal((opened('2001:db8::77'), opened('10.0.0.1')), (b'K', b'K'), 'places that are taken can be taken for longer')
     d.stop()
 
 def test_limits():
