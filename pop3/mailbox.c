@@ -19,6 +19,7 @@
 #include "sandbox.h"
 
 #define NAME_ROOM (NAME_MAX + 1)
+#define DIRECTORY (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
 typedef int visit(struct mailbox *b, char const *name, int is_new);
 
@@ -84,7 +85,7 @@ static int is_regular(int dir, struct dirent const *e)
 /* Show each message of new/ or cur/. 1, or 0 with errno. */
 static int walk(struct mailbox *b, int is_new, visit *f)
 {
-  int fd = openat(is_new ? b->new : b->cur, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int fd = openat(is_new ? b->new : b->cur, ".", DIRECTORY);
   DIR *dir = fd == -1 ? 0 : fdopendir(fd);
   struct dirent const *e;
   int ok = 1;
@@ -147,16 +148,35 @@ static int open_base(struct mailbox const *b)
 {
   int above = faccessat(b->self, MAILDIRCOUNT_FOLDER, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
               faccessat(b->self, "../" SIZEFILE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-  return openat(b->self, above ? ".." : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return openat(b->self, above ? ".." : ".", DIRECTORY);
+}
+
+/* Nothing by the name of a Maildir that is missing, not even a link, but a folder for it. 1, or 0 with
+ * errno. */
+static int is_not_made(char const *path)
+{
+  char s[PATH_MAX];
+  struct stat st;
+  size_t len = strlen(path);
+  while (len && path[len - 1] == '/') len--;
+  if (!len || len >= sizeof s || errno != ENOENT) return 0;
+  memcpy(s, path, len);
+  s[len] = 0;
+  if (lstat(s, &st) == 0) return (errno = ENOENT, 0);
+  char *slash = strrchr(s, '/');
+  if (slash) slash[1] = 0;
+  int fd = open(slash ? s : ".", DIRECTORY);
+  if (fd != -1) close(fd);
+  return fd != -1;
 }
 
 int mailbox_open(struct mailbox *b, char const *path)
 {
-  int const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  *b = (struct mailbox){ .new = -1, .cur = -1 };
-  b->self = open(path, flags);
-  if (b->self != -1) b->new = openat(b->self, "new", flags | O_NOFOLLOW);
-  if (b->new != -1) b->cur = openat(b->self, "cur", flags | O_NOFOLLOW);
+  *b = (struct mailbox){ .new = -1, .cur = -1, .base = -1 };
+  b->self = open(path, DIRECTORY);
+  if (b->self == -1) return is_not_made(path);
+  b->new = openat(b->self, "new", DIRECTORY | O_NOFOLLOW);
+  if (b->new != -1) b->cur = openat(b->self, "cur", DIRECTORY | O_NOFOLLOW);
   if (b->cur == -1) return 0;
   b->base = open_base(b);
   return 1;
@@ -176,7 +196,7 @@ int mailbox_confine(struct mailbox const *b)
 
 int mailbox_look(struct mailbox *b)
 {
-  if (!walk_both(b, add)) return 0;
+  if (b->self != -1 && !walk_both(b, add)) return 0;
   sort(b);
   return 1;
 }

@@ -30,14 +30,15 @@ struct mailbox_message {
 };
 
 struct mailbox {
-  int self, new, cur; /* directories */
+  int self, new, cur; /* directories, or -1: no mail yet */
   int base;           /* that of maildirsize, or -1 */
   genalloc messages;  /* of struct mailbox_message */
   stralloc names;
   size_t count;
 };
 
-/* Open the Maildir <path>. 1, or 0 with errno. */
+/* Open the Maildir <path>. One that is missing in a folder that is there has no mail yet, and none in
+ * this session. 1, or 0 with errno. */
 extern int mailbox_open(struct mailbox *b, char const *path);
 
 /* From here on open nothing but what lies in it, and the maildirsize that counts it: Landlock sees

@@ -4,14 +4,15 @@
  *
  * pipit-popup, or another program that asks for a password, has started it as the user, in his
  * home, with the client on descriptors 0 and 1. MAILDIR, where pipit-checkpass has set it for a mailbox of
- * users/mailboxes, takes the place of the argument. It does not run as root. Nothing changes in the
- * Maildir before QUIT. A line about the session goes to stderr; TCPREMOTEIP and USER stand in it.
+ * users/mailboxes, takes the place of the argument. It does not run as root. A Maildir that the first
+ * message has yet to make is empty. Nothing changes in the Maildir before QUIT. A line about the session goes to stderr; TCPREMOTEIP and USER stand in it.
  *
  * exit: 0 the session is over; 100 wrong usage, or root; 111 the Maildir cannot be read, about
  * which the client is told, and a line is on stderr.
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -358,16 +359,25 @@ static void next_command(struct pop3d *p)
   take_line(p, line, (size_t)(lf - line), too_long);
 }
 
+static char const *variable(char const *name, char const *otherwise)
+{
+  char const *s = getenv(name);
+  return s && *s ? s : otherwise;
+}
+
+static char const *client(void)
+{
+  return variable("TCPREMOTEIP", "local");
+}
+
 static void log_end(struct pop3d const *p)
 {
   struct logline l = LOGLINE_ZERO;
-  char const *ip = getenv("TCPREMOTEIP");
-  char const *user = getenv("USER");
   uint64_t deleted = 0;
   for (size_t i = 0; i < p->box.count; i++) deleted += message(p, i)->deleted;
   logline_text(&l, "pipit-pop3d: end");
-  logline_key(&l, "ip", ip && *ip ? ip : "local");
-  logline_key(&l, "user", user ? user : "");
+  logline_key(&l, "ip", client());
+  logline_key(&l, "user", variable("USER", ""));
   logline_keyn(&l, "messages", p->box.count);
   logline_keyn(&l, "retrieved", p->retrieved);
   logline_keyn(&l, "bytes", p->octets);
@@ -391,7 +401,13 @@ static int not_confined(void)
 
 static int no_maildir(char const *path)
 {
-  strerr_warnwusys("read the Maildir ", path);
+  char home[PATH_MAX];
+  int error = errno;
+  int below = *path != '/' && getcwd(home, sizeof home);
+  if (!strncmp(path, "./", 2)) path += 2;
+  errno = error;
+  strerr_warnwusys("read the Maildir ", below ? home : "", below ? "/" : "", path, " (user ",
+                   variable("USER", "unknown"), ", ip ", client(), ")");
   return fail("-ERR [SYS/TEMP] your mailbox cannot be read now\r\n", EXIT_TEMPORARY);
 }
 
@@ -404,8 +420,7 @@ int pop3d_main(int argc, char const *const *argv)
     return fail("-ERR [SYS/PERM] this service is not set up\r\n", EXIT_PERMANENT);
   }
   if (!priv_limit_memory(MEMORY) || sandbox_no_exec() == -1) return not_confined();
-  char const *maildir = getenv("MAILDIR");
-  if (!maildir || !*maildir) maildir = argv[1];
+  char const *maildir = variable("MAILDIR", argv[1]);
   if (!mailbox_open(&p.box, maildir)) return no_maildir(maildir);
   if (!mailbox_confine(&p.box)) return not_confined();
   if (!mailbox_look(&p.box)) return no_maildir(maildir);

@@ -101,7 +101,37 @@ shutil.rmtree(box + '/new'); os.makedirs(user + '/away', exist_ok=True); own(use
 r = session(b'QUIT\r\n')
 check(r[0].startswith('-ERR [SYS/TEMP]') and session.code == 111 and session.log.count('\n') == 1, 'new/ that is a link: %r %r' % (r, session.log))
 shutil.rmtree(box)
-check(session(b'')[0].startswith('-ERR [SYS/TEMP]') and 'read the Maildir Maildir' in session.log, 'no Maildir')
+
+# --- no mail yet ---
+def unreadable(maildir, where, why):
+    r = session(b'', maildir)
+    equal((r, session.code), (['-ERR [SYS/TEMP] your mailbox cannot be read now'], 111), why)
+    check(re.fullmatch(r'pipit-pop3d: warning: unable to read the Maildir %s \(user joe, ip 192\.0\.2\.7\): .*\n' % re.escape(where), session.log),
+          'its line names all of the path, the login and the address: %r' % session.log)
+for maildir in ('Maildir', './Maildir/', box):
+    equal(session(b'STAT\r\nLIST\r\nUIDL\r\nQUIT\r\n', maildir), ['+OK', '+OK 0 0', '+OK', '.', '+OK', '.', '+OK'], 'no Maildir yet: no mail (%s)' % maildir)
+    equal((session.code, session.log.count('\n'), ' messages=0 ' in session.log), (0, 1, True), 'and one line in the log')
+check(not os.path.exists(box), 'which makes none')
+c = Client()
+fresh(new__1=b'1\n')
+equal((c.stat(), c.list()[1], c.uidl()[1], c.quit(), names('new')), ((0, 0), [], [], b'+OK', ['1']), 'what comes meanwhile stays new')
+c.end()
+equal(session(b'STAT\r\nQUIT\r\n')[1], '+OK 1 2', 'and is there in the next session')
+shutil.rmtree(box)
+unreadable('example.org/ann/', user + '/example.org/ann/', 'a Maildir in a folder that is missing: perhaps that is not mounted')
+unreadable('./nowhere/ann', user + '/nowhere/ann', 'the same in the other way of writing it')
+unreadable(user + '/nowhere/ann', user + '/nowhere/ann', 'and in full')
+unreadable('', user + '/', 'no name')
+os.symlink('nowhere', box)
+for maildir in ('Maildir', 'Maildir/'): unreadable(maildir, user + '/' + maildir, 'a link to nowhere')
+os.unlink(box)
+os.mkdir(box); own(box)
+unreadable('Maildir', box, 'one without folders')
+os.chmod(box, 0o300)
+unreadable('Maildir/.Sub', box + '/.Sub', 'one in a folder that cannot be read')
+os.chmod(box, 0)
+unreadable('Maildir/.Sub', box + '/.Sub', 'nor searched')
+os.rmdir(box)
 if ROOT:
     fresh()
     p = subprocess.run([pop3d, 'Maildir'], cwd=user, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
