@@ -67,13 +67,15 @@ static int close_others(int sock)
 
 typedef void found(void *arg, char const *name, char const *chain, char const *key);
 
+/* 1, also where it is a link to nowhere; or 0 with errno. */
 static int is_there(char const *path)
 {
   struct stat st;
-  return fstatat(home_fd(), path, &st, 0) == 0;
+  return fstatat(home_fd(), path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* One entry of control/certs: NAME.pem, or a directory with certbot's two files. */
+/* One entry of control/certs: NAME.pem, or a directory with certbot's two files, of which it is told
+ * where they cannot be reached. Any other file is none of ours. */
 static void look_at(char const *entry, found *f, void *arg)
 {
   char name[NAME_MAX + 1], chain[sizeof(struct loader_file)], key[sizeof chain];
@@ -88,7 +90,7 @@ static void look_at(char const *entry, found *f, void *arg)
   }
   snprintf(chain, sizeof chain, "%s/%s/%s", LOADER_CERTS, entry, FULLCHAIN);
   snprintf(key, sizeof key, "%s/%s/%s", LOADER_CERTS, entry, PRIVKEY);
-  if (is_there(chain)) f(arg, name, chain, key);
+  if (is_there(chain) || errno != ENOTDIR) f(arg, name, chain, key);
 }
 
 static void look_around(found *f, void *arg)

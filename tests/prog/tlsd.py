@@ -224,6 +224,42 @@ def test_renewal():
     equal(open_one.quit(), '221', 'the session that was open all the time')
     for x in (l, t): x.stop()
 
+def test_unreachable():
+    """Certificates that are not where control/certs/ says are told of; what is none is not."""
+    settings()
+    for d in ('', '/a.example', '/b.example', '/.hidden'): os.mkdir(CERTS + d); own(CERTS + d)
+    def link(name): os.symlink('/nowhere/' + name, CERTS + '/' + name)
+    for name in ('a.example/fullchain.pem', 'a.example/privkey.pem', 'c.example', 'd.example.pem'): link(name)
+    with open(CERTS + '/README', 'w') as f: f.write('no certificate\n')
+    t, l = Tlsd(home), Listener(home)
+    def told(text): return sorted(re.findall('/control/(.*): No such file or directory; (.*)', text))
+    def left_out(*files): return sorted((f, 'it is left out') for f in files)
+    missing = [('certs/' + f) for f in ('a.example/fullchain.pem', 'b.example/fullchain.pem', 'c.example/fullchain.pem', 'd.example.pem')]
+    for i in range(3):
+        equal(visit(l), der(CERT), 'certificates that cannot be reached are in nobody\'s way')
+        time.sleep(1.1)
+    equal(told(t.text()), left_out(*missing), 'each is told of, once; README and hidden names are not')
+    check('README' not in t.text() and 'hidden' not in t.text(), 'in no way: ' + t.text())
+    pair = open(certificate(SCRATCH + '/pair', 'b.example')).read()
+    for name in ('fullchain', 'privkey'):
+        with open(CERTS + '/b.example/%s.pem' % name, 'w') as f: f.write(pair)
+        own(f.name)
+    t.hup()
+    b = der(CERTS + '/b.example/fullchain.pem')
+    equal(visit(l, name='b.example'), b, 'one that comes is taken')
+    os.unlink(CERTS + '/b.example/fullchain.pem')
+    text = t.hup()
+    check(('certs/b.example/fullchain.pem', 'the old one stays') in told(text), 'one that disappears is told of: %r' % text)
+    equal(visit(l, name='b.example'), b, 'and stays')
+    shutil.rmtree(CERTS)
+    before = der(CERT)
+    os.unlink(CERT)
+    os.symlink('/nowhere/servercert.pem', CERT)
+    equal(told(t.hup()), [('servercert.pem', 'the old one stays')], 'the same for control/servercert.pem')
+    equal(visit(l), before, 'which stays as well')
+    os.unlink(CERT)
+    for x in (l, t): x.stop()
+
 def test_settings():
     settings(tlsserverciphers='ECDHE-ECDSA-AES256-GCM-SHA384', tlsservergroups='P-384')
     t, l = Tlsd(home), Listener(home)
