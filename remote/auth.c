@@ -59,7 +59,7 @@ static enum auth_result alert(struct login *l, struct smtpreply const *said, cha
   struct logline line = LOGLINE_ZERO;
   char where[2 * WHY_ROOM];
   logline_text(&line, "alert: unable to log in at a relay");
-  logline_key(&line, "host", l->c->host);
+  logline_key(&line, "host", *l->c->host ? l->c->host : l->c->name);
   logline_key(&line, "ip", l->c->name);
   logline_key(&line, *l->r->secret ? "user" : "credentials", l->r->auth);
   if (said) logline_keyb(&line, "reply", said->text, said->textlen);
@@ -79,6 +79,29 @@ static char const *route_file(struct login const *l)
   static char name[64];
   snprintf(name, sizeof name, "control/%.50s", l->r->file ? l->r->file : "smtproutes");
   return name;
+}
+
+#define LIST_ROOM sizeof(" LOGIN PLAIN CRAM-MD5 SCRAM-SHA-256")
+
+/* Each of <mechanisms> with a blank before it. */
+static char const *list(char out[LIST_ROOM], int mechanisms)
+{
+  *out = 0;
+  for (int i = 0; i < AUTHCWIRE_COUNT; i++)
+    if (mechanisms & 1 << i) strcat(strcat(out, " "), names[i]);
+  return out;
+}
+
+static enum auth_result no_mechanism(struct login *l)
+{
+  char text[WHY_ROOM], asked[LIST_ROOM], offered[LIST_ROOM];
+  char const *why = text;
+  if (!l->c->login) why = "the server offers no AUTH (is that the submission port?)";
+  else if (!l->c->auth) why = "the server offers no mechanism that this host may use (PLAIN, LOGIN, CRAM-MD5, SCRAM-SHA-256)";
+  else
+    snprintf(text, sizeof text, "the route asks for%s, but the server offers%s",
+             list(asked, l->r->mechanisms), list(offered, l->c->auth));
+  return alert(l, 0, why, route_file(l));
 }
 
 /* Where the password is. */
@@ -230,10 +253,9 @@ enum auth_result auth_login(struct conn *c, struct route const *r, struct settin
   l = (struct login){ .c = c, .r = r, .s = s, .o = o, .sock = -1 };
   if (!r->clear && !conn_is_secure(c))
     return alert(&l, 0, "the server has no TLS, and the route does not say auth=NAME,clear", route_file(&l));
-  if (r->mechanisms) c->auth &= r->mechanisms;
-  if (!c->auth)
-    return alert(&l, 0, "the server offers no mechanism that this host may use (PLAIN, LOGIN, CRAM-MD5, SCRAM-SHA-256)",
-                 route_file(&l));
+  int fitting = r->mechanisms ? c->auth & r->mechanisms : c->auth;
+  if (!fitting) return no_mechanism(&l);
+  c->auth = fitting;
   enum auth_result result = converse(&l);
   if (l.sock != -1) close(l.sock);
   explicit_bzero(l.line, sizeof l.line);

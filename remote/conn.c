@@ -60,7 +60,7 @@ static int finish_connect(struct conn *c, unsigned int seconds)
 static void forget(struct conn *c)
 {
   c->pipelining = c->eightbitmime = c->size = c->dsn = c->starttls = c->dirty = c->ahead = 0;
-  c->auth = 0;
+  c->login = c->auth = 0;
   c->sizelimit = 0;
   memset(&c->limits, 0, sizeof c->limits);
   c->messages = 0;

@@ -36,9 +36,9 @@ struct conn {
   char name[CONN_NAME_MAX];           /* of the other side, for texts */
   unsigned int port;
   char host[DNS_NAME_MAX];            /* its name, or "" */
-  int pipelining, eightbitmime, size, dsn, starttls; /* what it offered to EHLO */
+  int pipelining, eightbitmime, size, dsn, starttls, login; /* what it offered to EHLO */
   char tls[JOB_TLS_MAX + 1];          /* what is spoken (job.h, T), or "" */
-  int auth;                           /* mechanisms, the same (authcwire.h) */
+  int auth;                           /* mechanisms to log in, the same (authcwire.h) */
   int secure;                         /* TLS is spoken */
   uint64_t sizelimit;                 /* 0: none is known */
   struct peerlimits limits;           /* 0: none is known */

@@ -56,7 +56,7 @@ static void take_offer(struct conn *c, char const *s, size_t len)
   else if (is_keyword(s, len, "LIMITS")) peerlimits_read(&c->limits, s + 6, len - 6);
   else if (is_keyword(s, len, "DSN")) c->dsn = 1;
   else if (is_keyword(s, len, "STARTTLS")) c->starttls = 1;
-  else if (is_keyword(s, len, "AUTH")) c->auth |= auth_mechanisms(s + 4, len - 4);
+  else if (is_keyword(s, len, "AUTH")) c->login = 1, c->auth |= auth_mechanisms(s + 4, len - 4);
   else if (is_keyword(s, len, "SIZE")) {
     c->size = 1;
     if (len < 6 || len - 5 >= sizeof number) return;

@@ -126,7 +126,17 @@ def refused():
         check(r.kind == 'l' and 'offers no mechanism' in r.text and 'mend=control/smtproutes' in r.log, 'no mechanism in common: %r' % r.text)
     with Sink() as s:
         r = send(s.port, 'auth=work,clear')
-        check(r.kind == 'l' and 'offers no mechanism' in r.text, 'no AUTH at all: %r' % r.text)
+        check(r.kind == 'l' and 'at 127.0.0.1: the server offers no AUTH (is that the submission port?). (#4.7.0)' in r.text and 'mend=control/smtproutes' in r.log, 'no AUTH at all: %r' % r.text)
+        check(' host=127.0.0.1 ip=127.0.0.1 ' in r.log, 'a relay in brackets has its address for a name: %r' % r.log)
+    for offered in (ORDER[:2], ORDER[2:3]):
+        with Sink(**Logins(USERS).script('GSSAPI', *offered)) as s:
+            r = send(s.port, 'auth=work,clear,scram-sha-256')
+            check(r.kind == 'l' and ': the route asks for SCRAM-SHA-256, but the server offers %s. (#4.7.0)' % ' '.join(offered) in r.text and 'mend=control/smtproutes' in r.log,
+                  'not the mechanism that the route asks for: %r' % r.text)
+            equal((len(s.transactions), s.sessions[0].commands[1:]), (0, ['QUIT']), 'nothing is said')
+    with Sink(**Logins(USERS).script('GSSAPI')) as s:
+        r = send(s.port, 'auth=work,clear,plain')
+        check(r.kind == 'l' and 'offers no mechanism' in r.text, 'nor any other that is known here: %r' % r.text)
 
 def missing():
     path = home + '/control/smtpcredentials'
