@@ -114,11 +114,23 @@ static int reject(struct conn *c, struct outcome *o)
   return give_up(c);
 }
 
+#define PORT_OF_TLS 465 /* from connecting on: RFC 8314 */
+
+static int no_greeting(struct conn *c, enum conn_status status, struct outcome *o)
+{
+  int hint = c->port == PORT_OF_TLS && !conn_is_secure(c);
+  broke(c, status, o);
+  if (hint && (status == CONN_DIED || status == CONN_TIMEOUT))
+    outcome_message(o, 'Z', "Connected to %s but connection died (port 465 wants wrapper). (#4.4.2)\n",
+                    c->name);
+  return 0;
+}
+
 static int await_greeting(struct conn *c, struct settings const *s, struct outcome *o)
 {
   enum conn_status status =
       conn_exchange(c, 0, 0, 1, settings_stage(s, STAGE_GREETING), accept_any, 0);
-  if (status != CONN_OK) return broke(c, status, o);
+  if (status != CONN_OK) return no_greeting(c, status, o);
   if (c->reply.code == 220) return 1;
   outcome_message_said(o, 'Z', &c->reply, "Connected to %s but greeting failed.\n", c->name);
   o->trouble = JOB_HOST;

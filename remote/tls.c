@@ -137,8 +137,11 @@ static enum tls_result peer_failed(struct conn *c, struct tls_need const *n, cha
     note_clear(c, why);
     return TLS_AGAIN;
   }
-  outcome_message(o, 'Z', "Connected to %s but TLS, which is required, failed: %s. (#4.7.5)\n",
-                  c->name, why);
+  char const *hint = n->policy->wrapper && strstr(why, "wrong version number")
+                         ? " (no TLS at once there: leave out wrapper?)"
+                         : "";
+  outcome_message(o, 'Z', "Connected to %s but TLS, which is required, failed: %s%s. (#4.7.5)\n",
+                  c->name, why, hint);
   return fail(c, o);
 }
 

@@ -84,10 +84,30 @@ def levels():
     with Sink(greeting=Slow(0.2, '220 x')) as s:
         r = send(s, ':may wrapper', timeoutremote=5)
         check(r.letter == 'Z' and '(#4.7.5)' in r.text and len(s.sessions) == 1, 'wrapper: never in clear: %r' % r.text)
+        check('wrong version number (no TLS at once there: leave out wrapper?). (#' in r.text, 'wrapper where it is wrong: so it says: %r' % r.text)
     with TlsSink(good, lmtp=True) as s:
         r = send(s, ':encrypt', lmtproutes=':[127.0.0.1]:%d' % s.port)
         equal((r.letter, secure(s)), ('K', 1), 'LMTP')
     check(wait_for(lambda: not t.sessions()), 'no process is left')
+    t.stop()
+
+def submissions():
+    """The port for TLS at once, where the route does not say so."""
+    def silent(policy, timeout, **kw):
+        with TlsSink(good, address='127.4.6.5', port=465, **kw) as s:
+            setup_route(s, policy, timeoutremote=timeout)
+            control(home, 'smtproutes', ':[127.4.6.5]:465')
+            r = rspawn(home, os.path.join(SCRATCH, 'log'))
+            got = deliver(r)
+            r.close()
+            return got.letter, got.text.split('\n')[0]
+    want = 'Z', 'Connected to 127.4.6.5 but connection died (port 465 wants wrapper). (#4.4.2)'
+    t = Tlsd(home, '-c')
+    try:
+        equal(silent(':may', 2, wrapper=True), want, 'no greeting on port 465')
+        equal(silent(':may', 20, greeting=Close()), want, 'nor anything else')
+        equal(silent(':encrypt wrapper', 20, wrapper=True, greeting=Close()), ('Z', 'Connected to 127.4.6.5 but connection died. (#4.4.2)'), 'with wrapper it is not that')
+    except PermissionError: skip('port 465 is not for us')
     t.stop()
 
 def syntax():
@@ -381,7 +401,7 @@ def python_server():
     server.stop()
     t.stop()
 
-for f in (levels, syntax, certificates, fallback, trouble, injected, aborted, reuse, command, python_server):
+for f in (levels, submissions, syntax, certificates, fallback, trouble, injected, aborted, reuse, command, python_server):
     if len(sys.argv) < 2 or f.__name__ in sys.argv[1:]:
         start = time.monotonic()
         f()
