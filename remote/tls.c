@@ -29,7 +29,7 @@ static void note_clear(struct conn *c, char const *why)
 
 static void note(struct conn *c, struct tlsclient_facts const *f)
 {
-  snprintf(c->tls, sizeof c->tls, "%s %s %.16s %.100s", f->protocol, f->cipher, f->third,
+  snprintf(c->tls, sizeof c->tls, "%s %s %.16s %.120s", f->protocol, f->cipher, f->third,
            f->fourth);
 }
 

@@ -89,6 +89,14 @@ static int has_any_name(X509 *leaf, char const *list)
 
 /* --- the verdict --- */
 
+static void not_signed(struct peer *p, int error)
+{
+  char path[STORES_PATH_ROOM];
+  stores_path(p->stores, path, p->strings[TLSWIRE_CA]);
+  snprintf(p->why, sizeof p->why, "certificate: %s; CAs asked: %s", X509_verify_cert_error_string(error),
+           path);
+}
+
 static int judge(struct peer *p, X509_STORE_CTX *store)
 {
   X509 *leaf = X509_STORE_CTX_get0_cert(store);
@@ -97,8 +105,7 @@ static int judge(struct peer *p, X509_STORE_CTX *store)
     if (leaf && has_print(leaf, p->strings[TLSWIRE_PRINTS])) return 1;
     snprintf(p->why, sizeof p->why, "certificate has another fingerprint");
   } else if (X509_verify_cert(store) != 1) {
-    snprintf(p->why, sizeof p->why, "certificate: %s",
-             X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+    not_signed(p, X509_STORE_CTX_get_error(store));
   } else {
     p->verified = TLSWIRE_VERIFIED;
     if (has_any_name(leaf, p->strings[TLSWIRE_MATCH])) return 1;
@@ -128,11 +135,20 @@ static int on_certificate(X509_STORE_CTX *store, void *arg)
  * clear. */
 #define MAY_SECURITY 1
 
+static char const *no_store(struct peer *p)
+{
+  char path[STORES_PATH_ROOM];
+  stores_path(p->stores, path, p->strings[TLSWIRE_CA]);
+  snprintf(p->why, sizeof p->why, "%s: no such file, or no CA in it", path);
+  return p->why;
+}
+
 char const *peer_expect(struct peer *p, SSL *ssl, struct stores const *stores)
 {
   X509_STORE *store = stores_find(stores, p->strings[TLSWIRE_CA]);
   char const *host = p->strings[TLSWIRE_HOST];
-  if (!store) return "there is no such file in control/serverca, or nothing of use in it";
+  p->stores = stores;
+  if (!store) return no_store(p);
   if (SSL_set1_verify_cert_store(ssl, store) != 1 || SSL_set_app_data(ssl, p) != 1 ||
       (*host && SSL_set_tlsext_host_name(ssl, host) != 1))
     return "out of memory";

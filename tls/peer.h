@@ -18,6 +18,7 @@
 struct peer {
   char level;
   char const *strings[TLSWIRE_STRINGS];
+  struct stores const *stores;
   char const *verified;   /* TLSWIRE_VERIFIED, _PRINTED or _NOT */
   char why[PEER_WHY_MAX]; /* it does not hold; or "" */
 };

@@ -18,7 +18,7 @@
 #define FOLDER "control/serverca"
 #define ALL    "control/serverca.pem" /* the home is the current directory */
 #define SUFFIX ".pem"
-#define PATH_ROOM (sizeof FOLDER + 1 + STORES_NAME_MAX + sizeof SUFFIX)
+_Static_assert(STORES_PATH_ROOM >= sizeof FOLDER + 1 + STORES_NAME_MAX + sizeof SUFFIX, "a path must fit");
 
 /* Where systems have all CAs in one file; the first one that is there counts. */
 static char const *const system_files[] = { "/etc/ssl/certs/ca-certificates.crt",
@@ -33,9 +33,9 @@ static char const *find_all(void)
   return 0;
 }
 
-static void store_path(char path[PATH_ROOM], char const *name)
+static void store_path(char path[STORES_PATH_ROOM], char const *name)
 {
-  snprintf(path, PATH_ROOM, FOLDER "/%s" SUFFIX, name);
+  snprintf(path, STORES_PATH_ROOM, FOLDER "/%s" SUFFIX, name);
 }
 
 /* The name of a file in the folder, without its end. 1, or 0: it is none of these. */
@@ -51,7 +51,7 @@ static int take_name(char name[STORES_NAME_MAX + 1], char const *file)
 
 uint64_t stores_stamp(uint64_t stamp)
 {
-  char name[STORES_NAME_MAX + 1], path[PATH_ROOM];
+  char name[STORES_NAME_MAX + 1], path[STORES_PATH_ROOM];
   char const *all = find_all();
   stamp = filestamp_add(stamp, home_fd(), all ? all : ALL);
   stamp = filestamp_add(stamp, home_fd(), FOLDER);
@@ -97,7 +97,7 @@ static X509_STORE *read_or_keep(char const *path, X509_STORE *old)
 
 static void read_folder(struct stores *fresh, struct stores const *old)
 {
-  char path[PATH_ROOM];
+  char path[STORES_PATH_ROOM];
   DIR *d = opendir(FOLDER);
   for (struct dirent *e; d && (e = readdir(d));) {
     struct store *t = fresh->list + fresh->count;
@@ -124,6 +124,7 @@ int stores_read(struct stores *s)
   if (!fresh.all) return 0;
   read_folder(&fresh, s);
   free_stores(s);
+  fresh.file = all ? all : ALL;
   *s = fresh;
   return 1;
 }
@@ -134,4 +135,10 @@ X509_STORE *stores_find(struct stores const *s, char const *name)
   for (size_t i = 0; i < s->count; i++)
     if (!strcmp(s->list[i].name, name)) return s->list[i].store;
   return 0;
+}
+
+void stores_path(struct stores const *s, char path[STORES_PATH_ROOM], char const *name)
+{
+  if (*name) store_path(path, name);
+  else snprintf(path, STORES_PATH_ROOM, "%s", s->file);
 }

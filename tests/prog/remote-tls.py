@@ -140,8 +140,8 @@ def certificates():
             ('a wildcard for a name', wild, 'verify match=mx.b.example', 'K'), ('a domain is not below itself', good, 'verify match=.b.example', 'certificate is not for'),
             ('the common name is no name', wrong, 'verify match=common.example', 'certificate is not for'),
             ('mx: what it is called', address, 'verify match=mx', 'K'), ('mx and others', wrong, 'verify match=mx,wrong.example', 'K'),
-            ('expired', expired, 'verify', 'certificate: certificate has expired'), ('another CA', stranger, 'verify', 'certificate: '),
-            ('the CA that is named', stranger, 'verify ca=other', 'K'), ('only the CA that is named', good, 'verify ca=other', 'certificate: '),
+            ('expired', expired, 'verify', 'certificate: certificate has expired'), ('another CA', stranger, 'verify', 'certificate; CAs asked: control/serverca.pem. (#'),
+            ('the CA that is named', stranger, 'verify ca=other', 'K'), ('only the CA that is named', good, 'verify ca=other', 'certificate; CAs asked: control/serverca/other.pem. (#'),
             ('fingerprint of the certificate', stranger, 'verify fingerprint=' + stranger.print(), 'K'),
             ('fingerprint of the key, with colons', expired, 'verify fingerprint=%s,%s' % ('0' * 64, ':'.join(re.findall('..', expired.print('key').upper()))), 'K'),
             ('another fingerprint', good, 'verify fingerprint=' + stranger.print(), 'certificate has another fingerprint')):
@@ -155,7 +155,7 @@ def certificates():
                 equal((len(s.transactions), len(s.sessions), s.sessions[0].commands[-1]), (0, 1, 'STARTTLS'), 'and nothing was said, nor tried in clear')
     with TlsSink(good) as s:
         r = send(s, ':verify ca=missing')
-        check(r.letter == 'Z' and '(#4.3.0)' in r.text and 'control/serverca' in r.text and not s.transactions, 'a CA file that is not there: %r' % r.text)
+        check(r.letter == 'Z' and '(#4.3.0)' in r.text and 'here: control/serverca/missing.pem: no such file, or no CA in it. (#' in r.text and not s.transactions, 'a CA file that is not there: %r' % r.text)
     # By MX, the name is the domain's: what the DNS says counts only where that is said.
     mx = ca.issue('mx.other.example')
     zone = {'b.example': {'MX': ['10 mx.other.example']}, 'mx.other.example': {'A': ['127.0.0.1']}}
@@ -178,7 +178,12 @@ def certificates():
         equal(send(s, ':verify').letter, 'Z', 'and without it')
         with open(home + '/control/serverca.pem', 'w') as f: f.write('nothing\n')
         check('control/serverca.pem: no certificates of CAs' in t.hup(), 'a broken file is named')
-    with TlsSink(good) as s: equal(send(s, ':verify').letter, 'K', 'and what was read before stays')
+    with TlsSink(good) as s:
+        equal(send(s, ':verify').letter, 'K', 'and what was read before stays')
+        os.unlink(home + '/control/serverca.pem')
+        t.hup()
+        r = send(s, ':verify')
+        check(re.search(r'certificate; CAs asked: (/etc/\S+|control/serverca\.pem)\. \(#', r.text), 'without that file: the CAs of the system are named: %r' % r.text)
     with open(home + '/control/serverca.pem', 'w') as f: f.write(open(ca.pem).read())
     t.stop()
 
