@@ -20,12 +20,12 @@ static enum tlsclient_result lost(struct tlsclient *t, char const *what)
 
 static char const gone[] = "pipit-tlsd went away";
 
-void tlsclient_keep(char *to, size_t size, char const *from)
+void tlsclient_keep(char *to, size_t size, char const *from, char const *unwanted)
 {
   size_t i = 0;
   for (; from[i] && i < size - 1; i++) {
     unsigned char c = (unsigned char)from[i];
-    to[i] = c <= 32 || c > 126 || c == '(' || c == ')' || c == '\\' ? '?' : from[i];
+    to[i] = c < 32 || c > 126 || strchr(unwanted, c) ? '?' : from[i];
   }
   to[i] = 0;
 }
@@ -110,12 +110,12 @@ int tlsclient_ask_again(struct tlsclient *t, int net, struct tlswire_request con
 
 static void take_facts(struct tlsclient_facts *f, char const *s, char const *end)
 {
-  struct { char *to; size_t size; } const to[TLSWIRE_FACTS] = {
-    { f->protocol, sizeof f->protocol }, { f->cipher, sizeof f->cipher },
-    { f->third, sizeof f->third }, { f->fourth, sizeof f->fourth }
+  struct { char *to; size_t size; char const *unwanted; } const to[TLSWIRE_FACTS] = {
+    { f->protocol, sizeof f->protocol, TLSCLIENT_WORD }, { f->cipher, sizeof f->cipher, TLSCLIENT_WORD },
+    { f->third, sizeof f->third, TLSCLIENT_WORD }, { f->fourth, sizeof f->fourth, TLSCLIENT_TEXT }
   };
   for (size_t i = 0; i < TLSWIRE_FACTS && s < end; i++, s += strlen(s) + 1)
-    tlsclient_keep(to[i].to, to[i].size, s);
+    tlsclient_keep(to[i].to, to[i].size, s, to[i].unwanted);
 }
 
 enum tlsclient_result tlsclient_begin(struct tlsclient *t, struct tlsclient_facts *f, uint64_t end,

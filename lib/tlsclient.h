@@ -29,7 +29,7 @@ struct tlsclient {
 };
 #define TLSCLIENT_NONE { .control = -1, .plain = -1 }
 
-struct tlsclient_facts { /* printable ASCII without spaces, parentheses and backslashes */
+struct tlsclient_facts { /* printable ASCII; all but the fourth are words */
   char protocol[32];
   char cipher[64];
   char third[256], fourth[256];
@@ -66,7 +66,10 @@ extern void tlsclient_end(struct tlsclient *t);
 extern int tlsclient_await(int fd, uint64_t end, volatile sig_atomic_t const *stop,
                            char why[TLSCLIENT_WHY_MAX]);
 
-/* Copy a value that strangers may have a part in, as facts are copied. */
-extern void tlsclient_keep(char *to, size_t size, char const *from);
+/* Copy a value that strangers may have a part in, as facts are copied: with '?' for what is not printable
+ * ASCII, or is in <unwanted>. A word may stand anywhere, a text in the log only. */
+#define TLSCLIENT_WORD " ()\\"
+#define TLSCLIENT_TEXT ""
+extern void tlsclient_keep(char *to, size_t size, char const *from, char const *unwanted);
 
 #endif

@@ -42,16 +42,17 @@ void tls_forget_ucspi(void)
 
 static void ucspi_fact(struct tls *t, char const *s)
 {
-  struct { char const *name; char *to; size_t size; } const facts[] = {
-    { "SSL_PROTOCOL=", t->protocol, sizeof t->protocol },
-    { "SSL_CIPHER=", t->cipher, sizeof t->cipher },
-    { "SSL_TLS_SNI_SERVERNAME=", t->name, sizeof t->name }, /* s6-networking */
-    { "SSL_TLS_SNI=", t->name, sizeof t->name },
-    { "SSL_CLIENT_S_DN=", t->subject, sizeof t->subject },
+  struct { char const *name; char *to; size_t size; char const *unwanted; } const facts[] = {
+    { "SSL_PROTOCOL=", t->protocol, sizeof t->protocol, TLSCLIENT_WORD },
+    { "SSL_CIPHER=", t->cipher, sizeof t->cipher, TLSCLIENT_WORD },
+    { "SSL_TLS_SNI_SERVERNAME=", t->name, sizeof t->name, TLSCLIENT_WORD }, /* s6-networking */
+    { "SSL_TLS_SNI=", t->name, sizeof t->name, TLSCLIENT_WORD },
+    { "SSL_CLIENT_S_DN=", t->subject, sizeof t->subject, TLSCLIENT_TEXT },
   };
   for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
     size_t len = strlen(facts[i].name);
-    if (!strncmp(s, facts[i].name, len)) tlsclient_keep(facts[i].to, facts[i].size, s + len);
+    if (!strncmp(s, facts[i].name, len))
+      tlsclient_keep(facts[i].to, facts[i].size, s + len, facts[i].unwanted);
   }
 }
 

@@ -16,8 +16,8 @@
 #define TLS_CHECK_MS     1000  /* how long what tls_is_there found out holds */
 #define TLS_HANDSHAKE_MS 60000 /* for a handshake, at most */
 
-/* What is known of a connection: printable ASCII without spaces and parentheses, for log and
- * Received lines. */
+/* What is known of a connection, for log and Received lines: printable ASCII without spaces and
+ * parentheses, which only the subject may have; that is for the log. */
 struct tls {
   int on;
   char protocol[32]; /* "TLSv1.3"; may be "" */

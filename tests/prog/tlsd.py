@@ -325,6 +325,14 @@ def test_settings():
         c.quit()
         return wait_end(l, n + 1)
     check(' cert="/CN=client.example" ' in visitor(), 'its subject is in the log: ' + ends(l)[-1])
+    blank = SCRATCH + '/blank.pem'
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/O=A (blank) "Co" \\\\ x/CN=c', '-keyout', blank, '-out', blank + '.crt'],
+                   check=True, stderr=subprocess.DEVNULL)
+    with open(blank, 'a') as f: f.write(open(blank + '.crt').read())
+    shutil.copy(blank + '.crt', home + '/control/clientca.pem')
+    t.hup()
+    context.load_cert_chain(blank)
+    check(r' cert="/O=A (blank) \"Co\" \\ x/CN=c" ' in visitor(), 'and stands in quotes where that is needed: ' + ends(l)[-1])
     context.load_cert_chain(certificate(SCRATCH + '/client.pem', 'client.example'))
     check(' cert=' not in visitor(), 'that of another is not, and may send mail too')
     for x in (l, t): x.stop()
