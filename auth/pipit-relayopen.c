@@ -11,9 +11,10 @@
  * pipit-authok tells the pipit-authd that runs the chain, on descriptor 4, that the login was right.
  * Both are names of pipit-authd.
  *
- * exit: that of the program; without one 0 done, 111 not done; 100 wrong usage.
+ * exit: that of the program; without one 0 done, 111 not done; 100 wrong usage, or no address.
  */
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -53,18 +54,33 @@ static int ask(struct sockaddr_un const *sa, struct authwire_open const *q)
   return (errno = n > 0 ? EPERM : EPIPE, 0);
 }
 
+static int is_address(char const *ip)
+{
+  struct in6_addr a;
+  return inet_pton(AF_INET6, ip, &a) == 1 || inet_pton(AF_INET, ip, &a) == 1;
+}
+
+static char const *reason(void)
+{
+  return errno == ENOENT  ? "set control/relayopentime, then restart the service authd"
+         : errno == EPERM ? "pipit-authd refuses; see control/relayopenusers and control/relayopentime"
+                          : strerror(errno);
+}
+
+/* The exit code. */
 static int open_relay(char const *ip)
 {
   struct sockaddr_un sa;
   struct authwire_open q = { "" };
   if (!ip || !*ip) {
     strerr_warnw("no address: TCPREMOTEIP is not set");
-    return 0;
+    return EXIT_TEMPORARY;
   }
+  int good = is_address(ip);
   snprintf(q.ip, sizeof q.ip, "%s", ip);
-  if (home_socket(&sa, AUTHWIRE_OPEN_SOCKET) && ask(&sa, &q)) return 1;
-  strerr_warnwusys("open the relay for ", q.ip);
-  return 0;
+  if (good && home_socket(&sa, AUTHWIRE_OPEN_SOCKET) && ask(&sa, &q)) return 0;
+  strerr_warnw("unable to open the relay for ", ip, ": ", good ? reason() : "that is no address");
+  return good ? EXIT_TEMPORARY : EXIT_PERMANENT;
 }
 
 static void execute(char const *const *argv) __attribute__((noreturn));
@@ -83,9 +99,9 @@ int relayopen_main(int argc, char const *const *argv)
     ip = g.arg;
   }
   argv += g.ind;
-  int ok = open_relay(ip);
+  int code = open_relay(ip);
   if (*argv) execute(argv);
-  return ok ? 0 : EXIT_TEMPORARY;
+  return code;
 }
 
 int authok_main(int argc, char const *const *argv)

@@ -456,7 +456,9 @@ def test_relayopen():
     equal(d.ask('O', ip='192.0.2.5'), 'K', 'the address is open')
     equal(d.ask('O', ip='::ffff:192.0.2.5'), 'K', 'in its other form too')
     equal(relayopen('-i', '2001:db8::1'), ('', 0), '-i')
-    equal(relayopen('-i', 'x')[1], 111, 'no address')
+    for bad in ('x', '192.0.2', '1.2.3.4.5', '2001:db8::1%lo'):
+        equal(relayopen('-i', bad), ('pipit-relayopen: warning: unable to open the relay for %s: that is no address\n' % bad, 100), 'no address')
+    check(relayopen('-i', 'x', 'echo', 'y')[0].endswith('no address\ny\n'), 'the program is executed all the same')
     check('relay opened ip=192.0.2.5 uid=%d' % ACCOUNT.pw_uid in d.text(), 'it is logged')
     equal([d.ask('O', ip=ip) for ip in ('2001:db8::2:3:4', '2001:db8:0:1::1', '2001:db8::')], ['K', 'N', 'K'], 'of an IPv6 address its network is open, and no other one')
     s = smtpsession.Session(home, ip='192.0.2.5', program=STUB)
@@ -477,13 +479,17 @@ def test_relayopen():
         time.sleep(1.1)
         def as_uid(uid):
             return subprocess.run(['setpriv', '--reuid', str(uid), '--regid', str(uid), '--clear-groups', os.path.join(BIN, 'pipit-relayopen'), '-i', '192.0.2.%d' % (uid % 100)],
-                                  env=dict(os.environ, PIPIT_HOME=home), capture_output=True, stdin=subprocess.DEVNULL).returncode
-        equal((as_uid(65001), as_uid(65002)), (0, 111), 'control/relayopenusers')
+                                  env=dict(os.environ, PIPIT_HOME=home), capture_output=True, stdin=subprocess.DEVNULL)
+        refused = as_uid(65002)
+        equal((as_uid(65001).returncode, refused.returncode), (0, 111), 'control/relayopenusers')
+        check(b'192.0.2.2: pipit-authd refuses; see control/relayopenusers' in refused.stderr, 'and it is named: %r' % refused.stderr)
     d.stop()
     equal(relayopen('true', env={'TCPREMOTEIP': '192.0.2.5'})[1], 0, 'without pipit-authd the program is executed all the same')
     settings()
     d = Authd(home)
-    check(not os.path.exists(os.path.join(home, 'run', 'relayopen')) or relayopen('-i', '192.0.2.5')[1] == 111, 'without control/relayopentime nothing is opened')
+    if os.path.exists(os.path.join(home, 'run', 'relayopen')): os.unlink(os.path.join(home, 'run', 'relayopen')) # of the one before
+    text, code = relayopen('-i', '192.0.2.5')
+    check(code == 111 and text.endswith('192.0.2.5: set control/relayopentime, then restart the service authd\n'), 'without control/relayopentime nothing is opened: %r' % text)
     d.stop()
 
 def test_relayopen_full():
