@@ -64,7 +64,7 @@ static void take_notify(struct options *o, char const *arg)
 {
   o->notify = dsn_notify(arg, strlen(arg));
   if (!o->notify)
-    strerr_dief(EXIT_PERMANENT, "-D takes never, or some of success,failure,delay; it got ", arg);
+    strerr_dief(EXIT_PERMANENT, "-D (-N of sendmail) takes never, or some of success,failure,delay; it got ", arg);
 }
 
 static void take_ret(struct options *o, char const *arg)

@@ -114,9 +114,8 @@ static void take_file(char option, char const *arg) __attribute__((noreturn));
 static void take_file(char option, char const *arg)
 {
   char const name[] = { option, ' ', 0 };
-  refuse(name, arg, option == 'C'
-                        ? "settings are in control/ of the instance that PIPIT_HOME names"
-                        : "no transcript is written; QMAILINJECT=r makes a sender for each recipient");
+  refuse(name, arg, option == 'X' ? "no transcript is written"
+                                  : "settings are in control/ of the instance that PIPIT_HOME names");
 }
 
 static void take_option(struct options *o, int opt, char const *arg)

@@ -331,7 +331,7 @@ equal(queued('-D', 'success,Failure', '-R', 'hdrs', '-V', 'a +b=', 'x@y.z', 'z@y
 equal(queued('-Dnever', 'x@y.z'), ['Fjoe@host.example', 'XNOTIFY=NEVER', 'Tx@y.z'], 'or that none are wanted')
 for args in (['-D', 'never,success'], ['-D', ''], ['-R', 'half'], ['-V', ''], ['-V', 'x' * 101], ['-V', '+' * 34], ['-V', 'a\nb'], ['-V', 'ä']):
     equal(queued(*args, 'x@y.z'), 100, 'refused: %r' % args)
-check(b'-D takes never, or some of' in run(['-D', 'no', 'x@y.z']).stderr, 'with what would be right')
+check(b'fatal: -D (-N of sendmail) takes never, or some of success,failure,delay; it got no\n' in run(['-D', 'no', 'x@y.z']).stderr, 'with what would be right')
 q.stop()
 equal(envelope(['-D', 'success', '-R', 'full', '-V', 'x', 'x@y.z'], b'x\n'), ['Fjoe@host.example', 'Tx@y.z'],
       'a QMAILQUEUE program gets an envelope as it knows it')

@@ -116,6 +116,7 @@ def refused(*args):
 for args in (['-C', '/etc/passwd'], ['-C' + SCRATCH + '/c'], ['-D' + SCRATCH + '/d'], ['-d0.1'], ['-X', SCRATCH + '/x'], ['-X' + SCRATCH + '/x'], ['-XV'],
              ['-bd'], ['-bD'], ['-bl'], ['-bt'], ['-bd', '-q1h'], ['-O', 'QueueDirectory=' + SCRATCH], ['-q1h'], ['-q', '-q30m'], ['-qR'], ['-qx'], ['-B', 'BINARYMIME']):
     refused(*args)
+equal(call('-X', 'x', 'a', cwd=SCRATCH)[1], 'sendmail: fatal: -X x is refused: no transcript is written\n', '-X is refused in short')
 for args in (['-be'], ['-ba'], ['-bmx'], ['-b'], ['-f'], ['-F'], ['-Z'], ['--help'], ['-'  + '\x01']):
     r = call(*args, 'a', cwd=SCRATCH) if args[-1] not in ('-b', '-f', '-F') else call(*args, cwd=SCRATCH)
     check(r[0] == 100 and 'sendmail: usage: ' in r[1], 'refused with 100: ' + ' '.join(args).replace(SCRATCH, '').replace('\x01', '\\1'))
