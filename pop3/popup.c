@@ -460,6 +460,9 @@ enum served popup_serve(struct settings const *settings, struct client const *cl
   }
   stream_flush(&p.io);
   log_end(&p);
-  if (p.io.broken == STREAM_OK) stream_linger(&p.io);
+  if (p.io.broken == STREAM_OK) {
+    stream_linger(&p.io);
+    tls_await_end(p.io.in, p.tls.on);
+  }
   return SERVED_OVER;
 }

@@ -223,6 +223,7 @@ static int finish(struct session *s, int again)
   if (s->linger) stream_linger(&s->io);
   cdbmap_close(s->morercpthosts);
   if (again) wipe(s);
+  else tls_await_end(s->io.in, s->tls.on);
   return again;
 }
 

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <skalibs/types.h>
@@ -115,7 +117,7 @@ static int ask(struct tls_offer *o, int in, uint32_t limit_ms)
 {
   struct tlswire_request q = { .role = TLSWIRE_SERVER, .limit_ms = limit_ms };
   uint64_t now = clock_ms();
-  if (now - last.since >= TLSWIRE_AGAIN_MS) let_go();
+  if (!last.on || now - last.since >= TLSWIRE_AGAIN_MS) let_go();
   struct tlsclient t = { .control = last.control, .plain = -1 };
   last.control = 0;
   if (t.control && tlsclient_ask_again(&t, in, &q)) return take(o, &t, 1);
@@ -169,6 +171,13 @@ int tls_prepare(struct tls_offer *o, int in, int out, uint32_t limit_ms)
   return 0;
 }
 
+/* A program that the session runs is not to inherit what was not to be inherited before. */
+static int replace(int from, int to)
+{
+  int flags = fcntl(to, F_GETFD);
+  return from == to || (flags != -1 && dup3(from, to, flags & FD_CLOEXEC ? O_CLOEXEC : 0) != -1);
+}
+
 int tls_handshake(struct tls_offer *o, struct tls *t, int in, int out, uint32_t limit_ms,
                   volatile sig_atomic_t const *stop)
 {
@@ -177,14 +186,22 @@ int tls_handshake(struct tls_offer *o, struct tls *t, int in, int out, uint32_t 
   if (!o->ucspi) ok = facts(o, t, end, stop);
   else if (write(o->control, "Y", 1) == 1) ok = ucspi_facts(o, t, end, stop);
   else fail(o, strerror(errno));
-  if (ok && (dup2(o->in, in) == -1 || dup2(o->out, out) == -1)) ok = fail(o, strerror(errno));
-  if (ok && last.on && !o->ucspi) {
+  if (ok && (!replace(o->in, in) || !replace(o->out, out))) ok = fail(o, strerror(errno));
+  if (!o->ucspi) {
     last.control = o->control;
     o->control = -1;
   }
   tls_cancel(o);
   t->on = ok;
   return ok;
+}
+
+void tls_await_end(int in, int on)
+{
+  struct pollfd x = { .fd = last.control, .events = POLLIN };
+  if (!last.control) return;
+  if (on) shutdown(in, SHUT_RDWR);
+  poll(&x, 1, TLS_END_MS);
 }
 
 void tls_cancel(struct tls_offer *o)

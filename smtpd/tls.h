@@ -14,6 +14,7 @@
 
 #define TLS_WHY_MAX      TLSCLIENT_WHY_MAX
 #define TLS_CHECK_MS     1000  /* how long what tls_is_there found out holds */
+#define TLS_END_MS       12000 /* more than pipit-tlsd takes for the end */
 #define TLS_HANDSHAKE_MS 60000 /* for a handshake, at most */
 
 /* What is known of a connection, for log and Received lines: printable ASCII without spaces and
@@ -51,6 +52,11 @@ extern int tls_handshake(struct tls_offer *o, struct tls *t, int in, int out, ui
                          volatile sig_atomic_t const *stop);
 
 extern void tls_cancel(struct tls_offer *o);
+
+/* The session on <in> is over: end it (<on>: it was over TLS), and wait until pipit-tlsd's process is
+ * through with the client, who may be slow to take what is left: he is to have a place in
+ * concurrencysmtpdclient as long as he has one in concurrencytlsd. */
+extern void tls_await_end(int in, int on);
 
 /* The variables of UCSPI-TLS concern one client: forget them. */
 extern void tls_forget_ucspi(void);

@@ -131,7 +131,7 @@ static uint64_t stamp_of(int const fd[2])
   return sum;
 }
 
-/* Make <c> of what has come, or of what was there before. 1, or 0: there is none. */
+/* Make <c> of what has come: 1; or of what was there before: 2; or 0: there is none. */
 static int take(struct cert *c, struct certs const *before, struct loader_file const *f,
                 int const fd[2])
 {
@@ -147,7 +147,7 @@ static int take(struct cert *c, struct certs const *before, struct loader_file c
                old ? "; the old one stays" : "; it is left out");
   forget(c);
   if (old) share(c, old);
-  return !!old;
+  return old ? 2 : 0;
 }
 
 /* Make room for one more. */
@@ -172,7 +172,9 @@ int certs_read(struct certs *c, struct loader const *l)
   int fd[2], r, ok = 1;
   while ((r = loader_next(l, &f, fd)) == 1) {
     ok = ok && reserve(&fresh);
-    if (ok && take(&fresh.list[fresh.count], c, &f, fd)) fresh.count++;
+    int took = ok ? take(&fresh.list[fresh.count], c, &f, fd) : 0;
+    fresh.count += took > 0;
+    fresh.stale |= took == 2;
     for (int i = 0; i < 2; i++)
       if (fd[i] != -1) close(fd[i]);
   }
@@ -185,8 +187,10 @@ int certs_read(struct certs *c, struct loader const *l)
     forget_all(c);
     c->list = fresh.list;
     c->count = fresh.count;
+    c->stale = fresh.stale;
   } else {
     forget_all(&fresh);
+    c->stale = 1;
     if (c->count)
       strerr_warnw(home_dir(), "/control: there is no certificate any more; the old ones stay");
   }

@@ -22,6 +22,7 @@ struct cert {
 struct certs {
   size_t count;
   struct cert *list; /* by name */
+  int stale;         /* some are from before, for they cannot be read now */
   char me[CERTS_NAME_MAX + 1]; /* control/me: the name where a client asks for none that is there */
 };
 

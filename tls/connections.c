@@ -48,9 +48,9 @@ static void refuse(int sock, char const *why)
   session_refuse(sock, why);
 }
 
-/* What the request on <sock>, which stays there, calls its server: the key of that, if it may do
- * without TLS; else 0. */
-static uint64_t key_of_request(struct tlsd const *d, int sock)
+/* What the request on <sock>, which stays there, calls its server: the key of that, or 0; and whether
+ * it may do without TLS. */
+static uint64_t key_of_request(struct tlsd const *d, int sock, int *may)
 {
   char packet[TLSWIRE_MAX];
   struct tlswire_request q;
@@ -58,15 +58,16 @@ static uint64_t key_of_request(struct tlsd const *d, int sock)
   ssize_t n = recv(sock, packet, sizeof packet, MSG_PEEK | MSG_DONTWAIT);
   if (n < (ssize_t)sizeof q) return 0;
   memcpy(&q, packet, sizeof q);
-  if (q.level != TLSWIRE_MAY) return 0;
+  *may = q.level == TLSWIRE_MAY;
   return memory_key(packet + sizeof q, strnlen(packet + sizeof q, (size_t)n - sizeof q));
 }
 
 static void start_session(struct tlsd *d, int sock)
 {
   char why[64];
-  uint64_t key = key_of_request(d, sock);
-  if (key && memory_has_failed(key)) {
+  int may = 0;
+  uint64_t key = key_of_request(d, sock, &may);
+  if (may && memory_has_failed(key)) {
     char c;
     recv(sock, &c, 1, MSG_DONTWAIT);
     session_dissuade(sock, "failed lately");
@@ -99,9 +100,19 @@ static int is_permitted(struct tlsd const *d, int sock)
           peer.uid == d->accounts.uid[d->self]);
 }
 
-/* Whoever waits for the longest time has to go for who comes. */
+/* Those who have said something, or have gone. */
+static void hear_all(struct tlsd *d)
+{
+  char c;
+  for (size_t i = d->waiting; i--;)
+    if (recv(d->wait[i], &c, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || errno != EAGAIN)
+      connections_hear(d, i);
+}
+
+/* Where all of them are silent, whoever waits for the longest time has to go for who comes. */
 static void let_wait(struct tlsd *d, int sock)
 {
+  if (d->waiting == TLSD_WAITING) hear_all(d);
   if (d->waiting == TLSD_WAITING) {
     close(d->wait[0]);
     memmove(d->wait, d->wait + 1, --d->waiting * sizeof *d->wait);

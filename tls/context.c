@@ -268,7 +268,8 @@ int context_refresh(struct context *c, int always)
   if (changed) {
     context_changed(c);
     if (is_client(c)) load_stores(c);
-    if (read_settings(c, &why)) strerr_warni("settings read");
+    c->stale = !read_settings(c, &why);
+    if (!c->stale) strerr_warni("settings read");
     else strerr_warnw(why, "; the old settings stay");
   }
   c->stamp = stamp;

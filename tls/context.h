@@ -24,6 +24,7 @@ struct context {
   SSL_CTX *ctx;
   uint64_t stamp;         /* of the control files */
   unsigned long sessions; /* at once */
+  int stale;              /* the settings are from before, for the files are no good now */
   _Atomic unsigned int *changes; /* counted; shared with the sessions */
   unsigned int have;             /* the count that this process has the state of */
 };

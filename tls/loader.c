@@ -143,6 +143,14 @@ static int open_file(char const *path)
   return (errno = EINVAL, -1);
 }
 
+/* No fault of the file: it is to be tried again. */
+static int try_again;
+
+static int is_passing(int e)
+{
+  return e == ENFILE || e == EMFILE || e == ENOMEM || e == EINTR;
+}
+
 static void pass(void *arg, char const *name, char const *chain, char const *key)
 {
   struct loader_file f = { 0 };
@@ -154,6 +162,7 @@ static void pass(void *arg, char const *name, char const *chain, char const *key
   }
   int whole = fds[0] != -1 && (!key || fds[1] != -1);
   f.error = whole ? 0 : errno;
+  if (is_passing(f.error)) try_again = 1;
   snprintf(f.name, sizeof f.name, "%s", name);
   snprintf(f.path, sizeof f.path, "%.*s", (int)sizeof f.path - 1, whole ? chain : path);
   tell(*(int *)arg, &f, sizeof f, fds, whole ? 2 : 0);
@@ -171,9 +180,10 @@ static void serve(int sock)
       tell(sock, UNCHANGED, 1, 0, 0);
       continue;
     }
-    last = now;
+    try_again = 0;
     tell(sock, &ask, 1, 0, 0);
     look_around(pass, &sock);
+    last = try_again ? 0 : now;
     tell(sock, UNCHANGED, 1, 0, 0);
   }
 }

@@ -117,20 +117,34 @@ static int keep_open(int fd, int yes)
   return fd == -1 || fcntl(fd, F_SETFD, yes ? 0 : FD_CLOEXEC) == 0;
 }
 
+static int keep_all_open(struct tlsd const *d, int yes)
+{
+  int ok = keep_open(d->listener, yes) && keep_open(d->context.loader.fd, yes);
+  for (size_t i = 0; ok && i < d->waiting; i++) ok = keep_open(d->wait[i], yes);
+  return ok;
+}
+
+/* Would a new image find files that it can use, as this one did? */
+static int can_begin(struct tlsd const *d)
+{
+  return !d->context.stale && !d->context.certs.stale;
+}
+
 /* Become a new process image, with the same sockets and children. Returns where that is not
  * possible. */
 static void execute_anew(struct tlsd *d)
 {
-  char state[96];
+  char state[96 + 12 * TLSD_WAITING]; /* numbers of at most eleven bytes */
   struct loader const *l = &d->context.loader;
-  snprintf(state, sizeof state, "%d,%d,%ld,%u", d->listener, l->fd, (long)l->pid, d->sessions);
+  int n = snprintf(state, sizeof state, "%d,%d,%ld,%u", d->listener, l->fd, (long)l->pid, d->sessions);
+  for (size_t i = 0; i < d->waiting; i++)
+    n += snprintf(state + n, sizeof state - (size_t)n, ",%d", d->wait[i]);
   char *argv[] = { (char *)"pipit-tlsd", (char *)"-r", state, is_client(d) ? (char *)"-c" : 0, 0 };
   d->crashed = 0;
   context_changed(&d->context); /* children have the addresses, too */
-  if (keep_open(d->listener, 1) && keep_open(l->fd, 1)) execv("/proc/self/exe", argv);
+  if (keep_all_open(d, 1)) execv("/proc/self/exe", argv);
   strerr_warnwusys("execute myself anew");
-  keep_open(d->listener, 0);
-  keep_open(l->fd, 0);
+  keep_all_open(d, 0);
 }
 
 /* --- the start --- */
@@ -167,9 +181,12 @@ static void start(struct tlsd *d)
 static void start_anew(struct tlsd *d, char const *state)
 {
   long pid;
-  if (sscanf(state, "%d,%d,%ld,%u", &d->listener, &d->context.loader.fd, &pid, &d->sessions) != 4 ||
-      !keep_open(d->listener, 0) || !keep_open(d->context.loader.fd, 0))
+  int n = 0;
+  if (sscanf(state, "%d,%d,%ld,%u%n", &d->listener, &d->context.loader.fd, &pid, &d->sessions, &n) != 4)
     strerr_dieusage(EXIT_PERMANENT, USAGE);
+  for (int fd, len; d->waiting < TLSD_WAITING && sscanf(state + n, ",%d%n", &fd, &len) == 1; n += len)
+    d->wait[d->waiting++] = fd;
+  if (!keep_all_open(d, 0)) strerr_dieusage(EXIT_PERMANENT, USAGE);
   d->context.loader.pid = (pid_t)pid;
 }
 
@@ -211,7 +228,7 @@ static int serve(int client, char const *state, int ready_fd)
   strerr_warni(state ? "begun anew" : "ready");
   if (ready_fd) program_ready(ready_fd);
   while (!d.stopping) {
-    if (d.crashed) execute_anew(&d);
+    if (d.crashed && can_begin(&d)) execute_anew(&d);
     wait_and_serve(&d);
   }
   context_changed(&d.context);

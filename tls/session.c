@@ -23,11 +23,14 @@
 #define BEGIN_MS        30000  /* for a server of ours to say 220 */
 #define BEGIN_CLIENT_MS 360000 /* for a foreign one */
 
+#define MESSAGES_MAX 1000 /* of TLS's own in a session: a handshake has ten */
+
 /* Where this process has its descriptors; 2 is the log. There is no number for one more. */
 enum { NET = 0, PLAIN = 1, CONTROL = 3, DESCRIPTORS = 4 };
 
 struct session {
-  unsigned int number; /* that this process had before */
+  unsigned int number;   /* that this process had before */
+  unsigned int messages; /* of TLS's own that came from the peer */
   struct tlswire_request q;
   struct peer peer; /* where that is a TLS server */
   char strings[TLSWIRE_MAX];
@@ -92,11 +95,34 @@ static char const *receive(int control, struct session *s, char role, int fd[2])
   return peer_take(&s->peer, s->q.level, s->strings, len) ? 0 : malformed;
 }
 
+/* A failure of who asked for more than TLS says nothing about who does not. */
+static int failure_code(struct session const *s, char const *why)
+{
+  int counts = s->q.role == TLSWIRE_CLIENT && s->peer.level == TLSWIRE_MAY && *why;
+  return counts ? MEMORY_FAILED : MEMORY_NOTHING;
+}
+
+/* OpenSSL does not return before it has text, or nothing more has come: who sends nothing but messages
+ * of the handshake (HelloRequest, KeyUpdate, tickets), and fast, would never let go. */
+static void on_message(int sent, int version, int type, void const *message, size_t len, SSL *ssl,
+                       void *arg)
+{
+  static char const flood[] = "too many handshake messages";
+  struct session *s = arg;
+  (void)version, (void)message, (void)len, (void)ssl;
+  if (sent || type != SSL3_RT_HANDSHAKE || ++s->messages <= MESSAGES_MAX) return;
+  session_refuse(CONTROL, flood);
+  _exit(failure_code(s, flood));
+}
+
 /* The TLS side of the session, not connected yet. NULL, or why there is none. */
 static char const *prepare(struct session *s, struct context *c, SSL **ssl)
 {
   *ssl = SSL_new(c->ctx);
   if (!*ssl) return "out of memory";
+  s->messages = 0;
+  SSL_set_msg_callback(*ssl, on_message);
+  SSL_set_msg_callback_arg(*ssl, s);
   if (s->q.role == TLSWIRE_CLIENT) return peer_expect(&s->peer, *ssl, &c->stores);
   SSL_set_accept_state(*ssl);
   return 0;
@@ -193,13 +219,6 @@ static void report_server(SSL *ssl, struct peer const *p)
   answer(CONTROL, TLSWIRE_OK, text, (size_t)n + 1);
 }
 
-/* A failure of who asked for more than TLS says nothing about who does not. */
-static int failure_code(struct session const *s, char const *why)
-{
-  int counts = s->q.role == TLSWIRE_CLIENT && s->peer.level == TLSWIRE_MAY && *why;
-  return counts ? MEMORY_FAILED : MEMORY_NOTHING;
-}
-
 /* With a TLS server. */
 static void __attribute__((noreturn)) serve_client(struct session *s, SSL *ssl)
 {
@@ -212,13 +231,22 @@ static void __attribute__((noreturn)) serve_client(struct session *s, SSL *ssl)
                            : MEMORY_WORKS);
 }
 
+/* Ciphers without certificates, where control/tlsclientciphers has such, ask nobody. */
+static int is_verified(struct session const *s)
+{
+  return s->q.role != TLSWIRE_CLIENT || s->peer.level != TLSWIRE_VERIFY ||
+         strcmp(s->peer.verified, TLSWIRE_NOT);
+}
+
 /* 1 when another session may follow. */
 static int serve(struct session *s, SSL *ssl)
 {
   char const *why = "";
   await_begin(s);
   if (SSL_set_fd(ssl, NET) != 1) _exit(MEMORY_NOTHING);
-  if (!handshake(s, ssl, &why)) {
+  int ok = handshake(s, ssl, &why);
+  if (ok && !is_verified(s)) ok = 0, why = "it has shown no certificate";
+  if (!ok) {
     session_refuse(CONTROL, why);
     if (*why) shovel_linger(NET);
     _exit(failure_code(s, why));
@@ -230,7 +258,7 @@ static int serve(struct session *s, SSL *ssl)
 
 /* --- the next --- */
 
-/* Nothing of it stays in memory, and no descriptor. */
+/* Nothing of its text stays in memory, and no descriptor. */
 static void forget(SSL *ssl)
 {
   SSL_set_options(ssl, SSL_OP_CLEANSE_PLAINTEXT);
