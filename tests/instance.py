@@ -68,32 +68,6 @@ def strip_trace(message):
 def lf(data):
     return data.replace(b'\r\n', b'\n')
 
-def cdb(path, pairs):
-    """Write a constant database (cr.yp.to/cdb) of (key, value) pairs."""
-    def digest(key):
-        h = 5381
-        for c in key: h = ((h << 5) + h ^ c) & 0xffffffff
-        return h
-    records, slots, at = b'', [[] for _ in range(256)], 2048
-    for key, value in pairs:
-        h = digest(key)
-        slots[h & 255].append((h, at))
-        records += struct.pack('<II', len(key), len(value)) + key + value
-        at += 8 + len(key) + len(value)
-    header, tables = b'', b''
-    for entries in slots:
-        size = 2 * len(entries)
-        header += struct.pack('<II', at + len(tables), size)
-        table = [(0, 0)] * size
-        for h, pos in entries:
-            i = (h >> 8) % size
-            while table[i][1]: i = (i + 1) % size
-            table[i] = (h, pos)
-        tables += b''.join(struct.pack('<II', *t) for t in table)
-    with open(path + '.tmp', 'wb') as f: f.write(header + records + tables)
-    os.chmod(path + '.tmp', 0o644)
-    os.rename(path + '.tmp', path)
-
 def users_cdb(home, lines):
     """users/cdb from lines of users/assign, as qmail-newu makes it (1.13 of its contracts)."""
     pairs, last = [], set()

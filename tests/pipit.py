@@ -1,5 +1,5 @@
 """pipit.py - what the Python tests share: a home to run programs in, cases, waiting"""
-import ctypes, fcntl, os, pwd, random, re, shutil, socket, subprocess, sys, time
+import ctypes, fcntl, os, pwd, random, re, shutil, socket, struct, subprocess, sys, time
 
 SCRATCH = os.environ['SCRATCH']
 BIN = os.environ['BIN']
@@ -146,3 +146,29 @@ def begin_with_accounts(test):
 def conf_users():
     """The accounts' names."""
     with open('conf-users') as f: return f.read().split('\n\n')[0].split()
+
+def cdb(path, pairs):
+    """Write a constant database (cr.yp.to/cdb) of (key, value) pairs."""
+    def digest(key):
+        h = 5381
+        for c in key: h = ((h << 5) + h ^ c) & 0xffffffff
+        return h
+    records, slots, at = b'', [[] for _ in range(256)], 2048
+    for key, value in pairs:
+        h = digest(key)
+        slots[h & 255].append((h, at))
+        records += struct.pack('<II', len(key), len(value)) + key + value
+        at += 8 + len(key) + len(value)
+    header, tables = b'', b''
+    for entries in slots:
+        size = 2 * len(entries)
+        header += struct.pack('<II', at + len(tables), size)
+        table = [(0, 0)] * size
+        for h, pos in entries:
+            i = (h >> 8) % size
+            while table[i][1]: i = (i + 1) % size
+            table[i] = (h, pos)
+        tables += b''.join(struct.pack('<II', *t) for t in table)
+    with open(path + '.tmp', 'wb') as f: f.write(header + records + tables)
+    os.chmod(path + '.tmp', 0o644)
+    os.rename(path + '.tmp', path)

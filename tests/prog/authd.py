@@ -4,7 +4,6 @@ import base64, fcntl, os, re, resource, shutil, signal, smtplib, socket, struct,
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
 from authd import *
-from instance import cdb
 from queuefile import crc32c
 import smtpsession
 from scripts import script
