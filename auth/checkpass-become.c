@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <skalibs/strerr.h>
-#include <skalibs/types.h>
 
 #include "accounts.h"
 #include "checkpass.h"
@@ -39,31 +38,25 @@ static void be_sender(struct checkpass *c, struct accounts const *a)
 
 static void find_user(struct checkpass *c, struct accounts const *a)
 {
-  unsigned int uid, gid;
   if (c->is_system) return;
   c->shell = *c->entry.shell ? c->entry.shell : SHELL;
-  if (!*c->entry.uid) {
+  if (!c->entry.has_user) {
     if (!find_mailbox(c)) be_sender(c, a);
     return;
   }
-  if (!uint0_scan(c->entry.uid, &uid) || !uint0_scan(c->entry.gid, &gid))
-    strerr_dief(EXIT_TEMPORARY, "an entry of " PASSWD_CDB " is malformed: run pipit-passwd -b");
-  c->uid = uid;
-  c->gid = gid;
+  c->uid = c->entry.uid;
+  c->gid = c->entry.gid;
   c->home = c->entry.home;
-}
-
-static void refuse(struct checkpass const *c, char const *why)
-{
-  strerr_dief(EXIT_TEMPORARY, "login ", c->login, why);
 }
 
 /* In an instance of one account nobody becomes another one. */
 static void check_account(struct checkpass const *c, struct accounts const *a)
 {
   if (geteuid() == c->uid && c->uid) return;
-  if (!c->uid || !c->gid) refuse(c, ": uid and gid 0 are not for logins");
-  if (!a->separated || geteuid()) refuse(c, " is of another account than mine");
+  char const *why = !c->uid || !c->gid              ? ": uid and gid 0 are not for logins"
+                    : !a->separated || geteuid() ? " is of another account than mine"
+                                                 : 0;
+  if (why) strerr_dief(EXIT_TEMPORARY, "login ", c->login, why);
 }
 
 void checkpass_accounts(struct accounts *a)

@@ -16,13 +16,8 @@
 
 #define SERVICE "pipit" /* /etc/pam.d/pipit */
 
-static void forget(struct pam_response *r, int n)
-{
-  for (int i = 0; i < n; i++) free(r[i].resp);
-  free(r);
-}
-
-/* Whatever is asked for without echo is the password; nothing else can be answered. */
+/* Whatever is asked for without echo is the password; nothing else can be answered. Where this gives up,
+ * what it has allocated ends with the process, which is refused then. */
 static int converse(int n, struct pam_message const **msg, struct pam_response **out, void *password)
 {
   if (n <= 0 || n > PAM_MAX_NUM_MSG) return PAM_CONV_ERR;
@@ -32,10 +27,7 @@ static int converse(int n, struct pam_message const **msg, struct pam_response *
     int style = msg[i]->msg_style;
     if (style == PAM_ERROR_MSG || style == PAM_TEXT_INFO) continue;
     if (style == PAM_PROMPT_ECHO_OFF) r[i].resp = strdup(password);
-    if (!r[i].resp) {
-      forget(r, n);
-      return PAM_CONV_ERR;
-    }
+    if (!r[i].resp) return PAM_CONV_ERR;
   }
   *out = r;
   return PAM_SUCCESS;

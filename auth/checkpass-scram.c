@@ -82,12 +82,12 @@ static int read_final(struct talk *t)
 
 /* For a login that cannot use SCRAM: keys that nobody has, but always the same salt, in whatever case the
  * login is written, because that of one that can is the same too. */
-static int invent(struct scram_keys *k, struct passwd_head const *h, char const *login)
+static int invent(struct scram_keys *k, struct passwd_head const *h, struct checkpass const *c)
 {
-  char lower[AUTHWIRE_LOGIN_MAX];
-  size_t len = strlen(login);
+  char lower[sizeof c->login];
+  size_t len = strlen(c->login);
   char const *hash;
-  memcpy(lower, login, len);
+  memcpy(lower, c->login, sizeof lower);
   case_lowerb(lower, len);
   if (secret_kind(h->dummy, &hash) != SECRET_SCRAM || !secret_scram(k, hash)) {
     k->iterations = SCRAM_ITERATIONS;
@@ -99,15 +99,15 @@ static int invent(struct scram_keys *k, struct passwd_head const *h, char const 
          getrandom(k->server, sizeof k->server, 0) == sizeof k->server;
 }
 
-/* The keys of <user>. 1; 0: invented ones; -1 with errno. They are always invented, for the time that it takes. */
-static int find_keys(struct checkpass *c, struct scram_keys *k, char const *user)
+/* The keys of c->login. 1; 0: invented ones; -1 with errno. They are always invented, for the time that it takes. */
+static int find_keys(struct checkpass *c, struct scram_keys *k)
 {
   struct passwd_head h = PASSWD_ZERO;
   char const *hash;
   int r = passwd_head(&h);
   if (r == 0) errno = ENOENT;
-  if (r != 1 || !invent(k, &h, user)) return -1;
-  r = passwd_find(&c->entry, user, strlen(user));
+  if (r != 1 || !invent(k, &h, c)) return -1;
+  r = passwd_find(&c->entry, c->login, strlen(c->login));
   if (r != 1 || secret_is_disabled(c->entry.secret) || secret_kind(c->entry.secret, &hash) != SECRET_SCRAM)
     return r == -1 ? -1 : 0;
   return secret_scram(k, hash) ? 1 : (errno = EPROTO, -1);
@@ -143,11 +143,12 @@ static int converse(struct checkpass *c, struct talk *t)
   unsigned char signature[SCRAM_KEY];
   struct scram_keys k;
   if (!read_first(t)) return -1;
-  memcpy(c->login, t->first.login, t->first.loginlen);
+  memcpy(c->login, t->first.login, sizeof t->first.login);
+  c->login[t->first.loginlen] = 0;
   if (!tell(t, AUTHWIRE_WHO, c->login, t->first.loginlen)) return -1;
   if (!t->first.noncelen) return 0;
   t->trouble = 0;
-  int known = find_keys(c, &k, c->login);
+  int known = find_keys(c, &k);
   if (known == -1 || !scram_nonce(t->task.ours)) return -1;
   t->serverlen = scram_challenge(t->server, &k, t->first.nonce, t->first.noncelen, t->task.ours);
   if (!tell(t, AUTHWIRE_DATA, t->server, t->serverlen) || !read_final(t)) return -1;

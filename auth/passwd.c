@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <skalibs/bytestr.h>
+#include <skalibs/types.h>
 #include <skalibs/uint32.h>
 
 #include "authwire.h"
@@ -69,14 +70,14 @@ int passwd_find(struct passwd_entry *e, char const *login, size_t len)
   char key[AUTHWIRE_LOGIN_MAX];
   char const *field[5];
   if (!passwd_is_login(login, len)) return 0;
-  memcpy(key, login, len);
+  for (size_t i = 0; i < len; i++) key[i] = login[i];
   case_lowerb(key, len);
   int r = get(key, len, &e->text, field, 5);
   if (r != 1) return r;
   e->secret = field[0];
-  e->uid = field[1];
-  e->gid = field[2];
+  e->has_user = *field[1] != 0;
   e->home = field[3];
   e->shell = field[4];
-  return 1;
+  if (!e->has_user || (uid0_scan(field[1], &e->uid) && gid0_scan(field[2], &e->gid))) return 1;
+  return (errno = EPROTO, -1);
 }

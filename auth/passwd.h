@@ -26,7 +26,9 @@
 
 struct passwd_entry {
   char const *secret; /* these point into text */
-  char const *uid, *gid; /* digits; both "": see above */
+  int has_user; /* 0: see above */
+  uid_t uid;
+  gid_t gid;
   char const *home, *shell;
   stralloc text;
 };

@@ -96,9 +96,8 @@ static int checkpass_main(int argc, char const *const *argv)
   }
   if (wrong || g.ind >= argc || (use_pam && scram)) strerr_dieusage(2, USAGE);
   int r = scram ? checkpass_scram(&c, INPUT) : check(&c, use_pam);
-  if (r == -1 && !use_pam && errno == ENOENT)
-    strerr_dief(EXIT_TEMPORARY, "there is no ", home_dir(), "/" PASSWD_CDB ": make logins with pipit-passwd");
-  if (r == -1 && !use_pam) strerr_diefusys(EXIT_TEMPORARY, "use ", home_dir(), "/" PASSWD_CDB);
+  if (r == -1 && !use_pam)
+    strerr_diefusys(EXIT_TEMPORARY, "use ", home_dir(), "/" PASSWD_CDB ", which pipit-passwd makes");
   if (r == -1) _exit(EXIT_TEMPORARY);
   if (r == 0) _exit(1);
   checkpass_become(&c);

@@ -12,13 +12,14 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include <skalibs/types.h>
-
 #include "base64.h"
 #include "secret.h"
 
 #define SCRAM_SCHEME   "{SCRAM-SHA-256}"
+#define CRYPT_SCHEME   "{CRYPT}"
 #define CRYPT_SHORTEST 13 /* bytes of a hash: the oldest scheme's, which takes any two letters for its salt */
+
+_Static_assert(sizeof CRYPT_SCHEME + CRYPT_OUTPUT_SIZE <= SECRET_MAX, "any hash has room");
 
 int secret_is_disabled(char const *s)
 {
@@ -49,18 +50,26 @@ enum secret_kind secret_kind(char const *s, char const **hash)
 /* Decode up to the next comma, or the end. What follows; NULL when it is not base64. */
 static char const *decode(unsigned char *to, size_t size, size_t *n, char const *s)
 {
-  size_t len = strcspn(s, ",");
+  char const *comma = strchr(s, ',');
+  size_t len = comma ? (size_t)(comma - s) : strlen(s);
   if (!base64_decode((char *)to, size, s, len, n)) return 0;
-  return s[len] ? s + len + 1 : s + len;
+  return s + len + (comma != 0);
+}
+
+/* A number, with a comma behind it. What follows; NULL when it is none, or out of bounds. */
+static char const *take_iterations(struct scram_keys *k, char const *s)
+{
+  k->iterations = 0;
+  for (; *s >= '0' && *s <= '9' && k->iterations <= SCRAM_ITERATIONS_MAX; s++)
+    k->iterations = 10 * k->iterations + (unsigned int)(*s - '0');
+  return *s == ',' && k->iterations >= SCRAM_ITERATIONS_MIN && k->iterations <= SCRAM_ITERATIONS_MAX ? s + 1 : 0;
 }
 
 int secret_scram(struct scram_keys *k, char const *text)
 {
-  size_t digits = uint_scan(text, &k->iterations);
   size_t stored = 0, server = 0;
-  if (!digits || text[digits] != ',') return 0;
-  if (k->iterations < SCRAM_ITERATIONS_MIN || k->iterations > SCRAM_ITERATIONS_MAX) return 0;
-  char const *s = decode(k->salt, sizeof k->salt, &k->saltlen, text + digits + 1);
+  char const *s = take_iterations(k, text);
+  if (s) s = decode(k->salt, sizeof k->salt, &k->saltlen, s);
   if (s) s = decode(k->stored, sizeof k->stored, &stored, s);
   if (s) s = decode(k->server, sizeof k->server, &server, s);
   return s && !*s && k->saltlen && stored == SCRAM_KEY && server == SCRAM_KEY;
@@ -89,24 +98,43 @@ static int check_scram(char const *hash, char const *password)
   return !CRYPTO_memcmp(known.stored, tried.stored, SCRAM_KEY);
 }
 
-int secret_is_hash(char const *hash)
+/* A hash of the form that crypt(3) makes, in a scheme that it has. */
+static int is_hash(char const *hash)
 {
   int r = crypt_checksalt(hash);
   return r != CRYPT_SALT_INVALID && r != CRYPT_SALT_METHOD_DISABLED && strlen(hash) >= CRYPT_SHORTEST;
 }
 
-/* On the heap: it is 32 KB, which nobody needs to wipe by hand but us. */
-static int check_crypt(char const *hash, char const *password)
+int secret_is_usable(char const *s)
+{
+  struct scram_keys k;
+  char const *hash;
+  switch (secret_kind(s, &hash)) {
+    case SECRET_SCRAM: return secret_scram(&k, hash);
+    case SECRET_CRYPT: return is_hash(hash);
+    default: return 0;
+  }
+}
+
+/* Its memory is on the heap: that is 32 KB, which nobody needs to wipe by hand but us. */
+static int hash_of(char out[CRYPT_OUTPUT_SIZE], char const *password, char const *setting)
 {
   struct crypt_data *d = calloc(1, sizeof *d);
-  if (!d) return -1;
-  char const *got = crypt_r(password, hash, d);
-  size_t len = strlen(hash);
-  int r = -1;
-  if (got && *got != '*') r = strlen(got) == len && len > 1 && !CRYPTO_memcmp(got, hash, len);
+  if (!d) return 0;
+  char const *got = crypt_r(password, setting, d);
+  int ok = got && *got != '*';
+  if (ok) memcpy(out, d->output, sizeof d->output);
   explicit_bzero(d, sizeof *d);
   free(d);
-  return r;
+  return ok;
+}
+
+static int check_crypt(char const *hash, char const *password)
+{
+  char tried[CRYPT_OUTPUT_SIZE];
+  size_t len = strlen(hash);
+  if (!hash_of(tried, password, hash)) return -1;
+  return strlen(tried) == len && len > 1 && !CRYPTO_memcmp(tried, hash, len);
 }
 
 int secret_check(char const *s, char const *password)
@@ -125,13 +153,8 @@ int secret_check(char const *s, char const *password)
 static int make_crypt(char out[SECRET_MAX], char const *password)
 {
   char setting[CRYPT_GENSALT_OUTPUT_SIZE];
-  struct crypt_data *d = calloc(1, sizeof *d);
-  char const *got = 0;
-  if (d && crypt_gensalt_rn(0, 0, 0, 0, setting, sizeof setting)) got = crypt_r(password, setting, d);
-  int ok = got && *got != '*' && snprintf(out, SECRET_MAX, "{CRYPT}%s", got) < SECRET_MAX;
-  if (d) explicit_bzero(d, sizeof *d);
-  free(d);
-  return ok;
+  memcpy(out, CRYPT_SCHEME, strlen(CRYPT_SCHEME));
+  return crypt_gensalt_rn(0, 0, 0, 0, setting, sizeof setting) && hash_of(out + strlen(CRYPT_SCHEME), password, setting);
 }
 
 static int make_scram(char out[SECRET_MAX], char const *password, unsigned int iterations)

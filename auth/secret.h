@@ -34,8 +34,8 @@ extern int secret_is_disabled(char const *s);
 /* Which kind is s, which is not disabled? <*hash> is where its hash begins. */
 extern enum secret_kind secret_kind(char const *s, char const **hash);
 
-/* Is that one which crypt(3) can make? */
-extern int secret_is_hash(char const *hash);
+/* Can a password be checked by s, which is not disabled? */
+extern int secret_is_usable(char const *s);
 
 /* Read the text behind {SCRAM-SHA-256}. 1, or 0 when it is none. */
 extern int secret_scram(struct scram_keys *k, char const *text);

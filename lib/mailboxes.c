@@ -15,7 +15,8 @@ enum { USER, UID, GID, HOME, QUOTA, DELIVERY, FIELDS };
 
 int mailboxes_key(stralloc *key, char kind, char const *addr, size_t len)
 {
-  if (!stralloc_copyb(key, &kind, 1) || !stralloc_catb(key, addr, len)) return 0;
+  key->len = 0;
+  if (!stralloc_append(key, kind) || !stralloc_catb(key, addr, len)) return 0;
   case_lowerb(key->s, key->len);
   return 1;
 }
@@ -69,10 +70,10 @@ static int read_fields(struct mailbox *m)
   char const *field[FIELDS];
   size_t pos = 0;
   for (int i = 0; i < FIELDS; i++) {
-    size_t n = byte_chr(m->text.s + pos, m->text.len - pos, 0);
-    if (pos + n == m->text.len) return (errno = EPROTO, -1);
     field[i] = m->text.s + pos;
-    pos += n + 1;
+    char const *end = memchr(field[i], 0, m->text.len - pos);
+    if (!end) return (errno = EPROTO, -1);
+    pos = (size_t)(end + 1 - m->text.s);
   }
   if (pos != m->text.len || !*field[DELIVERY]) return (errno = EPROTO, -1);
   m->forward = !*field[USER];

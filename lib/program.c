@@ -21,7 +21,7 @@
 int program_plug(int fd)
 {
   if (fcntl(fd, F_GETFD) != -1) return 1;
-  int null = open("/dev/null", fd ? O_RDWR : O_WRONLY);
+  int null = open("/dev/null", fd ? O_RDWR : O_WRONLY, 0);
   if (null == -1) return 0;
   if (null == fd) return 1;
   return fd_move(fd, null) != -1;

@@ -29,6 +29,7 @@
 #include <skalibs/bytestr.h>
 #include <skalibs/djbunix.h>
 #include <skalibs/sgetopt.h>
+#include <skalibs/sig.h>
 #include <skalibs/strerr.h>
 #include <skalibs/types.h>
 
@@ -42,8 +43,7 @@
 #include "table.h"
 
 #define USAGE                                                                                      \
-  "pipit-passwd [ -s ] [ -i iterations ] [ -u user ] [ -h home ] login, or pipit-passwd -D | -d | -e login, "      \
-  "or pipit-passwd -b"
+  "pipit-passwd [ -s ] [ -i iterations ] [ -u user ] [ -h home ] login, or -D | -d | -e login, or -b"
 #define NEW  PASSWD_TEXT ".new"
 #define SEED 16 /* bytes of randomness in the head, as hexadecimal digits */
 
@@ -96,11 +96,14 @@ static void read_line(char out[SECRET_PASSWORD_MAX + 1])
     ssize_t r = fd_read(0, &c, 1);
     if (r == -1) strerr_diefusys(EXIT_TEMPORARY, "read the password");
     if (r == 0 || c == '\n') break;
-    if (n == SECRET_PASSWORD_MAX || !c) strerr_dief(EXIT_PERMANENT, "that password is too long");
+    if (n == SECRET_PASSWORD_MAX || !c) {
+      n = 0;
+      break;
+    }
     out[n++] = c;
   }
   out[n] = 0;
-  if (!n) strerr_dief(EXIT_PERMANENT, "that password is empty");
+  if (!n) strerr_dief(EXIT_PERMANENT, "that password is empty, or too long");
 }
 
 static void prompt(char const *text, char out[SECRET_PASSWORD_MAX + 1])
@@ -119,8 +122,8 @@ static void read_password(char out[SECRET_PASSWORD_MAX + 1])
     read_line(out);
     return;
   }
-  signal(SIGINT, interrupted);
-  signal(SIGTERM, interrupted);
+  sig_catch(SIGINT, interrupted);
+  sig_catch(SIGTERM, interrupted);
   prompt("password: ", out);
   prompt("once more: ", again);
   int same = !strcmp(out, again);
@@ -174,22 +177,6 @@ static void number(struct table const *t, char out[UINT_FMT + 1], char const *s,
   out[uint_fmt(out, n)] = 0;
 }
 
-static void check_secret(struct table const *t, char const *s)
-{
-  char const *hash;
-  struct scram_keys k;
-  if (secret_is_disabled(s)) return;
-  switch (secret_kind(s, &hash)) {
-    case SECRET_CRYPT:
-      if (!secret_is_hash(hash)) table_bad(t, "the secret is no hash; set a password, or write ! to disable the login");
-      return;
-    case SECRET_SCRAM:
-      if (!secret_scram(&k, hash)) table_bad(t, "the keys behind {SCRAM-SHA-256} are malformed");
-      return;
-    default: table_bad(t, "this scheme is not known; write {CRYPT} or {SCRAM-SHA-256}");
-  }
-}
-
 /* --- the cdb --- */
 
 struct head {
@@ -231,7 +218,8 @@ static void compile(struct table const *t, struct cdbwrite *w, struct head *h, s
   if (!passwd_is_login(l->field[LOGIN], len)) table_bad(t, "not a login");
   case_lowerb(l->field[LOGIN], len);
   if (cdbwrite_has(w, l->field[LOGIN], len)) table_bad(t, "this login stands above already");
-  check_secret(t, l->field[SECRET]);
+  if (!secret_is_disabled(l->field[SECRET]) && !secret_is_usable(l->field[SECRET]))
+    table_bad(t, "the secret is malformed; write {CRYPT} and a hash, {SCRAM-SHA-256} and keys, or ! to disable the login");
   number(t, uid, l->field[UID], 1);
   number(t, gid, l->field[GID], 0);
   if (*uid && (!*gid || *l->field[HOME] != '/')) table_bad(t, "with a uid there has to be a gid and a home");

@@ -64,7 +64,7 @@ def test_no_hash():
         before = open(path + '.cdb', 'rb').read()
         write('# a note', 'svc:' + secret)
         code, err = passwd(home, '-b')
-        check(code == 111 and err.count('\n') == 1 and 'users/passwd: line 2: ' in err and 'write !' in err and open(path + '.cdb', 'rb').read() == before, '%r is refused: %r' % (secret, err))
+        check(code == 111 and err.count('\n') == 1 and 'users/passwd: line 2: ' in err and 'or ! to disable' in err and open(path + '.cdb', 'rb').read() == before, '%r is refused: %r' % (secret, err))
     for secret in ('*', '!', '!!', '*LK*', '!*', '*NP*', '!x', '!{ARGON2ID}x', '!{SCRAM-SHA-256}x'):
         write('svc:' + secret, *kept.split('\n')[:-1])
         equal(passwd(home, '-b'), (0, ''), '%r is that of a disabled login' % secret)
@@ -81,10 +81,11 @@ def test_no_hash():
     check(CRYPTED.encode() + b'\0' in open(path + '.cdb', 'rb').read().split(b'pipit passwd 1')[1][:300], 'does not stand in for others')
     for dummy in (b'*', b'x', b'', b'{CRYPT}', b'!' + CRYPTED.encode(), b'{ARGON2ID}x'):
         old = lambda key, *fields: (key, struct.pack('>I', crc32c(key + b'\0'.join(fields) + b'\0')) + b'\0'.join(fields) + b'\0')
-        cdb(path + '.cdb', [old(b'svc', dummy, b'', b'', b'', b''), old(b'ann', CRYPTED.encode(), b'', b'', b'', b''), old(b'', b'pipit passwd 1', b'', b'ab', dummy)])
+        cdb(path + '.cdb', [old(b'svc', dummy, b'', b'', b'', b''), old(b'eve', CRYPTED.encode(), b'games', b'1', b'/', b''), old(b'ann', CRYPTED.encode(), b'', b'', b'', b''), old(b'', b'pipit passwd 1', b'', b'ab', dummy)])
         own(path + '.cdb')
         equal([checkpass(l + b'\0x\0\0', 'true')[0] for l in (b'nobody', b'ann')], [1, 1], 'a file that was made of such lines is none of unknown logins either')
         equal(checkpass(b'ann\0geheim\0\0', 'true')[0], 0, 'and others can log in')
+        equal([checkpass(b'eve\0%s\0\0' % p, 'true')[0] for p in (b'x', b'geheim')], [111, 111], 'an entry whose uid is none is trouble, whatever the password')
     write(*kept.split('\n')[:-1])
     equal(passwd(home, '-b')[0], 0, 'as before')
 

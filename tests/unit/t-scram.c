@@ -95,14 +95,21 @@ int main(void)
   check(secret_make(secret, "pencil", 4096) && secret_kind(secret, &hash) == SECRET_SCRAM && secret_scram(&same, hash),
         "keys as text");
   check(secret_check(secret, "pencil") == 1 && secret_check(secret, "pencils") == 0, "they check a password");
+  static char const *const bad_iterations[] = { "", "x", "4095", "10000001", "4294971392", "4096x", " 4096", "-4096" };
+  for (size_t i = 0; i < sizeof bad_iterations / sizeof *bad_iterations; i++) {
+    char other[2 * SECRET_MAX];
+    snprintf(other, sizeof other, "{SCRAM-SHA-256}%s%s", bad_iterations[i], strchr(secret, ','));
+    check(!secret_is_usable(other), bad_iterations[i]);
+  }
   check(secret_make(secret, "pencil", 0) && secret_kind(secret, &hash) == SECRET_CRYPT && *hash == '$' &&
             secret_check(secret, "pencil") == 1 && secret_check(secret, "pencils") == 0,
         "a hash of crypt(3)");
   check(secret_check("{SHA512-CRYPT}$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1", "Hello world!") == 1,
         "one of another scheme");
   check(secret_is_disabled("!$6$x") && secret_is_disabled("*") && !secret_is_disabled("$6$!"), "who has no password");
-  check(secret_is_hash(hash) && secret_is_hash("abJnggxhB/yWI") && !secret_is_hash("abJnggxhB/yW") && !secret_is_hash("*0abcdefghijklm"),
-        "what is a hash");
+  check(secret_is_usable(secret) && secret_is_usable("abJnggxhB/yWI") && !secret_is_usable("abJnggxhB/yW") &&
+            !secret_is_usable("{CRYPT}*0abcdefghijklm") && !secret_is_usable("{SCRAM-SHA-256}1,x") && !secret_is_usable("{PLAIN}abJnggxhB/yWI"),
+        "by what a password can be checked");
   check(secret_check("!{CRYPT}x", "x") != 1 && secret_check("{CRYPT}", "x") != 1 && secret_check("", "x") != 1 &&
             secret_check("{PLAIN}x", "x") == -1 && secret_check("*", "*") != 1 && secret_check("{SCRAM-SHA-256}1,x", "x") == -1,
         "what is no secret");
