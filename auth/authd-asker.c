@@ -341,8 +341,8 @@ static int is_in(struct asker *a)
   return 1;
 }
 
-/* A wrong password gets the answer that the right one would get. An empty login has none to be told from
- * others: that costs what failures cost. */
+/* A wrong password gets the answer that the right one would get. An empty login has none that could be found
+ * out, so here it need not wait, and each failure of it costs something. */
 static void has_failed(struct authd const *d, struct asker *a)
 {
   struct failures_who w;
