@@ -1,7 +1,7 @@
 # Fuzzers: tests/fuzz/fuzz-NAME.c with clang's libFuzzer, and seeds in tests/fuzz/seeds/NAME.
 # fuzz-NAME_SRCS adds program modules; fuzz-NAME_WRAP names functions whose calls the fuzzer takes
 # over. Only the project's own code is watched for coverage, not the fuzzers'.
-FUZZ_GCC := -fno-caller-saves -fno-move-loop-invariants -fno-gcse# what clang does not know
+FUZZ_GCC := -fno-caller-saves -fno-move-loop-invariants -fno-gcse -fno-tree-loop-im -fno-tree-fre# what clang does not know
 FUZZ_CC := clang $(filter-out $(FUZZ_GCC),$(wordlist 2,100,$(shell head -n 1 conf-cc))) -U_FORTIFY_SOURCE \
   -Wno-format-nonliteral -fno-omit-frame-pointer
 FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
