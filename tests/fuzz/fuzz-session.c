@@ -490,6 +490,11 @@ void tls_cancel(struct tls_offer *o)
   (void)o;
 }
 
+void tls_await_end(int in, int on)
+{
+  REQUIRE(in == c.server && (!on || rec.setup.tls));
+}
+
 /* --- logins --- */
 
 extern unsigned int __wrap_auth_mechanisms(struct auth const *a);

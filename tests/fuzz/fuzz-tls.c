@@ -134,6 +134,8 @@ static void test_tlsd(struct fuzz f, int in, int out)
     REQUIRE(done == t.on && o.control == -1 && o.in == -1);
     REQUIRE(done == (rlen && result[0] == TLSWIRE_OK && !rfds) || rlen >= TLSWIRE_MAX - 1);
     if (done) check_facts(&t, result + 1, rlen - 1);
+    tls_await_end(in, t.on);
+    tls_again(0);
   }
   close(p[0]);
   close(p[1]);
