@@ -187,7 +187,7 @@ int tls_handshake(struct tls_offer *o, struct tls *t, int in, int out, uint32_t 
   else if (write(o->control, "Y", 1) == 1) ok = ucspi_facts(o, t, end, stop);
   else fail(o, strerror(errno));
   if (ok && (!replace(o->in, in) || !replace(o->out, out))) ok = fail(o, strerror(errno));
-  if (!o->ucspi && o->control != -1) {
+  if (!o->ucspi && (last.on || !ok)) {
     last.control = o->control;
     o->control = -1;
   }

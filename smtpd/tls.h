@@ -53,8 +53,9 @@ extern int tls_handshake(struct tls_offer *o, struct tls *t, int in, int out, ui
 
 extern void tls_cancel(struct tls_offer *o);
 
-/* The session on <in> is over: end it (<on>: it was over TLS), and wait until pipit-tlsd's process is
- * through with the client, who may be slow to take what is left: he is to have a place in
+/* The session on <in> is over, and no other follows: end it (<on>: it was over TLS). After a handshake
+ * that failed, which costs a client nothing, and where its process might have served another session, wait
+ * until that is through with the client, who may be slow to take what is left: he is to have a place in
  * concurrencysmtpdclient as long as he has one in concurrencytlsd. */
 extern void tls_await_end(int in, int on);
 

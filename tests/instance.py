@@ -79,7 +79,7 @@ def users_cdb(home, lines):
             last.add(key[-1:])
             pairs.append((key, value))
         else: pairs.append((key + b'\0', value))
-    cdb(os.path.join(home, 'users', 'cdb'), [(b'', b''.join(sorted(last)))] + pairs)
+    write_cdb(os.path.join(home, 'users', 'cdb'), [(b'', b''.join(sorted(last)))] + pairs)
 
 instances = []
 

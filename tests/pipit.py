@@ -147,7 +147,7 @@ def conf_users():
     """The accounts' names."""
     with open('conf-users') as f: return f.read().split('\n\n')[0].split()
 
-def cdb(path, pairs):
+def write_cdb(path, pairs):
     """Write a constant database (cr.yp.to/cdb) of (key, value) pairs."""
     def digest(key):
         h = 5381

@@ -2,7 +2,7 @@
 import os, subprocess, sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from dotline import *
-from instance import cdb
+from pipit import write_cdb
 
 MESSAGE = b'Subject: test\n\nhello\n'
 ENV.update(NEWSENDER='me@there.example', RPLINE='R\n', UFLINE='U\n')
@@ -167,9 +167,9 @@ loop@h.example: Loop@H.example; only@h.example: |cat\ >ran; empty@h.example: onl
         for option in ('-P', '-p'):
             r = ff('nope@h.example', option, db=db)
             check(r[0] == 111 and r[2].count('\n') == 1, 'no bounce from a damaged or missing database: %r' % r[2])
-    cdb('odd.cdb', [(b':a@x', b'&b@x'), (b':b@x', b'zzz\0'), (b':c@x', b'./fifo\0'), (b':d@x', b'&%s@x\0' % (b'y' * 2000))])
+    write_cdb('odd.cdb', [(b':a@x', b'&b@x'), (b':b@x', b'zzz\0'), (b':c@x', b'./fifo\0'), (b':d@x', b'&%s@x\0' % (b'y' * 2000))])
     equal([ff(n + '@x', db='odd.cdb')[0] for n in 'abcd'], [111, 111, 111, 100], 'instructions that are none')
-    cdb('big.cdb', [(b':a@x', b''.join(b'&%d@x\0' % n for n in range(100001)))])
+    write_cdb('big.cdb', [(b':a@x', b''.join(b'&%d@x\0' % n for n in range(100001)))])
     r = ff('a@x', db='big.cdb')
     check(r[0] == 111 and '100000' in r[2], 'too many addresses: %r' % r[2])
     equal([ff('a', '-x')[0], call('fastforward')[0], ff('c@h.example', without=['SENDER'])[0], ff('a', without=['RECIPIENT'])[0]], [100] * 4, 'called wrongly')

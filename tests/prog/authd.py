@@ -81,7 +81,7 @@ def test_no_hash():
     check(CRYPTED.encode() + b'\0' in open(path + '.cdb', 'rb').read().split(b'pipit passwd 1')[1][:300], 'does not stand in for others')
     for dummy in (b'*', b'x', b'', b'{CRYPT}', b'!' + CRYPTED.encode(), b'{ARGON2ID}x'):
         old = lambda key, *fields: (key, struct.pack('>I', crc32c(key + b'\0'.join(fields) + b'\0')) + b'\0'.join(fields) + b'\0')
-        cdb(path + '.cdb', [old(b'svc', dummy, b'', b'', b'', b''), old(b'eve', CRYPTED.encode(), b'games', b'1', b'/', b''), old(b'ann', CRYPTED.encode(), b'', b'', b'', b''), old(b'', b'pipit passwd 1', b'', b'ab', dummy)])
+        write_cdb(path + '.cdb', [old(b'svc', dummy, b'', b'', b'', b''), old(b'eve', CRYPTED.encode(), b'games', b'1', b'/', b''), old(b'ann', CRYPTED.encode(), b'', b'', b'', b''), old(b'', b'pipit passwd 1', b'', b'ab', dummy)])
         own(path + '.cdb')
         equal([checkpass(l + b'\0x\0\0', 'true')[0] for l in (b'nobody', b'ann')], [1, 1], 'a file that was made of such lines is none of unknown logins either')
         equal(checkpass(b'ann\0geheim\0\0', 'true')[0], 0, 'and others can log in')

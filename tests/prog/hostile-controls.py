@@ -168,7 +168,7 @@ def cuts(size):
 def cut_morercpthosts():
     clean()
     path = os.path.join(home, 'control/morercpthosts.cdb')
-    cdb(path, [(b'more%d.example' % i, b'') for i in range(20)] + [(b'.parent.example', b'')])
+    write_cdb(path, [(b'more%d.example' % i, b'') for i in range(20)] + [(b'.parent.example', b'')])
     whole = open(path, 'rb').read()
     wrong = []
     for size in cuts(len(whole)):
@@ -184,7 +184,7 @@ def cut_morercpthosts():
 def cut_rules():
     clean()
     path = os.path.join(home, 'control/tcp.smtp.cdb')
-    cdb(path, [(b'127.0.0.2', b'D\0'), (b'127.0.0.', b'+RELAYCLIENT=\0'), (b'', b'')])
+    write_cdb(path, [(b'127.0.0.2', b'D\0'), (b'127.0.0.', b'+RELAYCLIENT=\0'), (b'', b'')])
     whole = open(path, 'rb').read()
     port = free_port()
     log = os.path.join(SCRATCH, 'listener')

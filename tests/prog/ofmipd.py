@@ -5,7 +5,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from pipit import *
 import peers, smtpsession
 from scripts import *
-from instance import cdb
 
 home = make_home()
 STUB, OUT = keeping_queue()
@@ -182,7 +181,7 @@ def test_names():
     equal(s.cmd('MAIL FROM:<ann>')[:9], '451 4.3.5', 'one that is missing')
     s.end()
     check('missing.cdb: No such file' in s.text, 'the log says so')
-    cdb(os.path.join(home, 'control', 'ofmipname.cdb'), [(b'ann@host.example', b'no address')])
+    write_cdb(os.path.join(home, 'control', 'ofmipname.cdb'), [(b'ann@host.example', b'no address')])
     s = session(env={'RELAYCLIENT': ''})
     equal(s.cmd('MAIL FROM:<ann>')[:9], '451 4.3.5', 'one with other things in it')
     s.end()

@@ -3,7 +3,6 @@ import os, poplib, shutil, socket, ssl, subprocess, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..'))
 from pipit import *
 from authd import *
-from instance import cdb
 from scripts import script
 from smtpsession import Listener
 from tlsserver import *
@@ -229,7 +228,7 @@ l.stop(); t.p.terminate(); t.p.wait()
 
 # --- what is meant for SMTP does not keep it from being confined ---
 rules = os.path.join(SCRATCH, 'rules.cdb')
-cdb(rules, [(b'', b'+QMAILQUEUE=/no/such\0')])
+write_cdb(rules, [(b'', b'+QMAILQUEUE=/no/such\0')])
 def state(pid): return re.findall(r'^(?:NoNewPrivs|Seccomp):\s*(\d)', open('/proc/%d/status' % pid).read(), re.M)
 def states(*args, env={}):
     """Of a listener and of a session."""
