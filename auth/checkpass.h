@@ -23,7 +23,8 @@ struct checkpass {
   }
 
 /* Speak SCRAM on the socket, which is closed afterwards: 1 and c->login, c->entry; 0 refused; -1
- * with errno: it is the logins' file. The other side was told, and before the challenge whose login it is. Exits after any other trouble. */
+ * with errno: it is the logins' file. The other side was told, and before the challenge whose login it
+ * is. Exits after any other trouble. */
 extern int checkpass_scram(struct checkpass *c, int sock);
 
 /* The same with a process that reads messages at the other end of <reader>. -1 with errno and <*trouble>:

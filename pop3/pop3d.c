@@ -5,7 +5,8 @@
  * pipit-popup, or another program that asks for a password, has started it as the user, in his
  * home, with the client on descriptors 0 and 1. MAILDIR, where pipit-checkpass has set it for a mailbox of
  * users/mailboxes, takes the place of the argument. It does not run as root. A Maildir that the first
- * message has yet to make is empty. Nothing changes in the Maildir before QUIT. A line about the session goes to stderr; TCPREMOTEIP and USER stand in it.
+ * message has yet to make is empty. Nothing changes in the Maildir before QUIT. A line about the session
+ * goes to stderr; TCPREMOTEIP and USER stand in it.
  *
  * exit: 0 the session is over; 100 wrong usage, or root; 111 the Maildir cannot be read, about
  * which the client is told, and a line is on stderr.
