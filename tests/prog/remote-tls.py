@@ -187,6 +187,22 @@ def certificates():
     with open(home + '/control/serverca.pem', 'w') as f: f.write(open(ca.pem).read())
     t.stop()
 
+def nameless():
+    """Ciphers without certificates, where control/tlsclientciphers has them."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers('aNULL:@SECLEVEL=0')
+    control(home, 'tlsclientciphers', 'ALL:@SECLEVEL=0')
+    t = Tlsd(home, '-c')
+    with TlsSink(context=context) as s:
+        r = send(s, ':encrypt')
+        equal((r.letter, secure(s), s.failures), ('K', 1, []), 'encrypt: a server without a certificate: %r' % r.tls)
+        r = send(s, ':verify')
+        check(r.letter == 'Z' and 'TLS, which is required, failed: it has shown no certificate. (#4.7.5)' in r.text, 'verify: refused: %r' % r.text)
+        equal((len(s.transactions), s.sessions[-1].commands[-1]), (1, 'STARTTLS'), 'and nothing was said')
+    control(home, 'tlsclientciphers', None)
+    t.stop()
+
 # --- in clear after all ---
 
 def fallback():
@@ -406,7 +422,7 @@ def python_server():
     server.stop()
     t.stop()
 
-for f in (levels, submissions, syntax, certificates, fallback, trouble, injected, aborted, reuse, command, python_server):
+for f in (levels, submissions, syntax, certificates, nameless, fallback, trouble, injected, aborted, reuse, command, python_server):
     if len(sys.argv) < 2 or f.__name__ in sys.argv[1:]:
         start = time.monotonic()
         f()
