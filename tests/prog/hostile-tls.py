@@ -3,7 +3,7 @@
 CRASH=long: a thousand timings of text in clear, handshakes cut off at each byte, 10,000 sessions, a
 hundred certificates.
 """
-import os, random, re, socket, ssl, sys, threading, time
+import os, random, re, socket, ssl, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
@@ -235,6 +235,31 @@ def test_aborts():
         check(len(ends()) == old + count and all('TLS handshake failed' in k or 'closed by client' in k for k in kinds), '%s: %d handshakes, cut off at %d places of %d: %s' % (
             version.name, count, len(range(0, whole, step)), whole, sorted(kinds)))
     unharmed(before, 'handshakes that end')
+
+# --- messages of TLS's own ---
+
+def test_flood():
+    """KeyUpdates, by openssl s_client: for each packet on its standard input that is a k one goes out."""
+    before, out = settled(), os.path.join(SCRATCH, 's_client')
+    keys, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    keys.settimeout(20)
+    with open(out, 'w') as f:
+        p = subprocess.Popen(['openssl', 's_client', '-starttls', 'smtp', '-tls1_3', '-connect', '127.0.0.1:%d' % listener.port], stdin=b, stdout=f, stderr=subprocess.STDOUT)
+    b.close()
+    def say(data, times=1):
+        try:
+            for _ in range(times): keys.send(data)
+        except OSError: pass # it has ended
+    said = lambda: open(out, errors='replace').read()
+    say(b'k', 500)
+    say(b'NOOP\r\n')
+    check(wait_for(lambda: '250 2.0.0 ok' in said(), 30) and said().count('KEYUPDATE') == 500, '500 KeyUpdates: the session goes on')
+    check(tlsd.sessions(), 'with its process')
+    say(b'k', 600)
+    check(wait_for(lambda: not tlsd.sessions(), 10), '1100 of them: its process has gone')
+    keys.close()
+    p.wait(20)
+    unharmed(before, 'KeyUpdates')
 
 # --- many sessions ---
 
