@@ -3,6 +3,7 @@ import array, glob, os, random, re, shutil, signal, socket, ssl, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from pipit import *
+from scripts import script
 from smtpsession import *
 from tlsserver import *
 from authd import Authd
@@ -808,6 +809,124 @@ def test_deaths():
     c.starttls()
     equal((t.stop(), c.quit()), (0, '221'), 'TERM ends pipit-tlsd, and no session')
     for x in (l, q): x.stop()
+
+def state(pid):
+    with open('/proc/%d/stat' % pid) as f: return f.read().rsplit(')', 1)[1].split()[0]
+
+def wire():
+    """A connection to pipit-tlsd."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(home + '/run/tls')
+    s.settimeout(20)
+    return s
+
+def ask(s):
+    """Ask for a session, as pipit-smtpd does."""
+    pair = socket.socketpair()
+    socket.send_fds(s, [b'S\0\0\0\xe8\3\0\0'], [x.fileno() for x in pair])
+    for x in pair: x.close()
+
+def answer(s):
+    try: return s.recv(100)
+    except OSError as e: return e
+
+def test_crash_waiting():
+    """A session crashes while others have just asked."""
+    settings()
+    t, l = Tlsd(home), Listener(home)
+    c = Secure(l.port)
+    c.starttls()
+    victim = t.sessions()[0]
+    t.p.send_signal(signal.SIGSTOP)
+    wait_for(lambda: state(t.p.pid) == 'T')
+    asked = [wire() for i in range(5)]
+    for s in asked: ask(s)
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: state(victim) == 'Z')
+    t.p.send_signal(signal.SIGCONT)
+    equal([answer(s) for s in asked], [b'G'] * 5, 'those who have just asked when a session crashes are answered')
+    check(wait_for(lambda: 'begun anew' in t.text()), 'by one that has begun anew')
+    for s in (c, *asked): s.close()
+    for x in (l, t): x.stop()
+
+def test_crash_nonsense():
+    """A session crashes while the settings cannot be read."""
+    settings()
+    t, l = Tlsd(home), Listener(home)
+    victim = Secure(l.port)
+    victim.starttls()
+    pid = t.sessions()[0]
+    control(home, 'tlsserverciphers', 'nonsense')
+    t.hup()
+    os.kill(pid, signal.SIGKILL)
+    check(wait_for(lambda: 'session crashed' in t.text()), 'a session crashes while control/tlsserverciphers is nonsense')
+    c = Secure(l.port)
+    equal((c.starttls()[:3], c.quit(), t.p.poll()), ('220', '221', None), 'the service goes on')
+    check('begun anew' not in t.text(), 'as it is')
+    control(home, 'tlsserverciphers', None)
+    if t.p.poll() is None: t.p.send_signal(signal.SIGHUP)
+    check(wait_for(lambda: 'begun anew' in t.text()), 'when the file is good again it is executed anew')
+    c = Secure(l.port)
+    equal((c.starttls()[:3], c.quit()), ('220', '221'), 'and goes on')
+    victim.close()
+    for x in (l, t): x.stop()
+
+def test_waiting():
+    """More connections at once than may wait: who is only slow to ask keeps his place."""
+    settings()
+    t = Tlsd(home)
+    t.p.send_signal(signal.SIGSTOP)
+    wait_for(lambda: state(t.p.pid) == 'T')
+    slow, asked = wire(), []
+    for i in range(200):
+        s = wire()
+        if i % 10: s.close() # who only looks whether it is there
+        else: ask(s), asked.append(s)
+    t.p.send_signal(signal.SIGCONT)
+    equal([answer(s) for s in asked], [b'G'] * 20, '200 connections at once: those who ask are answered')
+    try: ask(slow)
+    except OSError: pass
+    equal(answer(slow), b'G', 'and so is who was there before them, and asks late')
+    for s in (slow, *asked): s.close()
+    t.stop()
+
+def test_queue_program():
+    """A program in the place of the queue has nothing of the session but the message."""
+    settings()
+    out = os.path.join(SCRATCH, 'sockets')
+    open(out, 'w').close()
+    os.chmod(out, 0o666)
+    queue = script('sockets.sh', 'ls -l /proc/$$/fd >%s\ncat >/dev/null\ncat <&1 >/dev/null\n' % out)
+    t = Tlsd(home)
+    low = [os.open('/dev/null', os.O_RDONLY) for i in range(12)] # else the client's place is one where the program has its own
+    l = Listener(home, env={'QMAILQUEUE': queue})
+    for fd in low: os.close(fd)
+    for tls in (0, 1):
+        c = Secure(l.port)
+        if tls: c.starttls()
+        equal((c.codes('EHLO x', *MAIL)[-1], c.cmd('x\r\n.')[:3], c.quit()), ('354', '250', '221'), 'a message %s' % ('over TLS' if tls else 'in clear'))
+        text = open(out).read()
+        check('pipe:[' in text and 'socket:[' not in text, 'the program has no socket: %r' % text)
+    for x in (l, t): x.stop()
+
+def test_passing():
+    """A file that cannot be opened for a moment is read again."""
+    settings()
+    if not shutil.which('strace'): return skip('strace is not there')
+    t, l = Tlsd(home), Listener(home)
+    loader = t.children()[0]
+    p = subprocess.Popen(['strace', '-qq', '-p', str(loader), '-o', SCRATCH + '/trace', '-P', 'control/servercert.pem', '-e', 'trace=openat', '-e', 'inject=openat:error=ENFILE:when=1'],
+                         stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: p.poll() is not None or 'TracerPid:\t0' not in open('/proc/%d/status' % loader).read())
+    if p.poll() is None:
+        certificate(CERT, 'host.example')
+        told = lambda: (visit(l), 'Too many open files in system; the old one stays' in t.text())[1]
+        check(wait_for(told, 20, 0.1), 'a new certificate cannot be opened: the old one stays')
+        check(wait_for(lambda: visit(l) == der(CERT), 10, 0.1), 'and the new one is read soon')
+        p.send_signal(signal.SIGINT)
+        p.wait(20)
+    else: skip('ptrace is not allowed here')
+    for x in (l, t): x.stop()
 
 def test_faults():
     """What the kernel refuses pipit-tlsd costs a session at most its TLS."""
