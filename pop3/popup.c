@@ -460,9 +460,6 @@ enum served popup_serve(struct settings const *settings, struct client const *cl
   }
   stream_flush(&p.io);
   log_end(&p);
-  if (p.io.broken == STREAM_OK) {
-    stream_linger(&p.io);
-    tls_await_end(p.io.in, p.tls.on);
-  }
+  if (p.io.broken == STREAM_OK) stream_linger(&p.io);
   return SERVED_OVER;
 }

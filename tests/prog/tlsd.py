@@ -467,31 +467,38 @@ def test_many():
     check(wait_for(lambda: 'TLS is not available now: as many sessions as control/concurrencytlsd allows' in l.text()), 'the log tells why')
     for x in (l, t): x.stop()
 
-def test_places():
-    """A client has a place as long as he has a process of pipit-tlsd."""
-    settings(concurrencysmtpdclient='2')
-    t, l = Tlsd(home), Listener(home)
+def places(t, l, hello, command):
     held, served, most = [], 0, 0
     for i in range(20):
         c = Secure(l.port)
         held.append(c)
-        if c.greeting[:3] == '220':
+        if c.greeting.startswith(hello):
             served += 1
-            c.cmd('STARTTLS')
+            c.cmd(command)
             c.s.sendall(b'in clear\r\n')
-            wait_end(l, served)
+            wait_for(lambda: l.text().count(': end ') >= served)
         most = max(most, len(t.sessions()))
         time.sleep(0.02)
-    check(most <= 4, 'failed handshakes of 20 clients who stay, %d of them served: %d processes at once' % (served, most)) # one that ends is there a little longer
+    check(most <= 4, '%s: failed handshakes of 20 clients who stay, %d of them served: %d processes at once' % (command, served, most)) # one that ends is there a little longer
     for c in held: c.close()
     check(wait_for(lambda: not t.sessions()), 'they go')
     def is_served():
         c = Secure(l.port)
-        ok = c.greeting[:3] == '220' and c.starttls()[:3] == '220'
+        ok = c.greeting.startswith(hello) and c.cmd(command).startswith(hello)
         c.close()
         return ok
     check(wait_for(is_served), 'and their places are free')
-    for x in (l, t): x.stop()
+
+def test_places():
+    """A client has a place as long as he has a process of pipit-tlsd."""
+    settings(concurrencysmtpdclient='2', concurrencypop3client='2')
+    t = Tlsd(home)
+    for hello, command, name, args in (('220', 'STARTTLS', 'pipit-smtpd', ()), ('+OK', 'STLS', 'pipit-popup', ('host', '/bin/false', '/bin/false'))):
+        l = Listener(home, *args, name=name)
+        places(t, l, hello, command)
+        l.stop()
+        wait_for(lambda: not t.sessions())
+    t.stop()
 
 # --- the next session ---
 
