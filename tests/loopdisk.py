@@ -2,7 +2,7 @@
 
 Needs root. The mounts are this process's own, and vanish with it.
 """
-import fcntl, os, struct, subprocess, time
+import fcntl, glob, os, struct, subprocess, time
 from instance import private_mounts
 
 KINDS = {'ext4': ['mkfs.ext4', '-q', '-F', '-N', '20000', '-E', 'lazy_itable_init=0,lazy_journal_init=0'],
@@ -48,8 +48,17 @@ class Disk:
         while True: # somebody killed may not have died yet
             p = subprocess.run(['umount', self.path], capture_output=True, text=True)
             if p.returncode == 0: return
-            if time.monotonic() > end: raise OSError(p.stderr.strip())
+            if time.monotonic() > end: raise OSError(p.stderr.strip() + ', by ' + self.holders())
             time.sleep(0.01)
+
+    def holders(self):
+        """Who has something of it."""
+        found = set()
+        for link in (*glob.glob('/proc/[0-9]*/fd/*'), *glob.glob('/proc/[0-9]*/cwd')):
+            try:
+                if os.readlink(link).startswith(self.path): found.add(link + ' ' + open(link.split('/fd/')[0].removesuffix('/cwd') + '/cmdline').read().replace('\0', ' '))
+            except OSError: pass # it has gone
+        return ', '.join(sorted(found)) or 'nobody who can be seen'
 
     def remount(self):
         """The machine comes up again: what the disk holds is seen."""
