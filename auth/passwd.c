@@ -70,7 +70,7 @@ int passwd_find(struct passwd_entry *e, char const *login, size_t len)
   char key[AUTHWIRE_LOGIN_MAX];
   char const *field[5];
   if (!passwd_is_login(login, len)) return 0;
-  for (size_t i = 0; i < len; i++) key[i] = login[i];
+  memcpy(key, login, len);
   case_lowerb(key, len);
   int r = get(key, len, &e->text, field, 5);
   if (r != 1) return r;

@@ -12,6 +12,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <skalibs/types.h>
+
 #include "base64.h"
 #include "secret.h"
 
@@ -50,26 +52,18 @@ enum secret_kind secret_kind(char const *s, char const **hash)
 /* Decode up to the next comma, or the end. What follows; NULL when it is not base64. */
 static char const *decode(unsigned char *to, size_t size, size_t *n, char const *s)
 {
-  char const *comma = strchr(s, ',');
-  size_t len = comma ? (size_t)(comma - s) : strlen(s);
+  size_t len = strcspn(s, ",");
   if (!base64_decode((char *)to, size, s, len, n)) return 0;
-  return s + len + (comma != 0);
-}
-
-/* A number, with a comma behind it. What follows; NULL when it is none, or out of bounds. */
-static char const *take_iterations(struct scram_keys *k, char const *s)
-{
-  k->iterations = 0;
-  for (; *s >= '0' && *s <= '9' && k->iterations <= SCRAM_ITERATIONS_MAX; s++)
-    k->iterations = 10 * k->iterations + (unsigned int)(*s - '0');
-  return *s == ',' && k->iterations >= SCRAM_ITERATIONS_MIN && k->iterations <= SCRAM_ITERATIONS_MAX ? s + 1 : 0;
+  return s[len] ? s + len + 1 : s + len;
 }
 
 int secret_scram(struct scram_keys *k, char const *text)
 {
+  size_t digits = uint_scan(text, &k->iterations);
   size_t stored = 0, server = 0;
-  char const *s = take_iterations(k, text);
-  if (s) s = decode(k->salt, sizeof k->salt, &k->saltlen, s);
+  if (!digits || text[digits] != ',') return 0;
+  if (k->iterations < SCRAM_ITERATIONS_MIN || k->iterations > SCRAM_ITERATIONS_MAX) return 0;
+  char const *s = decode(k->salt, sizeof k->salt, &k->saltlen, text + digits + 1);
   if (s) s = decode(k->stored, sizeof k->stored, &stored, s);
   if (s) s = decode(k->server, sizeof k->server, &server, s);
   return s && !*s && k->saltlen && stored == SCRAM_KEY && server == SCRAM_KEY;

@@ -86,9 +86,10 @@ static char const *route_file(struct login const *l)
 /* Each of <mechanisms> with a blank before it. */
 static char const *list(char out[LIST_ROOM], int mechanisms)
 {
+  size_t n = 0;
   *out = 0;
-  for (int i = 0; i < AUTHCWIRE_COUNT; i++)
-    if (mechanisms & 1 << i) strcat(strcat(out, " "), names[i]);
+  for (int i = 0; i < AUTHCWIRE_COUNT && n < LIST_ROOM; i++)
+    if (mechanisms & 1 << i) n += (size_t)snprintf(out + n, LIST_ROOM - n, " %s", names[i]);
   return out;
 }
 

@@ -4,28 +4,6 @@ from pipit import *
 
 MSG = b'Subject: test\n\nhello\n'
 
-def cdb(records):
-    """A cdb file of (key, value) pairs."""
-    def hash(key):
-        h = 5381
-        for c in key: h = (h * 33 & 0xffffffff) ^ c
-        return h
-    data, slots = b'', [[] for _ in range(256)]
-    for key, value in records:
-        slots[hash(key) & 255].append((hash(key), 2048 + len(data)))
-        data += struct.pack('<LL', len(key), len(value)) + key + value
-    head, tables = b'', b''
-    for entries in slots:
-        n = 2 * len(entries)
-        head += struct.pack('<LL', 2048 + len(data) + len(tables), n)
-        table = [(0, 0)] * n
-        for h, pos in entries:
-            i = (h >> 8) % n
-            while table[i][1]: i = (i + 1) % n
-            table[i] = (h, pos)
-        tables += b''.join(struct.pack('<LL', *e) for e in table)
-    return head + data + tables
-
 def users(home, *lines):
     """users/cdb from lines of users/assign, as qmail-newu makes it."""
     records, wild = [], b''

@@ -147,8 +147,8 @@ def conf_users():
     """The accounts' names."""
     with open('conf-users') as f: return f.read().split('\n\n')[0].split()
 
-def write_cdb(path, pairs):
-    """Write a constant database (cr.yp.to/cdb) of (key, value) pairs."""
+def cdb(pairs):
+    """A constant database (cr.yp.to/cdb) of (key, value) pairs."""
     def digest(key):
         h = 5381
         for c in key: h = ((h << 5) + h ^ c) & 0xffffffff
@@ -169,6 +169,10 @@ def write_cdb(path, pairs):
             while table[i][1]: i = (i + 1) % size
             table[i] = (h, pos)
         tables += b''.join(struct.pack('<II', *t) for t in table)
-    with open(path + '.tmp', 'wb') as f: f.write(header + records + tables)
+    return header + records + tables
+
+def write_cdb(path, pairs):
+    """Put one in the place of the file."""
+    with open(path + '.tmp', 'wb') as f: f.write(cdb(pairs))
     os.chmod(path + '.tmp', 0o644)
     os.rename(path + '.tmp', path)
